@@ -1,0 +1,226 @@
+"""Whether a request is what the documents ask for.
+
+Stated again and not shared with the client's own checks, so that a wrong limit there is refused here. As strict as
+the documents on types and limits; unknown fields are ignored and null is absent, as the cloud does.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import attrs
+
+from ._state import Refused
+
+__all__ = [
+    "CREATE",
+    "INSTANCE",
+    "LIST",
+    "PRODUCTS",
+    "TEMPLATE",
+    "TEMPLATES",
+    "Rule",
+    "check",
+    "parse_ports",
+]
+
+
+@attrs.frozen(kw_only=True)
+class Rule:
+    """What one field must be. ``least`` and ``most`` bound a number, the length of a text, the size of a list."""
+
+    name: str
+    kind: type = str
+    required: bool = False
+    least: int | None = None
+    most: int | None = None
+    choices: tuple[str, ...] = ()
+    items: "tuple[Rule, ...]" = ()
+
+
+def _text(name: str, most: int = 255, *, least: int = 0, required: bool = False) -> Rule:
+    return Rule(name=name, least=least, most=most, required=required)
+
+
+_BILLING: Final = ("onDemand", "monthly", "spot")
+_STATUSES: Final = (
+    "pending", "toCreate", "creating", "pulling", "running", "toStart", "starting", "toStop", "stopping", "exited",
+    "toRestart", "restarting", "toReset", "resetting", "migrating", "freezing", "toRemove", "removing", "removed",
+)  # fmt: skip
+
+CREATE: Final = (
+    _text("name"),
+    _text("productId", least=1, required=True),
+    Rule(name="kind", choices=("gpu", "cpu")),
+    Rule(name="gpuNum", kind=int, least=1, most=8),
+    Rule(name="rootfsSize", kind=int, least=0, most=6144),
+    _text("imageUrl", 500, least=1, required=True),
+    _text("imageAuth", 10239),
+    _text("imageAuthId"),
+    _text("ports", 4095),
+    Rule(
+        name="envs",
+        kind=list,
+        most=100,
+        items=(_text("key", 511, least=1, required=True), _text("value", 4095)),
+    ),
+    Rule(
+        name="tools",
+        kind=list,
+        most=15,
+        items=(
+            _text("name", least=1, required=True),
+            _text("port", 5),
+            Rule(name="type", choices=("http", "tcp")),
+        ),
+    ),
+    _text("command", 2047),
+    _text("entrypoint", 2047),
+    _text("clusterId"),
+    Rule(
+        name="networkStorages",
+        kind=list,
+        most=30,
+        items=(_text("Id", least=1, required=True), _text("mountPoint", 4095, least=1)),
+    ),
+    _text("networkId"),
+    Rule(name="billingMode", choices=_BILLING),
+    Rule(name="month", kind=int, least=0, most=120),
+    Rule(name="autoRenew", kind=bool),
+    Rule(name="autoRenewMonth", kind=int, least=1, most=12),
+    _text("minCudaVersion", 20),
+    _text("localStorageMountPoint", 4095),
+)
+INSTANCE: Final = (_text("instanceId", least=1, required=True),)
+LIST: Final = (
+    Rule(name="pageSize", kind=int, least=0),
+    Rule(name="pageNum", kind=int, least=0),
+    _text("name"),
+    _text("productName"),
+    Rule(name="status", choices=_STATUSES),
+)
+PRODUCTS: Final = (
+    _text("clusterId"),
+    Rule(name="gpuNum", kind=int, least=0, most=8),
+    _text("productName"),
+    Rule(name="minCpuPerGpu", kind=int, least=0),
+    Rule(name="minMemoryPerGpu", kind=int, least=0),
+    Rule(name="minRootFSSize", kind=int, least=0),
+    Rule(name="billingMethod", choices=_BILLING),
+)
+TEMPLATES: Final = (
+    Rule(name="pageSize", kind=int, least=1),
+    Rule(name="pageNum", kind=int, least=1),
+    _text("name"),
+    _text("type"),
+    _text("channel"),
+    Rule(name="isMyCommunity", kind=bool),
+)
+TEMPLATE: Final = (_text("templateId", least=1, required=True),)
+
+
+def check(rules: Sequence[Rule], data: Mapping[str, Any], *, query: bool = False) -> dict[str, Any]:
+    """Return the fields of *data* that *rules* name, or raise Refused naming every field that is wrong.
+
+    In a query everything is text, so numbers and truth values are read from it.
+    """
+    problems: dict[str, str] = {}
+    found = _fields(rules, data, "", problems, query=query)
+    if problems:
+        first = next(iter(problems))
+        raise Refused(
+            400, "VALIDATOR_PARAM", f"invalid parameter {first}: {problems[first]}", problems
+        )
+    return found
+
+
+def _fields(
+    rules: Sequence[Rule],
+    data: Mapping[str, Any],
+    path: str,
+    problems: dict[str, str],
+    *,
+    query: bool,
+) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for rule in rules:
+        where = f"{path}{rule.name}"
+        value = data.get(rule.name)
+        if value is None or (query and value == ""):
+            if rule.required:
+                problems[where] = "is required"
+            continue
+        if query:
+            value = _from_text(rule.kind, value)
+        problem = _problem(rule, value)
+        if problem:
+            problems[where] = problem
+        elif rule.items:
+            found[rule.name] = [
+                _fields(rule.items, one, f"{where}[{index}].", problems, query=False)
+                if isinstance(one, Mapping)
+                else problems.update({f"{where}[{index}]": "must be an object"})
+                for index, one in enumerate(value)
+            ]
+        else:
+            found[rule.name] = value
+    return found
+
+
+def _from_text(kind: type, value: str) -> object:
+    if kind is int and value.isascii() and value.removeprefix("-").isdigit() and len(value) <= 18:
+        return int(value)
+    if kind is bool and value in ("true", "false"):
+        return value == "true"
+    return value
+
+
+def _problem(rule: Rule, value: object) -> str | None:
+    if not isinstance(value, rule.kind) or (rule.kind is int and isinstance(value, bool)):
+        return f"must be {_NAMES[rule.kind]}"
+    if rule.choices:
+        # An empty text is how an unset enumeration looks in many clients.
+        return (
+            None
+            if value in rule.choices or value == ""
+            else f"must be one of {', '.join(rule.choices)}"
+        )
+    size = value if isinstance(value, int) else len(value) if isinstance(value, str | list) else 0
+    if rule.least is not None and size < rule.least:
+        return f"must be at least {rule.least}"
+    if rule.most is not None and size > rule.most:
+        return f"must be at most {rule.most}"
+    return None
+
+
+_NAMES: Final[Mapping[type, str]] = {
+    str: "a text",
+    int: "a whole number",
+    bool: "true or false",
+    list: "a list",
+}
+
+
+def parse_ports(text: str) -> tuple[tuple[int, str], ...]:
+    """Return the ports of a create, or raise Refused.
+
+    >>> parse_ports("80/http, 3306/tcp")
+    ((80, 'http'), (3306, 'tcp'))
+    """
+    return tuple(_port(entry.strip()) for entry in text.split(",")) if text.strip() else ()
+
+
+def _port(entry: str) -> tuple[int, str]:
+    number, slash, kind = entry.partition("/")
+    digits = number.isascii() and number.isdigit() and len(number) <= 5
+    if not (slash and digits and kind in ("http", "tcp")):
+        raise _bad_ports(f"{entry[:50]!r} is not port/type")
+    port = int(number)
+    if not 1 <= port <= 65535 or port in (2222, 2223, 2224):
+        raise _bad_ports(f"port {port} is not allowed")
+    return port, kind
+
+
+def _bad_ports(message: str) -> Refused:
+    return Refused(
+        400, "VALIDATOR_PARAM", f"invalid parameter ports: {message}", {"ports": message}
+    )

@@ -1,0 +1,42 @@
+"""Where the cloud does otherwise than its documents say, or where both have been seen: one switch each."""
+
+from typing import Literal
+
+import attrs
+
+__all__ = ["Quirks"]
+
+
+@attrs.frozen(kw_only=True)
+class Quirks:
+    """Habits of the emulated cloud. Every default is what has been observed."""
+
+    prices_as_text: bool = True
+    """Prices are texts; documented as numbers."""
+
+    blank_enums: bool = True
+    """``spotStatus`` of an instance that is not spot is ``""``; otherwise the field is left out."""
+
+    starts_pending: bool = True
+    """A new instance is ``pending`` before ``toCreate``; not documented."""
+
+    actions_answer: bool = True
+    """Start and stop answer ``{instanceId, state}``; documented to answer nothing."""
+
+    wrapped_cpu_products: bool = True
+    """``/cpu/products`` is ``{data: [...]}``; documented as a bare list."""
+
+    total_as_text: bool = False
+    """``total`` is a text."""
+
+    page_zero_is_page_one: bool = True
+    """Pages 0 and 1 of the instances are the same page; otherwise they follow each other."""
+
+    unknown_instance: Literal["404", "400", "empty"] = "404"
+    """How an unknown instance is answered: 404, 400 with ``not fount``, or (on reads) 200 with ``{}``."""
+
+    removed_lingers: bool = True
+    """A deleted instance is found as ``removed`` for a while; otherwise it is gone at once."""
+
+    lists_are_lean: bool = True
+    """Listed instances lack the ``connectComponent*`` fields and the endpoints of their ports."""
