@@ -1,0 +1,105 @@
+"""Everything the gate asks, each part by its name: ``nox -s tests``; ``nox -l`` lists them.
+
+Plain ``nox`` runs all of it on the interpreter it was started with. ``nox -s tests-3.12`` runs the tests on
+another one.
+"""
+
+import sys
+from pathlib import Path
+
+import nox
+from packaging.requirements import Requirement
+
+nox.needs_version = ">=2025.2.9"
+nox.options.sessions = ["lint", "types", "tests", "lowest", "docs", "build"]
+nox.options.reuse_venv = "yes"
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PROJECT)
+EMPTY_HANDED = {"NOVITA_API_KEY": None}
+
+
+def needs(session: nox.Session, *groups: str, package: bool = True, more: tuple[str, ...] = ()) -> None:
+    """Install dependency groups, and the package as it stands in the checkout.
+
+    nox reads the groups itself: the pip that comes with Python 3.10 does not know them.
+    """
+    wanted = nox.project.dependency_groups(PROJECT, *groups)
+    session.install("-q", *(("-e", ".") if package else ()), *wanted, *more)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, and the mistakes that can be seen without running anything."""
+    needs(session, "lint", package=False)
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """What two type checkers think of the source, the examples and the type tests."""
+    needs(session, "types")
+    for python in (PYTHONS[0], PYTHONS[-1]):
+        session.run("mypy", "--python-version", python)
+        session.run("pyright", "--pythonversion", python)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The tests, and how much of the code they reach."""
+    needs(session, "tests")
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "combine", "-q")
+    session.run("coverage", "report")
+
+
+def tests_on(session: nox.Session) -> None:
+    """The tests, on one version of Python."""
+    needs(session, "tests")
+    session.run("pytest", *session.posargs)
+
+
+for python in PYTHONS:
+    nox.session(tests_on, name=f"tests-{python}", python=python)
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """The tests, on the oldest dependencies that `pyproject.toml` allows."""
+    pins = Path(session.create_tmp(), "lowest.txt")
+    pins.write_text("\n".join(map(at_its_lowest, PROJECT["project"]["dependencies"])))
+    needs(session, "tests", more=("-c", str(pins)))
+    session.run("pytest", *session.posargs)
+
+
+def at_its_lowest(line: str) -> str:
+    """The same requirement, bound to the version it starts from: ``a>=1.2`` becomes ``a==1.2``."""
+    wanted = Requirement(line)
+    (lowest,) = [part.version for part in wanted.specifier if part.operator == ">="]
+    return f"{wanted.name}=={lowest}"
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The examples in the README, the guides and the docstrings."""
+    needs(session, "docs")
+    session.run("pytest", "tests/docs", *session.posargs)
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """What a user gets: the wheel alone, in an environment with nothing else, runs the quickstart."""
+    needs(session, "build", package=False)
+    work = Path(session.create_tmp()).resolve()
+    session.run("python", "-m", "build", "--outdir", str(work / "dist"))
+    (wheel,) = (work / "dist").glob("*.whl")
+    session.run("python", "-m", "venv", "--clear", str(work / "empty"))
+    python = str(work / "empty" / ("Scripts" if sys.platform == "win32" else "bin") / "python")
+    session.run(python, "-m", "pip", "install", "-q", str(wheel), external=True)
+    quickstart = str(Path("examples", "quickstart.py").resolve())
+    # From elsewhere, so that only what was installed can be imported.
+    with session.chdir(work):
+        session.run(python, "-W", "error", "-c", "import novitai_sdk", external=True)
+        session.run(python, quickstart, env=EMPTY_HANDED, external=True)
