@@ -326,8 +326,14 @@ def _templates(call: Call) -> Any:
         and fields.get("isMyCommunity") in (None, False, one.channel == "private")
         and fields.get("type") in (None, "instance")
     ]
-    page, total = _page(call, wanted, fields.get("pageNum", 1) - 1)
-    return {"template": [wire.template(one) for one in page], "total": total}
+    number = fields.get("pageNum", 1)
+    page, total = _page(call, wanted, number - 1)
+    return {
+        "template": [wire.template(one) for one in page],
+        "total": total,
+        "pageSize": fields.get("pageSize", _DEFAULT_PAGE),
+        "pageNum": number,
+    }
 
 
 @_answers(routes.GET_TEMPLATE, checks.TEMPLATE)

@@ -5,7 +5,7 @@ the documents on types and limits; unknown fields are ignored and null is absent
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 
@@ -154,19 +154,23 @@ def _fields(
         problem = _problem(rule, value)
         if problem:
             problems[where] = problem
-        elif rule.items:
-            found[rule.name] = [
-                _fields(rule.items, one, f"{where}[{index}].", problems, query=False)
-                if isinstance(one, Mapping)
-                else problems.update({f"{where}[{index}]": "must be an object"})
-                for index, one in enumerate(value)
-            ]
         else:
-            found[rule.name] = value
+            found[rule.name] = _list(rule, value, where, problems) if rule.items else value
     return found
 
 
-def _from_text(kind: type, value: str) -> object:
+def _list(rule: Rule, value: Any, where: str, problems: dict[str, str]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for index, one in enumerate(value):
+        if isinstance(one, Mapping):
+            entry = cast("Mapping[str, Any]", one)
+            found.append(_fields(rule.items, entry, f"{where}[{index}].", problems, query=False))
+        else:
+            problems[f"{where}[{index}]"] = "must be an object"
+    return found
+
+
+def _from_text(kind: type, value: Any) -> Any:
     if kind is int and value.isascii() and value.removeprefix("-").isdigit() and len(value) <= 18:
         return int(value)
     if kind is bool and value in ("true", "false"):
@@ -184,12 +188,20 @@ def _problem(rule: Rule, value: object) -> str | None:
             if value in rule.choices or value == ""
             else f"must be one of {', '.join(rule.choices)}"
         )
-    size = value if isinstance(value, int) else len(value) if isinstance(value, str | list) else 0
+    size = _size(value)
     if rule.least is not None and size < rule.least:
         return f"must be at least {rule.least}"
     if rule.most is not None and size > rule.most:
         return f"must be at most {rule.most}"
     return None
+
+
+def _size(value: object) -> int:
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, list):
+        return len(cast("list[object]", value))
+    return value if isinstance(value, int) else 0
 
 
 _NAMES: Final[Mapping[type, str]] = {

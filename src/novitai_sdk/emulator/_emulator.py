@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from threading import Lock
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import attrs
@@ -326,12 +326,12 @@ def _object(body: bytes) -> Mapping[str, Any]:
     if not body.strip():
         return {}
     try:
-        found = json.loads(body.decode(), parse_constant=_no_constant)
+        found: object = json.loads(body.decode(), parse_constant=_no_constant)
     except (ValueError, RecursionError):
         raise Refused(400, "REQUEST", "the body is not JSON") from None
     if not isinstance(found, dict):
         raise Refused(400, "REQUEST", "the body is not a JSON object")
-    return found
+    return cast("dict[str, Any]", found)
 
 
 def _no_constant(name: str) -> object:
@@ -380,4 +380,5 @@ def _spoiled(deed: f.Deed | None, found: Any) -> Answer:
 
 def _records(found: Any) -> Iterator[dict[str, Any]]:
     if isinstance(found, dict):
-        yield from found.get("instances", [found])
+        one = cast("dict[str, Any]", found)
+        yield from one.get("instances", [one])

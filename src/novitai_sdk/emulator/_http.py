@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from socketserver import TCPServer, ThreadingMixIn
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 
@@ -22,6 +22,7 @@ __all__ = ["Answer", "Server"]
 _log = logging.getLogger("novitai_sdk")
 
 _LARGEST_BODY: Final = 1 << 20
+_MOST_DISCARDED: Final = 1 << 26
 _LONGEST_LINE: Final = 1 << 12
 _IDLE: Final = 60.0
 _POLL: Final = 0.05
@@ -108,12 +109,18 @@ class _Http(ThreadingMixIn, HTTPServer):
             int(self.server_address[1]),
         )
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
+    def process_request(self, request: Any, client_address: Any) -> None:
+        # Known before it starts: closing must not miss a connection whose thread is about to run.
+        thread = threading.Thread(
+            target=self.process_request_thread, args=(request, client_address), daemon=True
+        )
         with self._guard:
-            self._open[request] = threading.current_thread()
+            self._open[request] = thread
+        thread.start()
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
-            if not self.closing.is_set():
-                super().process_request_thread(request, client_address)
+            super().process_request_thread(request, client_address)
         finally:
             with self._guard:
                 del self._open[request]
@@ -143,12 +150,9 @@ class _BadBody(Exception):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server_version = "novita-emulator"
-    sys_version = ""
     timeout = _IDLE
     disable_nagle_algorithm = True
     wbufsize = -1  # one segment per reply, not one for the headers and one for the body
-    server: _Http
 
     def do_GET(self) -> None:
         try:
@@ -159,9 +163,10 @@ class _Handler(BaseHTTPRequestHandler):
                 bad.status, (("content-type", "application/json"),), _error(bad.status, str(bad))
             )
             return
-        answer = self.server.respond(self.command, self.path, dict(self.headers.items()), body)
+        server = cast(_Http, self.server)
+        answer = server.respond(self.command, self.path, dict(self.headers.items()), body)
         if answer.delay:
-            self.server.closing.wait(answer.delay)
+            server.closing.wait(answer.delay)
         if answer.dropped:
             self.close_connection = True
             return
@@ -201,8 +206,15 @@ class _Handler(BaseHTTPRequestHandler):
         if not (length.isascii() and length.isdigit() and len(length) < 16):
             raise _BadBody(400, "Content-Length is not a number")
         if int(length) > _LARGEST_BODY:
+            self._discard(int(length))
             raise _BadBody(413, f"the body is larger than {_LARGEST_BODY} bytes")
         return self._exactly(int(length))
+
+    def _discard(self, size: int) -> None:
+        # A connection closed over unread bytes is reset, and the reset overtakes the reply that says why.
+        left = min(size, _MOST_DISCARDED)
+        while left and (read := len(self.rfile.read(min(left, _LARGEST_BODY)))):
+            left -= read
 
     def _exactly(self, size: int) -> bytes:
         body = self.rfile.read(size)
@@ -241,18 +253,24 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer a request that is not HTTP with the API's own error body, not with a page."""
         self.close_connection = True
         status = HTTPStatus(code)
-        if not hasattr(self, "command") or self.command is None:
-            self.command = ""
+        self.command = (
+            getattr(self, "command", None) or ""
+        )  # unset while the first line was not understood
         self._send(
             status,
             (("content-type", "application/json"),),
             _error(status, message or status.phrase),
         )
 
+    def version_string(self) -> str:
+        """Say what serves, and not on which Python."""
+        return "novita-emulator"
+
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name for it
         """Keep quiet: what was asked is in ``Emulator.requests``."""
 
 
 def _error(status: int, message: str) -> bytes:
-    fields = {"code": int(status), "reason": "REQUEST", "message": message, "metadata": {}}
-    return json.dumps(fields).encode()
+    return json.dumps(
+        {"code": int(status), "reason": "REQUEST", "message": message, "metadata": {}}
+    ).encode()

@@ -165,9 +165,10 @@ class World:
         self._drawn = 0
         self.accounts: dict[str, Account] = {}
         self.machines: dict[str, Machine] = {}
+        offers: list[StockProduct | StockCpuProduct] = [*stock.products, *stock.cpu_products]
         self.free: dict[tuple[str, str], int] = {
             (product.id, cluster): count
-            for product in (*stock.products, *stock.cpu_products)
+            for product in offers
             for cluster, count in product.free.items()
         }
 
@@ -240,8 +241,8 @@ class World:
             machine.spot_status, machine.spot_since = step.next, due
             if step.next == "terminated":
                 self._enter(machine, "exited", due)
-        elif machine.status == "pulling" and machine.doom:
-            machine.error, machine.doom = machine.doom, None
+        elif machine.doom and step.next == "running":
+            machine.error = machine.doom
             self._enter(machine, "exited", due)
         else:
             skips = step.next == "removed" and not self.quirks.removed_lingers

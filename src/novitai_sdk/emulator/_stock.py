@@ -85,7 +85,7 @@ class StockTemplate:
     entrypoint: str = ""
     rootfs: int = 60
     ports: tuple[tuple[int, str], ...] = ()
-    envs: Mapping[str, str] = attrs.field(factory=dict)
+    envs: Mapping[str, str] = attrs.field(factory=dict[str, str])
     tools: tuple[str, ...] = ()
     min_cuda: str = ""
 
@@ -150,7 +150,7 @@ _PRODUCTS: Final = (
         max_rootfs=1000, free={"cn-hongkong-1": 8, "as-sgp-2": 8},
     ),
     StockProduct(
-        id="H100-80GB.16c180g", name="H100-SXM5-80GB", price=256000, spot_price="", memory=180, disk=2000,
+        id="H100-80GB.16c180g", name="H100-SXM5-80GB", price=256000, memory=180, disk=2000,
         free=dict.fromkeys(_THREE, 0), available=False,
     ),
     StockProduct(
