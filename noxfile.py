@@ -19,7 +19,9 @@ PYTHONS = nox.project.python_versions(PROJECT)
 EMPTY_HANDED = {"NOVITA_API_KEY": None}
 
 
-def needs(session: nox.Session, *groups: str, package: bool = True, more: tuple[str, ...] = ()) -> None:
+def needs(
+    session: nox.Session, *groups: str, package: bool = True, more: tuple[str, ...] = ()
+) -> None:
     """Install dependency groups, and the package as it stands in the checkout.
 
     nox reads the groups itself: the pip that comes with Python 3.10 does not know them.

@@ -5,12 +5,12 @@ from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
 from pathlib import Path
 
 import pytest
-from novitai_sdk.emulator import Emulator
 from sybil import Sybil
 from sybil.document import PythonDocStringDocument
-from sybil.evaluators.doctest import DocTestEvaluator
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 from sybil.parsers.rest import DocTestParser
+
+from novitai_sdk.emulator import Emulator
 
 ROOT = Path(__file__).parents[2]
 TEXTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
