@@ -1,0 +1,142 @@
+"""Jobs that survive: plain data in a store, functions that do the work, a runner that joins them.
+
+A job is a value (:class:`~novitai_sdk.models.Job`), a handler is a function of job and context that
+answers with an outcome, and a store keeps both the jobs and the records they are about::
+
+    async def greet(job: Job, context: JobContext) -> Outcome:
+        print("Hello", job.payload["name"])
+        return Done()
+
+    store = open_store("jobs.db")
+    runner = Runner(store, {"greet": greet})
+
+Neither the job nor the handler knows which store or which process it lives in.
+"""
+
+import os
+from typing import TYPE_CHECKING
+
+from ._background import BackgroundRunner
+from ._errors import (
+    ClaimLost,
+    JobError,
+    JobNotFound,
+    JobRefused,
+    JobStateError,
+    RecordChanged,
+    RunnerFailed,
+    StoreBusy,
+    StoreClosed,
+    StoreCorrupt,
+    StoreError,
+    StoreForeign,
+    StoreFull,
+    StoreReadOnly,
+    StoreTooNew,
+)
+from ._memory import MemoryStore
+from ._noun import Jobs, QueueHealth
+from ._runner import Handler, JobContext, Runner
+from ._schedule import Backoff, RetryPolicy, Steps
+from ._store import (
+    Again,
+    Backlog,
+    Batch,
+    Change,
+    Claim,
+    Done,
+    GiveUp,
+    HandBack,
+    JobQuery,
+    NewJob,
+    Outcome,
+    Record,
+    Retry,
+    Settlement,
+    Store,
+    Write,
+    job_id,
+    new_job,
+)
+
+if TYPE_CHECKING:
+    from ._sqlite import SqliteStore
+
+__all__ = [
+    "Again",
+    "BackgroundRunner",
+    "Backlog",
+    "Backoff",
+    "Batch",
+    "Change",
+    "Claim",
+    "ClaimLost",
+    "Done",
+    "GiveUp",
+    "HandBack",
+    "Handler",
+    "JobContext",
+    "JobError",
+    "JobNotFound",
+    "JobQuery",
+    "JobRefused",
+    "JobStateError",
+    "Jobs",
+    "MemoryStore",
+    "NewJob",
+    "Outcome",
+    "QueueHealth",
+    "Record",
+    "RecordChanged",
+    "Retry",
+    "RetryPolicy",
+    "Runner",
+    "RunnerFailed",
+    "Settlement",
+    "SqliteStore",
+    "Steps",
+    "Store",
+    "StoreBusy",
+    "StoreClosed",
+    "StoreCorrupt",
+    "StoreError",
+    "StoreForeign",
+    "StoreFull",
+    "StoreReadOnly",
+    "StoreTooNew",
+    "Write",
+    "job_id",
+    "new_job",
+    "open_store",
+]
+
+
+def open_store(spec: "str | os.PathLike[str] | Store", *, synchronous: str = "FULL") -> Store:
+    """Return the store that *spec* names.
+
+    Args:
+        spec: ``"memory"``, the path of a file (made if it is not there), or a store.
+        synchronous: For a file, ``"FULL"`` or ``"NORMAL"``; see :class:`SqliteStore`.
+
+    Raises:
+        StoreError: The file cannot be used; the class of the error says why.
+
+    >>> open_store("memory").stats().result().total_jobs
+    0
+    """
+    if isinstance(spec, str | os.PathLike):
+        if spec == "memory":
+            return MemoryStore()
+        from ._sqlite import SqliteStore
+
+        return SqliteStore(spec, synchronous=synchronous)
+    return spec
+
+
+def __getattr__(name: str) -> object:
+    # Loaded when it is asked for: a program that keeps its jobs in memory need not load sqlite3.
+    if name == "SqliteStore":
+        from ._sqlite import SqliteStore
+
+        return SqliteStore
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,136 @@
+"""A runner in a thread of its own, for programs that have no event loop to give."""
+
+import os
+import threading
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Final, Literal
+
+import anyio
+
+from . import _exits, _forks
+from ._errors import RunnerFailed
+from ._runner import Runner, describe
+
+__all__ = ["BackgroundRunner"]
+
+# How long a dying interpreter waits: long enough for a request in flight to be answered, so that its
+# job need not be run again, and short enough that nobody reaches for the power switch.
+_EXIT_DRAIN: Final = 1.0
+
+_GRACE: Final = 5.0
+"""Seconds beyond the drain time until a thread that does not end is left behind."""
+
+
+class BackgroundRunner:
+    """Hosts a :class:`Runner` in a daemon thread, which starts with the first use.
+
+    A child process made by fork starts a thread of its own when it has something to run. At the exit of
+    the interpreter, jobs being worked on are handed back to the store.
+
+    Args:
+        make: Makes the runner, inside the thread and its event loop, so that connections can belong
+            to that loop.
+        backend: The event loop: ``asyncio`` or ``trio``.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], AbstractAsyncContextManager[Runner]],
+        *,
+        backend: Literal["asyncio", "trio"] = "asyncio",
+    ) -> None:
+        self._make = make
+        self._backend = backend
+        self._lock = threading.Lock()
+        self._begin_anew()
+        _forks.watch(self)
+
+    def _begin_anew(self) -> None:
+        self._pid = os.getpid()
+        self._thread: threading.Thread | None = None
+        self._runner: Runner | None = None
+        self._error: BaseException | None = None
+        self._stopping = False
+        self._drain = 0.0
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def error(self) -> BaseException | None:
+        """What the runner died of, or None."""
+        return self._error
+
+    def ensure_started(self) -> None:
+        """Start the thread unless it runs.
+
+        Raises:
+            RunnerFailed: It ran and died, or it was closed; the failure is the cause.
+        """
+        with self._lock:
+            if self._stopping:
+                raise RunnerFailed("the job runner was closed; make a new client")
+            self.raise_if_failed()
+            if self._thread is None:
+                # A daemon: a program that forgot to close must be able to end.
+                self._thread = threading.Thread(target=self._host, name="novitai-jobs", daemon=True)
+                self._thread.start()
+                _exits.runners.add(self)
+
+    def raise_if_failed(self) -> None:
+        """Raise RunnerFailed if the runner has died; for those who wait for its work."""
+        if self._error is not None:
+            raise RunnerFailed(
+                "the job runner of this process died, so its jobs stand still until another "
+                f"process takes them: {describe(self._error)}"
+            ) from self._error
+
+    def close(self, drain: float = 10.0) -> None:
+        """Stop: handlers get *drain* seconds to finish, then their jobs are handed back.
+
+        When it returns the thread is gone, unless a handler resists being cancelled. A second call does
+        nothing, nor does one in a child process that never started it.
+        """
+        with self._lock:
+            self._stopping = True
+            self._drain = drain
+            thread, runner = self._thread, self._runner
+        if runner is not None:
+            runner.stop(drain)
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(drain + _GRACE)
+        if not self.alive:
+            _exits.runners.discard(self)
+
+    def close_at_exit(self) -> None:
+        """Hand back what is being worked on."""
+        self.close(_EXIT_DRAIN)
+
+    def before_fork(self) -> None:
+        """Let nobody be halfway through starting or closing."""
+        self._lock.acquire()
+
+    def after_fork(self, in_child: bool) -> None:
+        """Go on; the child has no thread yet."""
+        if in_child:
+            self._begin_anew()
+        self._lock.release()
+
+    def _host(self) -> None:
+        try:
+            anyio.run(self._main, backend=self._backend)
+        except BaseException as error:  # noqa: BLE001 - nobody above would see it
+            self._error = error.__cause__ if isinstance(error, RunnerFailed) else error
+        finally:
+            self._runner = None
+
+    async def _main(self) -> None:
+        async with self._make() as runner:
+            with self._lock:
+                self._runner = runner
+                if self._stopping:  # closed before there was anything to stop
+                    runner.stop(self._drain)
+            await runner.run()

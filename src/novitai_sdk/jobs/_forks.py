@@ -1,0 +1,51 @@
+"""What has to happen around ``os.fork``, for objects that hold threads, locks or files."""
+
+import os
+from threading import Lock
+from typing import Protocol
+from weakref import WeakSet
+
+
+class Forkable(Protocol):
+    """Something that must not be carried through a fork as it is."""
+
+    def before_fork(self) -> None:
+        """Come to rest: hold locks, let no thread be inside anything."""
+        ...
+
+    def after_fork(self, in_child: bool) -> None:
+        """Go on in the parent; in the child, begin anew."""
+        ...
+
+
+_known: "WeakSet[Forkable]" = WeakSet()
+_resting: list[Forkable] = []
+_forking = Lock()  # two threads may fork at once
+
+
+def watch(thing: Forkable) -> None:
+    """Have *thing* told of forks for as long as it lives."""
+    _known.add(thing)
+
+
+def _before() -> None:
+    _forking.acquire()
+    _resting[:] = list(_known)
+    for thing in _resting:
+        thing.before_fork()
+
+
+def _after(in_child: bool) -> None:
+    # The same list as before the fork: one made in between by another thread was never at rest.
+    for thing in reversed(_resting):
+        thing.after_fork(in_child)
+    _resting.clear()
+    _forking.release()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(
+        before=_before,
+        after_in_parent=lambda: _after(False),
+        after_in_child=lambda: _after(True),
+    )

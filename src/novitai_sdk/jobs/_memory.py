@@ -1,0 +1,261 @@
+"""A store that forgets everything when the process ends."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from threading import Lock
+from typing import TypeVar
+
+import attrs
+
+from ..models import Job, JobQueueStats, JobStatus
+from . import _forks, _life
+from ._announce import Announcer, reject, resolve
+from ._errors import ClaimLost, JobNotFound, StoreClosed
+from ._state import Draft, State, record_at
+from ._store import (
+    Backlog,
+    Batch,
+    Change,
+    Claim,
+    JobQuery,
+    Record,
+    created_order,
+    key_taken,
+    queue_stats,
+)
+
+__all__ = ["MemoryStore"]
+
+T = TypeVar("T")
+
+
+class MemoryStore:
+    """Keeps jobs and records in this process, for tests and for those who want no file.
+
+    It answers at once, in the caller's thread, and follows the same rules as a durable store.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._announcer = Announcer()
+        self._closed = False
+        self._state = State()
+        _forks.watch(self)
+
+    def commit(self, change: Change) -> "Future[None]":
+        """Store *change*, all of it or nothing."""
+        return self._transact(lambda draft: draft.change(change))
+
+    def read(self, kind: str, key: str) -> "Future[Record | None]":
+        """The record, or None."""
+
+        def look() -> Record | None:
+            there = self._state.records.get((kind, key))
+            return record_at((kind, key), there) if there else None
+
+        return self._look(look)
+
+    def scan(self, kind: str) -> "Future[tuple[Record, ...]]":
+        """All records of *kind*, by key."""
+        return self._look(
+            lambda: tuple(
+                record_at(place, there)
+                for place, there in sorted(self._state.records.items())
+                if place[0] == kind
+            )
+        )
+
+    def job(self, job_id: str) -> "Future[Job | None]":
+        """The job, or None."""
+
+        def look() -> Job | None:
+            entry = self._state.entries.get(job_id)
+            return entry.shown() if entry else None
+
+        return self._look(look)
+
+    def jobs(self, query: JobQuery) -> "Future[tuple[Job, ...]]":
+        """The jobs *query* asks for."""
+
+        def look() -> tuple[Job, ...]:
+            found = sorted(
+                (
+                    entry
+                    for entry in self._state.entries.values()
+                    if query.status in (None, entry.job.status)
+                    and query.type in (None, entry.job.type)
+                ),
+                key=lambda entry: (*created_order(entry.job), entry.seq),
+            )
+            last = query.offset + query.limit if query.limit else None
+            return tuple(entry.shown() for entry in found[query.offset : last])
+
+        return self._look(look)
+
+    def stats(self) -> "Future[JobQueueStats]":
+        """How many jobs there are, by status and by type."""
+        return self._look(
+            lambda: queue_stats(
+                Counter(
+                    (str(entry.job.type), entry.job.status)
+                    for entry in self._state.entries.values()
+                )
+            )
+        )
+
+    def backlog(self, now: float) -> "Future[Backlog]":
+        """What is due at *now* and not taken."""
+
+        def look() -> Backlog:
+            dues = [
+                _life.due(entry.job)
+                for entry in self._state.entries.values()
+                if entry.job.status is JobStatus.PENDING
+            ]
+            ripe = [due for due in dues if due <= now]
+            return Backlog(depth=len(ripe), oldest_due=min(ripe, default=None))
+
+        return self._look(look)
+
+    def claim(
+        self, owner: str, limit_by_type: Mapping[str, int], now: float, lease: float
+    ) -> "Future[Batch]":
+        """Take due jobs for *owner*; lapsed ones go back before."""
+
+        def take(draft: Draft) -> Batch:
+            for entry in self._state.held():
+                if entry.lease_until <= now:
+                    draft.put(entry.moved(_life.lapse(entry.job, now)))
+            self._state.apply(draft)  # what has just gone back is there to be taken
+            claims: list[Claim] = []
+            sights: list[float] = []
+            for type_, limit in limit_by_type.items():
+                ripe, later = self._state.ripe(type_, limit, now)
+                sights += [] if later is None else [later]
+                for entry in ripe:
+                    number = entry.number + 1
+                    job = _life.claim(entry.job, now)
+                    taken = attrs.evolve(
+                        entry, job=job, owner=owner, number=number, lease_until=now + lease
+                    )
+                    draft.put(taken)
+                    claims.append(Claim(job=taken.shown(), owner=owner, number=number))
+            self._state.apply(draft)
+            sights += [entry.lease_until for entry in self._state.held()]
+            return Batch(claims=tuple(claims), next_due=min(sights, default=None))
+
+        return self._transact(take)
+
+    def renew(self, claims: Sequence[Claim], now: float, lease: float) -> "Future[frozenset[str]]":
+        """Give *claims* another *lease* seconds; answer with the ids of lost ones."""
+
+        def prolong(draft: Draft) -> frozenset[str]:
+            lost: set[str] = set()
+            for claim in claims:
+                try:
+                    draft.put(attrs.evolve(draft.held(claim), lease_until=now + lease))
+                except ClaimLost:
+                    lost.add(claim.job.id)
+            return frozenset(lost)
+
+        return self._transact(prolong)
+
+    def retry(self, job_id: str, now: float) -> "Future[Job]":
+        """Give a failed job a new life."""
+
+        def revive(draft: Draft) -> Job:
+            entry = draft.expect(job_id)
+            job = _life.revive(entry.job, now)
+            if entry.key is not None:
+                holder = draft.holder(entry.key)
+                if holder is not None:
+                    raise key_taken(job_id, entry.key, holder.job.id)
+                draft.keys[entry.key] = job_id
+            draft.put(entry.moved(job))
+            return draft.expect(job_id).shown()
+
+        return self._transact(revive)
+
+    def cancel(self, job_id: str, now: float, reason: str) -> "Future[Job]":
+        """End a pending or processing job as failed."""
+
+        def end(draft: Draft) -> Job:
+            entry = draft.expect(job_id)
+            draft.put(entry.moved(_life.cancel(entry.job, now, reason)))
+            return draft.expect(job_id).shown()
+
+        return self._transact(end)
+
+    def changed(self, kind: str, key: str, after: int) -> "Future[Record | None]":
+        """Wait until the record's version is more than *after*."""
+        future = self._announcer.await_record(kind, key, after)
+
+        def look() -> tuple[int, Record | None]:
+            there = self._state.records.get((kind, key))
+            return (
+                (there[1], record_at((kind, key), there)) if there else (self._state.revision, None)
+            )
+
+        found = self._look(look)
+        error = found.exception()
+        if error is not None:
+            reject(future, error)
+        else:
+            self._announcer.show_record(kind, key, *found.result())
+        return future
+
+    def settled(self, job_id: str) -> "Future[Job]":
+        """Wait until the job has completed or failed."""
+        future = self._announcer.await_job(job_id)
+        found = self.job(job_id)
+        error = found.exception()
+        if error is not None:
+            reject(future, error)
+            return future
+        job = found.result()
+        if job is None:
+            reject(future, JobNotFound(job_id))
+        elif job.status in _life.SETTLED:
+            resolve(future, job)
+        return future
+
+    def on_work(self, listener: Callable[[float], None]) -> Callable[[], None]:
+        """Have *listener* told when there is work; returns what ends it."""
+        return self._announcer.on_work(listener)
+
+    def close(self, timeout: float | None = None) -> None:
+        """Refuse everything from now on."""
+        with self._lock:
+            self._closed = True
+        self._announcer.close(lambda: StoreClosed("the store was closed"))
+
+    def before_fork(self) -> None:
+        """Let no thread be inside while the process forks."""
+        self._lock.acquire()
+
+    def after_fork(self, in_child: bool) -> None:
+        """Go on. The child keeps a copy, whose waiters are threads that it does not have."""
+        if in_child:
+            self._announcer = Announcer()
+        self._lock.release()
+
+    def _look(self, look: Callable[[], T]) -> "Future[T]":
+        return self._transact(lambda _: look())
+
+    def _transact(self, work: Callable[[Draft], T]) -> "Future[T]":
+        future: Future[T] = Future()
+        with self._lock:
+            draft = Draft(self._state)
+            try:
+                if self._closed:
+                    raise StoreClosed("the store is closed")
+                answer = work(draft)
+            except Exception as error:  # noqa: BLE001 - the caller finds it in the future
+                future.set_exception(error)
+                return future
+            self._state.apply(draft)
+        # Outside the lock: those who are told may come right back.
+        self._announcer.publish(draft.events)
+        future.set_result(answer)
+        return future

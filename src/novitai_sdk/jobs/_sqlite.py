@@ -1,0 +1,509 @@
+"""A store in one SQLite file that survives the death of its process, and a power cut.
+
+One thread writes: it takes all that waits, does each operation under a savepoint of its own, commits
+once, and only then answers. Another reads. Several processes may share the file.
+"""
+
+import errno
+import os
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final, Generic, TypeVar
+
+import attrs
+
+from ..models import Job, JobQueueStats
+from . import _exits, _forks, _life
+from ._announce import Announcer, Events, reject
+from ._errors import (
+    JobError,
+    JobNotFound,
+    StoreBusy,
+    StoreClosed,
+    StoreCorrupt,
+    StoreError,
+    StoreForeign,
+    StoreFull,
+    StoreReadOnly,
+)
+from ._layout import establish
+from ._owners import OwnerLocks
+from ._rows import Rows
+from ._store import Backlog, Batch, Change, Claim, JobQuery, Record
+from ._worker import Worker
+
+__all__ = ["SqliteStore"]
+
+T = TypeVar("T")
+
+# Another process's commits are seen by asking a counter that costs three microseconds. Asked only while
+# somebody here waits for something.
+_GLANCE: Final = 0.5
+
+# While another process holds jobs, its death is noticed within this many seconds.
+_WATCH: Final = 2.0
+
+_EXIT_TIMEOUT: Final = 3.0
+
+_SWITCH_PAUSE: Final = 0.02
+
+_LARGEST_WAL: Final = 64 * 1024 * 1024
+
+_never_closed: list[sqlite3.Connection] = []
+
+
+@attrs.define(eq=False)
+class _Task(Generic[T]):
+    """An operation, and who waits for it."""
+
+    run: Callable[[Rows, Events], T]
+    future: "Future[T]" = attrs.field(factory=Future)
+    events: Events = attrs.field(factory=Events)
+
+    def wanted(self) -> bool:
+        return self.future.set_running_or_notify_cancel()
+
+
+class SqliteStore:
+    """Keeps jobs and records in the SQLite file *path*.
+
+    The file and what SQLite puts beside it are readable for this user only. It is made if it is not
+    there; a file of another program, a damaged one or one of a later version is refused and left as it
+    is. The file must be on a disk of this machine.
+
+    Args:
+        path: The file. A missing directory is made, for this user only.
+        synchronous: ``"FULL"`` survives a power cut. ``"NORMAL"`` is several times faster for one
+            caller and may forget the last moments at a power cut; the death of the process alone loses
+            nothing either way.
+        busy_timeout: Seconds to wait for another process that holds the file.
+        max_bytes: Refuse to let the file grow beyond this size; None for no limit.
+
+    Raises:
+        StoreForeign: The file belongs to another program.
+        StoreTooNew: A later version of this library wrote it.
+        StoreCorrupt: It is damaged.
+        StoreReadOnly: It, or its directory, cannot be written.
+        StoreBusy: Another process holds it.
+        StoreError: It cannot be used for another reason, which the message names.
+    """
+
+    def __init__(
+        self,
+        path: "str | os.PathLike[str]",
+        *,
+        synchronous: str = "FULL",
+        busy_timeout: float = 5.0,
+        max_bytes: int | None = None,
+    ) -> None:
+        if synchronous not in ("FULL", "NORMAL"):
+            raise ValueError(f'synchronous is {synchronous!r}: "FULL" or "NORMAL" is expected')
+        # Absolute: a program may change its directory later, and the threads open the file again.
+        self.path: Path = Path(path).expanduser().absolute()
+        self._synchronous = synchronous
+        self._busy_timeout = busy_timeout
+        self._max_bytes = max_bytes
+        self._closed = False
+        self._now = 0.0
+        self._prepare()
+        self._begin()
+        _forks.watch(self)
+        _exits.stores.add(self)
+
+    def _begin(self) -> None:
+        self._lock = threading.Lock()
+        self._announcer = Announcer()
+        self._owners = OwnerLocks(self.path)
+        self._looked_for_dead = float("-inf")
+        self._abroad: int | None = None
+        self._write_db: sqlite3.Connection | None = None
+        self._read_db: sqlite3.Connection | None = None
+        name = self.path.name
+        self._writer: Worker[_Task[Any]] = Worker(
+            f"novitai-store-write {name}", self._write, self._look_abroad, self._leave_writer
+        )
+        self._reader: Worker[_Task[Any]] = Worker(
+            f"novitai-store-read {name}", self._read, lambda: None, self._leave_reader
+        )
+
+    # The port
+
+    def commit(self, change: Change) -> "Future[None]":
+        """Store *change*, all of it or nothing."""
+        return self._do(self._writer, lambda rows, events: rows.commit(change, events))
+
+    def read(self, kind: str, key: str) -> "Future[Record | None]":
+        """The record, or None."""
+        return self._do(self._reader, lambda rows, _: rows.read(kind, key))
+
+    def scan(self, kind: str) -> "Future[tuple[Record, ...]]":
+        """All records of *kind*, by key."""
+        return self._do(self._reader, lambda rows, _: rows.scan(kind))
+
+    def job(self, job_id: str) -> "Future[Job | None]":
+        """The job, or None."""
+        return self._do(self._reader, lambda rows, _: rows.job(job_id))
+
+    def jobs(self, query: JobQuery) -> "Future[tuple[Job, ...]]":
+        """The jobs *query* asks for."""
+        return self._do(self._reader, lambda rows, _: rows.jobs(query))
+
+    def stats(self) -> "Future[JobQueueStats]":
+        """How many jobs there are, by status and by type."""
+        return self._do(self._reader, lambda rows, _: rows.stats())
+
+    def backlog(self, now: float) -> "Future[Backlog]":
+        """What is due at *now* and not taken."""
+        return self._do(self._reader, lambda rows, _: rows.backlog(now))
+
+    def claim(
+        self, owner: str, limit_by_type: Mapping[str, int], now: float, lease: float
+    ) -> "Future[Batch]":
+        """Take due jobs for *owner*; those of the dead go back before."""
+        limits = dict(limit_by_type)
+        self._now = now
+
+        def take(rows: Rows, events: Events) -> Batch:
+            self._owners.take(owner)
+            dead, others = self._find_dead(rows, now)
+            rows.lapse(now, dead, events)
+            batch = rows.claim(owner, limits, now, lease, events)
+            if not others:
+                return batch
+            look_again = now + _WATCH
+            return attrs.evolve(batch, next_due=min(look_again, batch.next_due or look_again))
+
+        return self._do(self._writer, take)
+
+    def renew(self, claims: Sequence[Claim], now: float, lease: float) -> "Future[frozenset[str]]":
+        """Give *claims* another *lease* seconds; answer with the ids of lost ones."""
+        held = tuple(claims)
+        return self._do(self._writer, lambda rows, _: rows.renew(held, now, lease))
+
+    def retry(self, job_id: str, now: float) -> "Future[Job]":
+        """Give a failed job a new life."""
+        return self._do(self._writer, lambda rows, events: rows.retry(job_id, now, events))
+
+    def cancel(self, job_id: str, now: float, reason: str) -> "Future[Job]":
+        """End a pending or processing job as failed."""
+        return self._do(self._writer, lambda rows, events: rows.cancel(job_id, now, reason, events))
+
+    def changed(self, kind: str, key: str, after: int) -> "Future[Record | None]":
+        """Wait until the record's version is more than *after*."""
+        future = self._announcer.await_record(kind, key, after)
+        return self._look_for(future, lambda rows, _: self._show_records(rows, [(kind, key)]))
+
+    def settled(self, job_id: str) -> "Future[Job]":
+        """Wait until the job has completed or failed."""
+        future = self._announcer.await_job(job_id)
+        return self._look_for(future, lambda rows, _: self._show_jobs(rows, [job_id]))
+
+    def on_work(self, listener: Callable[[float], None]) -> Callable[[], None]:
+        """Have *listener* told when there is work; returns what ends it."""
+        unsubscribe = self._announcer.on_work(listener)
+        self._writer.poke()
+        return unsubscribe
+
+    def close(self, timeout: float | None = None) -> None:
+        """Finish what was accepted, give back the jobs held from here, end the threads.
+
+        Raises:
+            StoreError: The threads did not end within *timeout* seconds.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            if self._owners.mine:
+                self._writer.put(_Task(self._release))
+        ended = self._writer.end(timeout) and self._reader.end(timeout)
+        self._announcer.close(self._closed_error)
+        _exits.stores.discard(self)
+        if not ended:
+            raise StoreError(f"{self.path}: still busy {timeout} seconds after it was closed")
+        self._owners.release()
+
+    def close_at_exit(self) -> None:
+        """Finish what was accepted."""
+        self.close(_EXIT_TIMEOUT)
+
+    # Around a fork
+
+    def before_fork(self) -> None:
+        """Leave no connection open: SQLite's locks belong to a process, and a child that had inherited
+        its bookkeeping of them could corrupt the file."""
+        self._lock.acquire()
+        self._writer.end(_EXIT_TIMEOUT)
+        self._reader.end(_EXIT_TIMEOUT)
+
+    def after_fork(self, in_child: bool) -> None:
+        """Go on; the child begins anew, as an owner of its own."""
+        if in_child:
+            # Normally None. A connection that could not be closed in time must not be closed here either.
+            _never_closed.extend(db for db in (self._write_db, self._read_db) if db is not None)
+            self._owners.forget()
+            self._begin()
+            return
+        self._lock.release()
+        if not self._closed:
+            self._writer.poke()
+
+    # Threads
+
+    def _do(self, worker: "Worker[_Task[Any]]", run: Callable[[Rows, Events], T]) -> "Future[T]":
+        task = _Task(run)
+        with self._lock:
+            if self._closed:
+                task.future.set_exception(self._closed_error())
+            else:
+                worker.put(task)
+        return task.future
+
+    def _write(self, tasks: Sequence[_Task[Any]]) -> None:
+        """Do *tasks* in one transaction; those that fail alone do not sink the others."""
+        tasks = [task for task in tasks if task.wanted()]
+        answers: list[tuple[_Task[Any], object]] = []
+        refused: list[tuple[_Task[Any], Exception]] = []
+        try:
+            if self._write_db is None:
+                self._write_db = self._connect()
+            db = self._write_db
+            rows = Rows(db)
+            # Immediate: a transaction that begins as a reader cannot wait for another writer.
+            db.execute("BEGIN IMMEDIATE")
+            for task in tasks:
+                db.execute("SAVEPOINT task")
+                try:
+                    answers.append((task, task.run(rows, task.events)))
+                except Exception as error:
+                    if (
+                        not db.in_transaction
+                    ):  # SQLite has rolled back everything, as on a full disk
+                        raise
+                    db.execute("ROLLBACK TO task")
+                    refused.append((task, self._translate(error)))
+                db.execute("RELEASE task")
+            db.execute("COMMIT")
+        except Exception as error:  # noqa: BLE001 - the callers find it in their futures
+            self._abandon(tasks, error)
+            return
+        for task, answer in answers:
+            task.future.set_result(answer)
+        for task, refusal in refused:
+            task.future.set_exception(refusal)
+        for task, _ in answers:
+            self._announcer.publish(task.events)
+
+    def _abandon(self, tasks: Sequence[_Task[Any]], error: Exception) -> None:
+        """Let all of *tasks* fail, and begin the next batch on a fresh connection."""
+        self._leave_writer()
+        for task in tasks:
+            task.future.set_exception(self._translate(error))
+
+    def _read(self, tasks: Sequence[_Task[Any]]) -> None:
+        for task in tasks:
+            if not task.wanted():
+                continue
+            try:
+                if self._read_db is None:
+                    self._read_db = self._connect()
+                    # Not opened read-only: SQLite could not make the files beside it that reading needs.
+                    self._read_db.execute("PRAGMA query_only = ON")
+                answer = task.run(Rows(self._read_db), task.events)
+            except Exception as error:  # noqa: BLE001 - the caller finds it in the future
+                self._leave_reader()
+                task.future.set_exception(self._translate(error))
+            else:
+                task.future.set_result(answer)
+
+    def _leave_writer(self) -> None:
+        db, self._write_db, self._abroad = self._write_db, None, None
+        if db is not None:
+            db.close()  # an open transaction is rolled back by that
+
+    def _leave_reader(self) -> None:
+        db, self._read_db = self._read_db, None
+        if db is not None:
+            db.close()
+
+    # Waiting, also for other processes
+
+    def _look_for(self, future: "Future[T]", look: Callable[[Rows, Events], None]) -> "Future[T]":
+        """Look whether what *future* waits for is there already; then watch other processes too."""
+
+        def looked(done: "Future[None]") -> None:
+            error = done.exception()
+            if error is not None:
+                reject(future, error)
+
+        self._do(self._reader, look).add_done_callback(looked)
+        self._writer.poke()
+        return future
+
+    def _show_records(self, rows: Rows, places: Sequence[tuple[str, str]]) -> None:
+        for kind, key in places:
+            # Read first: at worst an absence is dated too early, and the news of it is on its way.
+            revision = rows.revision()
+            record = rows.read(kind, key)
+            self._announcer.show_record(kind, key, record.version if record else revision, record)
+
+    def _show_jobs(self, rows: Rows, job_ids: Sequence[str]) -> None:
+        for job_id in job_ids:
+            job = rows.job(job_id)
+            if job is None:
+                self._announcer.show_no_job(job_id, JobNotFound(job_id))
+            elif job.status in _life.SETTLED:
+                self._announcer.show_job(job)
+
+    def _look_abroad(self) -> float | None:
+        """See whether another process wrote; answer when to look again."""
+        if not self._announcer.listening:
+            self._abroad = None
+            return None
+        try:
+            if self._write_db is None:
+                self._write_db = self._connect()
+            (version,) = self._write_db.execute("PRAGMA data_version").fetchone()
+        except sqlite3.Error:
+            # Whoever uses the store next is told; here there is nobody to tell.
+            self._leave_writer()
+            return _GLANCE
+        # The first look counts as news: what was written just before it, nobody would tell.
+        if version != self._abroad:
+            self._abroad = version
+            self._announcer.show_work(0.0)
+            places, job_ids = self._announcer.awaited_records(), self._announcer.awaited_jobs()
+            if places or job_ids:
+                self._reader.put(_Task(lambda rows, _: self._show_all(rows, places, job_ids)))
+        return _GLANCE
+
+    def _show_all(
+        self, rows: Rows, places: Sequence[tuple[str, str]], job_ids: Sequence[str]
+    ) -> None:
+        self._show_records(rows, places)
+        self._show_jobs(rows, job_ids)
+
+    # Owners
+
+    def _find_dead(self, rows: Rows, now: float) -> tuple[frozenset[str], frozenset[str]]:
+        if abs(now - self._looked_for_dead) < _WATCH / 4:
+            return frozenset(), frozenset()
+        self._looked_for_dead = now
+        return self._owners.find(rows.owners())
+
+    def _release(self, rows: Rows, events: Events) -> None:
+        rows.release(self._owners.mine, self._now, events)
+
+    # The file
+
+    def _prepare(self) -> None:
+        """Make the file, or see that it is ours."""
+        try:
+            self._make_private()
+            with closing(self._connect()) as db:
+                establish(db, self.path)
+                self._log_ahead(db)
+        except (OSError, sqlite3.Error) as error:
+            raise self._translate(error) from error
+
+    def _make_private(self) -> None:
+        directory = self.path.parent
+        missing = [place for place in (directory, *directory.parents) if not place.exists()]
+        for place in reversed(missing):
+            place.mkdir(mode=0o700, exist_ok=True)
+        try:
+            # SQLite gives the files beside it the same mode. An existing file is never opened here:
+            # closing it would drop the locks that this process holds on it through SQLite.
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            return
+
+    def _log_ahead(self, db: sqlite3.Connection) -> None:
+        """Switch to the write-ahead log, in which readers and the writer do not wait for each other."""
+        give_up = threading.Event()
+        for _ in range(max(1, int(self._busy_timeout / _SWITCH_PAUSE))):
+            try:
+                (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error):
+                    raise
+                give_up.wait(_SWITCH_PAUSE)  # SQLite does not wait by itself for this one
+                continue
+            if mode != "wal":
+                raise StoreError(
+                    f"{self.path}: this file system cannot share memory between processes, as a network "
+                    "file system cannot; name a file on a disk of this machine"
+                )
+            return
+        raise StoreBusy(f"{self.path} is held by another process; try again")
+
+    def _connect(self) -> sqlite3.Connection:
+        # isolation_level None: transactions begin and end where it is written, not where the module guesses.
+        db = sqlite3.connect(str(self.path), timeout=self._busy_timeout, isolation_level=None)
+        try:
+            db.execute(f"PRAGMA synchronous = {self._synchronous}")
+            db.execute(f"PRAGMA journal_size_limit = {_LARGEST_WAL}")
+            if sys.platform == "darwin":
+                db.execute("PRAGMA fullfsync = ON")  # plain fsync stops at the drive's cache there
+            if self._max_bytes is not None:
+                (page_size,) = db.execute("PRAGMA page_size").fetchone()
+                db.execute(f"PRAGMA max_page_count = {max(1, self._max_bytes // page_size)}")
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _closed_error(self) -> StoreClosed:
+        return StoreClosed(f"{self.path} was closed; open it again")
+
+    def _translate(self, error: Exception) -> Exception:
+        """Return *error* in this library's words, with what to do next."""
+        if isinstance(error, JobError):
+            return error
+        kind, advice = _meaning(error, self.path)
+        if kind is None:
+            return error
+        translated = kind(f"{self.path}: {error}; {advice}")
+        translated.__cause__ = error
+        return translated
+
+
+_ELSEWHERE: Final = "it was left as it is: name another file"
+_WRITABLE: Final = "make it and its directory writable, or name another file"
+_ROOM: Final = "make room; what was stored before is safe"
+_HELD: Final = "another process holds it; try again"
+_MEANINGS: Final[Mapping[str, tuple[type[StoreError], str]]] = {
+    "is not a database": (StoreForeign, f"another program's, or damaged; {_ELSEWHERE}"),
+    "malformed": (StoreCorrupt, f"damaged; {_ELSEWHERE}, or restore a copy"),
+    "readonly": (StoreReadOnly, _WRITABLE),
+    "is full": (StoreFull, _ROOM),
+    "locked": (StoreBusy, _HELD),
+    "locking protocol": (StoreBusy, _HELD),
+}
+
+_DENIED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def _meaning(error: Exception, path: Path) -> tuple[type[StoreError] | None, str]:
+    # By message: error codes came to this module with Python 3.11, the messages have been the same for
+    # twenty years.
+    if isinstance(error, sqlite3.Error):
+        for fragment, (kind, advice) in _MEANINGS.items():
+            if fragment in str(error):
+                return kind, advice
+        if "unable to open" in str(error) and not os.access(path.parent, os.W_OK):
+            return StoreReadOnly, _WRITABLE
+        return StoreError, "see whether the file and its disk are in order"
+    if isinstance(error, OSError):
+        if error.errno in _DENIED:
+            return StoreReadOnly, _WRITABLE
+        if error.errno in _NO_ROOM:
+            return StoreFull, _ROOM
+        return StoreError, "see whether the file and its disk are in order"
+    return None, ""

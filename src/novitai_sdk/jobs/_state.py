@@ -1,0 +1,211 @@
+"""What a memory store holds, and the changes to it before they are made."""
+
+from bisect import bisect_left
+
+import attrs
+
+from ..models import Job, JobStatus
+from . import _life, _schedule
+from ._announce import Events
+from ._errors import ClaimLost, JobNotFound, JobRefused, RecordChanged
+from ._store import Change, Claim, NewJob, Record, Write, from_text, settle, to_text
+
+Waits = tuple[float, int, str]
+
+
+@attrs.frozen
+class Entry:
+    """A job and what only the store knows of it. The payload is kept as text: nobody can change it."""
+
+    job: Job
+    payload: str
+    seq: int
+    key: str | None = None
+    owner: str | None = None
+    number: int = 0
+    lease_until: float = 0.0
+
+    def shown(self) -> Job:
+        return attrs.evolve(self.job, payload=from_text(self.payload))
+
+    def moved(self, job: Job) -> "Entry":
+        return attrs.evolve(self, job=job, owner=None)
+
+    def held_by(self, claim: Claim) -> bool:
+        return (
+            self.job.status is JobStatus.PROCESSING
+            and self.owner == claim.owner
+            and self.number == claim.number
+        )
+
+    @property
+    def waits(self) -> tuple[float, int, str]:
+        """Its place among waiting jobs of its type and priority."""
+        return _life.due(self.job), self.seq, self.job.id
+
+
+class Draft:
+    """What one operation is about to do; seen by nobody until it is applied."""
+
+    def __init__(self, state: "State") -> None:
+        self._state = state
+        self.entries: dict[str, Entry] = {}
+        self.records: dict[tuple[str, str], tuple[str, int] | None] = {}
+        self.keys: dict[str, str] = {}
+        self.events = Events()
+        self.revision = state.revision
+
+    def entry(self, job_id: str) -> Entry | None:
+        return self.entries.get(job_id) or self._state.entries.get(job_id)
+
+    def expect(self, job_id: str) -> Entry:
+        entry = self.entry(job_id)
+        if entry is None:
+            raise JobNotFound(job_id)
+        return entry
+
+    def put(self, entry: Entry) -> None:
+        self.entries[entry.job.id] = entry
+        if entry.job.status is JobStatus.PENDING:
+            self.events.work(_life.due(entry.job))
+        elif entry.job.status in _life.SETTLED:
+            self.events.settled.append(entry.shown())
+
+    def holder(self, key: str) -> Entry | None:
+        """The live job of *key*."""
+        job_id = self.keys.get(key) or self._state.keys.get(key)
+        entry = self.entry(job_id) if job_id else None
+        return entry if entry is not None and entry.job.status in _life.LIVE else None
+
+    def held(self, claim: Claim) -> Entry:
+        entry = self.entry(claim.job.id)
+        if entry is None or not entry.held_by(claim):
+            raise ClaimLost(claim.job.id)
+        return entry
+
+    def change(self, change: Change) -> None:
+        if change.held is not None:
+            self.held(change.held)
+        if change.settle is not None:
+            entry = self.held(change.settle.claim)
+            self.put(entry.moved(settle(entry.job, change.settle)))
+        for write in change.all_writes():
+            self._write(write)
+        for new in change.all_jobs():
+            self._add(new)
+
+    def _write(self, write: Write) -> None:
+        place = write.kind, write.key
+        there = self.records[place] if place in self.records else self._state.records.get(place)
+        found = there[1] if there else 0
+        if write.expected is not None and write.expected != found:
+            raise RecordChanged(write.kind, write.key, write.expected, found)
+        if write.body is None and there is None:
+            return
+        self.revision += 1
+        if write.body is None:
+            self.records[place] = None
+            self.events.records[place] = self.revision, None
+            return
+        text = to_text(f"{write.kind} {write.key!r}", write.body)
+        self.records[place] = text, self.revision
+        self.events.records[place] = self.revision, record_at(place, (text, self.revision))
+
+    def _add(self, new: NewJob) -> None:
+        job = _life.admit(new.job)
+        if new.key is not None and self.holder(new.key) is not None:
+            return
+        if self.entry(job.id) is not None:
+            raise JobRefused(f"job {job.id!r} was not stored: there is one of that id")
+        text = to_text(f"job {job.id!r}", job.payload)
+        seq = len(self._state.entries) + len(self.entries)
+        if new.key is not None:
+            self.keys[new.key] = job.id
+        self.put(Entry(job=job, payload=text, seq=seq, key=new.key))
+
+
+def record_at(place: tuple[str, str], there: tuple[str, int]) -> Record:
+    """Return the record at *place* from its text and version."""
+    return Record(kind=place[0], key=place[1], version=there[1], body=from_text(there[0]))
+
+
+class State:
+    """Jobs and records, with the lists by which work is found."""
+
+    def __init__(self) -> None:
+        self.revision = 0
+        self.records: dict[tuple[str, str], tuple[str, int]] = {}
+        self.entries: dict[str, Entry] = {}
+        self.keys: dict[str, str] = {}
+        # Waiting jobs by type and priority, each list in the order in which its jobs are taken. Places of
+        # jobs that have moved on are left behind and dropped when they come up.
+        self._waiting: dict[tuple[str, int], list[Waits]] = {}
+        self._processing: set[str] = set()
+
+    def apply(self, draft: Draft) -> None:
+        """Make the changes of *draft*; it is empty afterwards, and its events are kept."""
+        self.revision = draft.revision
+        for place, there in draft.records.items():
+            if there is None:
+                self.records.pop(place, None)
+            else:
+                self.records[place] = there
+        for entry in draft.entries.values():
+            self._place(entry)
+        self.keys.update(draft.keys)
+        draft.entries, draft.records, draft.keys = {}, {}, {}
+
+    def held(self) -> list[Entry]:
+        """Jobs being processed, by arrival."""
+        return sorted(
+            (self.entries[job_id] for job_id in self._processing), key=lambda entry: entry.seq
+        )
+
+    def ripe(self, type_: str, limit: int, now: float) -> tuple[list[Entry], float | None]:
+        """Return the next jobs of a type, and when one more is due if fewer than *limit* are there."""
+        candidates = sorted(
+            (
+                entry
+                for priority in (4, 3, 2, 1)
+                for entry in self._first((type_, priority), limit + 1)
+            ),
+            key=lambda entry: _schedule.claim_order(
+                int(entry.job.priority), _life.due(entry.job), entry.seq, now
+            ),
+        )
+        ripe = [entry for entry in candidates if _life.due(entry.job) <= now][:limit]
+        if len(ripe) == limit:
+            return ripe, None
+        later = (_life.due(entry.job) for entry in candidates if _life.due(entry.job) > now)
+        return ripe, min(later, default=None)
+
+    def _place(self, entry: Entry) -> None:
+        job = entry.job
+        self.entries[job.id] = entry
+        self._processing.discard(job.id)
+        if job.status is JobStatus.PROCESSING:
+            self._processing.add(job.id)
+        elif job.status is JobStatus.PENDING:
+            queue = self._waiting.setdefault((str(job.type), int(job.priority)), [])
+            at = bisect_left(queue, entry.waits)
+            if queue[at : at + 1] != [
+                entry.waits
+            ]:  # cancelled and revived, it may still stand there
+                queue.insert(at, entry.waits)
+
+    def _first(self, place: tuple[str, int], count: int) -> list[Entry]:
+        queue = self._waiting.get(place)
+        if not queue:
+            return []
+        found: list[Entry] = []
+        looked_at = 0
+        for waits in queue:
+            if len(found) == count:
+                break
+            looked_at += 1
+            entry = self.entries[waits[2]]
+            if entry.job.status is JobStatus.PENDING and entry.waits == waits:
+                found.append(entry)
+        # Only the head is rewritten: a hundred thousand delayed jobs behind it cost nothing.
+        queue[:looked_at] = [entry.waits for entry in found]
+        return found

@@ -1,0 +1,429 @@
+"""The port every store of jobs implements, and the values that go through it.
+
+A store keeps two things: jobs, and versioned documents (*records*) that jobs are about. What belongs
+together goes through :meth:`Store.commit` as one :class:`Change`, all of it or nothing: a job's end,
+the new state of its instance, and the webhook that tells of it are never one without the other.
+
+Every method answers with a :class:`concurrent.futures.Future`, because stores work in threads of
+their own: a plain client blocks on it, an awaiting one suspends, and neither waits for a disk flush
+on an event loop. A store tells no time: whoever calls says what time it is, so a test can.
+"""
+
+import json
+import random
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from datetime import datetime
+from typing import Protocol, TypeAlias
+
+import attrs
+
+from ..models import Job, JobPriority, JobQueueStats, JobStatus, JobType
+from ..models._base import Json, JsonObject
+from . import _life
+from ._errors import JobRefused, JobStateError
+
+__all__ = [
+    "Again",
+    "Backlog",
+    "Batch",
+    "Change",
+    "Claim",
+    "Done",
+    "GiveUp",
+    "HandBack",
+    "JobQuery",
+    "NewJob",
+    "Outcome",
+    "Record",
+    "Retry",
+    "Settlement",
+    "Store",
+    "Write",
+    "job_id",
+    "new_job",
+]
+
+
+# Of the operating system: two processes forked from one must not come to the same ids.
+_CHANCE = random.SystemRandom()
+
+
+@attrs.frozen(kw_only=True)
+class Record:
+    """A document in a store.
+
+    Attributes:
+        kind: What it is, such as ``instance``.
+        key: Which one.
+        version: Grows with each write; never used twice for the same key, not even after a deletion.
+        body: Its content.
+    """
+
+    kind: str
+    key: str
+    version: int
+    body: JsonObject = attrs.field(repr=False)  # may hold env values and passwords
+
+
+@attrs.frozen(kw_only=True)
+class Write:
+    """A record to write, or to delete.
+
+    Attributes:
+        kind: What it is, such as ``instance``.
+        key: Which one.
+        body: The new content; None deletes.
+        expected: The version the writer has seen; 0 when there must be none; None to write over
+            whatever is there.
+    """
+
+    kind: str
+    key: str
+    body: JsonObject | None = attrs.field(repr=False)
+    expected: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class NewJob:
+    """A job to store.
+
+    Attributes:
+        job: The job, pending. Its ``next_retry_at`` says when it is due; without one it is due as soon
+            as it was created.
+        key: At most one pending or processing job of a key exists: while there is one, a further
+            :class:`NewJob` of that key is dropped without a word.
+    """
+
+    job: Job
+    key: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Claim:
+    """The right to work on a job, until its lease ends.
+
+    Attributes:
+        job: The job as it was claimed, this attempt counted.
+        owner: Whose claim it is.
+        number: The how-manieth claim of this job; a later claim makes this one void.
+    """
+
+    job: Job
+    owner: str
+    number: int
+
+
+@attrs.frozen(kw_only=True)
+class Done:
+    """The job is finished; what follows from it is stored with that."""
+
+    writes: tuple[Write, ...] = ()
+    jobs: tuple[NewJob, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Again:
+    """The job is not finished: look again *after* seconds. That costs no attempt.
+
+    The attempts start anew, so a job that looks a thousand times may still fail twice in a row.
+    """
+
+    after: float
+    writes: tuple[Write, ...] = ()
+    jobs: tuple[NewJob, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class GiveUp:
+    """The job failed for good, whatever attempts are left."""
+
+    error: str
+    writes: tuple[Write, ...] = ()
+    jobs: tuple[NewJob, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Retry:
+    """This attempt failed; the next is due *after* seconds. Without an attempt left, the job failed.
+
+    Made by the runner from an exception; a handler returns one itself when it knows better how long to
+    wait, as with ``Retry-After``.
+    """
+
+    error: str
+    after: float
+
+
+@attrs.frozen(kw_only=True)
+class HandBack:
+    """The worker stops: the job is due at once and the attempt is not counted. Made by the runner."""
+
+
+Outcome: TypeAlias = Done | Again | GiveUp | Retry | HandBack
+"""How an attempt ended."""
+
+
+@attrs.frozen(kw_only=True)
+class Settlement:
+    """The end of an attempt.
+
+    Attributes:
+        claim: Whose attempt; the settlement is refused when that claim is no longer held.
+        outcome: How it ended.
+        at: When, in epoch seconds.
+    """
+
+    claim: Claim
+    outcome: Outcome
+    at: float
+
+
+@attrs.frozen(kw_only=True)
+class Change:
+    """What is stored together: all of it or nothing.
+
+    Attributes:
+        writes: Records to write, in this order.
+        jobs: Jobs to add, after the settlement, so that a follow-up may take over its key.
+        settle: The end of an attempt.
+        held: A claim that must still be held, for a change in the middle of an attempt.
+    """
+
+    writes: tuple[Write, ...] = ()
+    jobs: tuple[NewJob, ...] = ()
+    settle: Settlement | None = None
+    held: Claim | None = None
+
+    def all_writes(self) -> tuple[Write, ...]:
+        """Its own writes and those of the outcome."""
+        return self.writes + self._outcome().writes
+
+    def all_jobs(self) -> tuple[NewJob, ...]:
+        """Its own jobs and those of the outcome."""
+        return self.jobs + self._outcome().jobs
+
+    def _outcome(self) -> "Done | Again | GiveUp":
+        outcome = self.settle.outcome if self.settle else None
+        return outcome if isinstance(outcome, Done | Again | GiveUp) else Done()
+
+
+@attrs.frozen(kw_only=True)
+class Batch:
+    """What a look for work found.
+
+    Attributes:
+        claims: The jobs taken, in order.
+        next_due: Epoch seconds when it is worth looking again if nothing is announced before: a job
+            for a slot that is still free falls due, or a lease ends. None when nothing is in sight.
+    """
+
+    claims: tuple[Claim, ...]
+    next_due: float | None
+
+
+@attrs.frozen(kw_only=True)
+class JobQuery:
+    """Which jobs to list: highest priority first, then oldest.
+
+    Attributes:
+        status: Only jobs of this status.
+        type: Only jobs of this type.
+        limit: At most so many; 0 for all.
+        offset: Leave out so many first.
+    """
+
+    status: JobStatus | None = None
+    type: str | None = None
+    limit: int = 0
+    offset: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class Backlog:
+    """What waits.
+
+    Attributes:
+        depth: Jobs that are due and not taken.
+        oldest_due: Epoch seconds since when the oldest of them is due, or None.
+    """
+
+    depth: int
+    oldest_due: float | None
+
+
+class Store(Protocol):
+    """Keeps jobs and records. Every method may be called from any thread.
+
+    Futures fail with :class:`StoreError` when the store itself is in trouble.
+    """
+
+    def commit(self, change: Change) -> "Future[None]":
+        """Store *change*, all of it or nothing.
+
+        Fails with :class:`RecordChanged`, :class:`ClaimLost`, or :class:`JobRefused`.
+        """
+        ...
+
+    def read(self, kind: str, key: str) -> "Future[Record | None]":
+        """The record, or None. It shows every change whose commit has been answered."""
+        ...
+
+    def scan(self, kind: str) -> "Future[tuple[Record, ...]]":
+        """All records of *kind*, by key."""
+        ...
+
+    def job(self, job_id: str) -> "Future[Job | None]":
+        """The job, or None."""
+        ...
+
+    def jobs(self, query: JobQuery) -> "Future[tuple[Job, ...]]":
+        """The jobs *query* asks for."""
+        ...
+
+    def stats(self) -> "Future[JobQueueStats]":
+        """How many jobs there are, by status and by type."""
+        ...
+
+    def backlog(self, now: float) -> "Future[Backlog]":
+        """What is due at *now* (epoch seconds) and not taken."""
+        ...
+
+    def claim(
+        self, owner: str, limit_by_type: Mapping[str, int], now: float, lease: float
+    ) -> "Future[Batch]":
+        """Take due jobs for *owner*, of each type at most so many, for *lease* seconds.
+
+        Before that, jobs whose lease has ended or whose owner is known to be dead go back. Types that
+        are not named stay where they are.
+        """
+        ...
+
+    def renew(self, claims: Sequence[Claim], now: float, lease: float) -> "Future[frozenset[str]]":
+        """Give *claims* of one owner another *lease* seconds; answer with the ids of lost ones."""
+        ...
+
+    def retry(self, job_id: str, now: float) -> "Future[Job]":
+        """Give a failed job a new life. Fails with :class:`JobNotFound`, :class:`JobStateError`."""
+        ...
+
+    def cancel(self, job_id: str, now: float, reason: str) -> "Future[Job]":
+        """End a pending or processing job as failed. Fails as :meth:`retry` does."""
+        ...
+
+    def changed(self, kind: str, key: str, after: int) -> "Future[Record | None]":
+        """Wait until the record's version is more than *after* (0: until there is one).
+
+        Comes to the record, or to None once it was deleted. Cancel the future to stop waiting.
+        """
+        ...
+
+    def settled(self, job_id: str) -> "Future[Job]":
+        """Wait until the job has completed or failed. Fails with :class:`JobNotFound`."""
+        ...
+
+    def on_work(self, listener: Callable[[float], None]) -> Callable[[], None]:
+        """Have *listener* told when there is work, with the epoch seconds it is due; 0 for unknown.
+
+        It is called on any thread and must neither block nor raise. Returns what ends it.
+        """
+        ...
+
+    def close(self, timeout: float | None = None) -> None:
+        """Finish what was accepted, at most for *timeout* seconds, and let go of everything."""
+        ...
+
+
+def new_job(
+    type: JobType | str,  # noqa: A002 - the field's name
+    payload: JsonObject,
+    *,
+    now: float,
+    after: float = 0.0,
+    priority: JobPriority = JobPriority.NORMAL,
+    max_attempts: int = 3,
+    key: str | None = None,
+) -> NewJob:
+    """Return a job to store, made at *now* (epoch seconds) and due *after* seconds later."""
+    created = _life.moment(now)
+    return NewJob(
+        job=Job(
+            id=job_id(now),
+            type=JobType(type),
+            payload=payload,
+            status=JobStatus.PENDING,
+            priority=priority,
+            max_attempts=max_attempts,
+            created_at=created,
+            next_retry_at=_life.moment(now + after) if after > 0 else None,
+        ),
+        key=key,
+    )
+
+
+def job_id(now: float) -> str:
+    """Return a fresh id: ``job_``, Unix milliseconds, nine random characters."""
+    return f"job_{int(now * 1000)}_{_random_part(9)}"
+
+
+def settle(job: Job, settlement: Settlement) -> Job:
+    """Return *job*, which is being processed, as *settlement* leaves it."""
+    outcome, at = settlement.outcome, settlement.at
+    if isinstance(outcome, Done):
+        return _life.done(job, at)
+    if isinstance(outcome, Again):
+        return _life.again(job, at, outcome.after)
+    if isinstance(outcome, GiveUp):
+        return _life.give_up(job, at, outcome.error)
+    if isinstance(outcome, Retry):
+        return _life.retry(job, at, outcome.after, outcome.error)
+    return _life.hand_back(job, at)
+
+
+def to_text(what: str, body: JsonObject) -> str:
+    """Return *body* as JSON text; raise JobRefused when it is not JSON."""
+    try:
+        # NaN is not JSON; stored, it would break the first reader that is not Python.
+        return json.dumps(body, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise JobRefused(f"{what} was not stored: its content is not JSON: {error}") from error
+
+
+def from_text(text: str) -> dict[str, Json]:
+    """Return the JSON object in *text*, fresh for each caller."""
+    body: dict[str, Json] = json.loads(text)
+    return body
+
+
+def created_order(job: Job) -> tuple[int, datetime]:
+    """A sort key for lists: highest priority first, then oldest."""
+    return -int(job.priority), job.created_at
+
+
+def queue_stats(counts: Mapping[tuple[str, JobStatus], int]) -> JobQueueStats:
+    """Return *counts* by type and status as the service contract reports them: no known type is left out."""
+    by_type = {str(type_): 0 for type_ in JobType}
+    by_status = dict.fromkeys(JobStatus, 0)
+    for (type_, status), count in counts.items():
+        by_type[type_] = by_type.get(type_, 0) + count
+        by_status[status] += count
+    return JobQueueStats(
+        total_jobs=sum(by_status.values()),
+        pending_jobs=by_status[JobStatus.PENDING],
+        processing_jobs=by_status[JobStatus.PROCESSING],
+        completed_jobs=by_status[JobStatus.COMPLETED],
+        failed_jobs=by_status[JobStatus.FAILED],
+        jobs_by_type=by_type,
+    )
+
+
+def key_taken(job_id: str, key: str, holder: str) -> JobStateError:
+    """Return the error for a job that cannot come back, since another live one has its key."""
+    return JobStateError(
+        f"job {job_id!r} cannot be tried again: "
+        f"job {holder!r} of the same key {key!r} is not finished"
+    )
+
+
+def _random_part(length: int) -> str:
+    return "".join(_CHANCE.choices("0123456789abcdefghijklmnopqrstuvwxyz", k=length))

@@ -1,0 +1,104 @@
+"""A thread that does what is put into its queue: all that waits, as one batch."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+# Bounds how long the first caller of a batch waits for the last, and how much one failed flush takes
+# down with it.
+_LARGEST_BATCH = 1000
+
+
+class Worker(Generic[T]):
+    """A daemon thread that starts with the first item and ends when it is told to.
+
+    Args:
+        name: Name of the thread.
+        work: Does a batch; must not raise.
+        idle: Called now and then while there is nothing to do; answers after how many seconds again,
+            None for not before :meth:`poke`. Must not raise.
+        leave: Called in the thread before it ends. Must not raise.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[Sequence[T]], None],
+        idle: Callable[[], float | None],
+        leave: Callable[[], None],
+    ) -> None:
+        self._name = name
+        self._work = work
+        self._idle = idle
+        self._leave = leave
+        self._ready = threading.Condition(threading.Lock())
+        self._queue: deque[T] = deque()
+        self._poked = False
+        self._ending = False
+        self._thread: threading.Thread | None = None
+
+    def put(self, item: T) -> None:
+        """Have *item* done."""
+        with self._ready:
+            self._queue.append(item)
+            self._call()
+
+    def poke(self) -> None:
+        """Have ``idle`` called soon."""
+        with self._ready:
+            self._poked = True
+            self._call()
+
+    def end(self, timeout: float | None) -> bool:
+        """Do what is queued, then end the thread; answer whether it is gone after *timeout* seconds.
+
+        It starts again with the next item.
+        """
+        with self._ready:
+            thread = self._thread
+            self._ending = thread is not None
+            self._ready.notify()
+        if thread is None or thread is threading.current_thread():
+            return thread is None
+        thread.join(timeout)
+        return not thread.is_alive()
+
+    def drop(self) -> list[T]:
+        """Take back what is queued and not yet begun."""
+        with self._ready:
+            dropped = list(self._queue)
+            self._queue.clear()
+            return dropped
+
+    def _call(self) -> None:
+        if self._thread is None:
+            self._ending = False
+            # A daemon: a program that forgot to close must be able to end.
+            self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            self._thread.start()
+        self._ready.notify()
+
+    def _run(self) -> None:
+        pause: float | None = 0.0
+        while True:
+            with self._ready:
+                if not (self._queue or self._ending or self._poked) and pause != 0:
+                    self._ready.wait(pause)
+                batch = [
+                    self._queue.popleft() for _ in range(min(len(self._queue), _LARGEST_BATCH))
+                ]
+                self._poked = False
+                if not batch and self._ending:
+                    break
+            if batch:
+                self._work(batch)
+            pause = self._idle()
+        self._leave()
+        with self._ready:
+            self._thread = None
+            self._ending = False
+            if self._queue:  # put in while the last connection was being closed
+                self._call()
