@@ -27,13 +27,13 @@ def a_plain_owner_answers_at_once(shelf: Shelf[Sync]) -> None:
 
 
 async def an_awaiting_owner_answers_when_awaited(shelf: Shelf[Async]) -> None:
-    assert_type(shelf.count("a"), Coroutine[Any, Any, int])
+    _ = assert_type(shelf.count("a"), Coroutine[Any, Any, int])
     assert_type(await shelf.count("a", deep=True), int)
     assert_type(await (await shelf.other()).count("a"), int)
 
 
 def the_parameters_are_kept(plain: Shelf[Sync], awaiting: Shelf[Async]) -> None:
-    plain.count(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # must be refused
-    plain.count("a", depp=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # must be refused
+    _ = plain.count(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # must be refused
+    _ = plain.count("a", depp=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # must be refused
     call: Callable[[str], Coroutine[Any, Any, int]] = awaiting.count
     assert_type(drive(call("a")), int)
