@@ -1,0 +1,504 @@
+"""Between JSON and models: the one place that knows the habits of the wire.
+
+Two converters share one machinery:
+
+* ``converter`` speaks the service contract: camelCase names, ISO-8601 UTC times with milliseconds and ``Z``,
+  strict types.
+* ``cloud_converter`` speaks the cloud's API: numbers may be texts, times are seconds since 1970 in a text, and
+  an empty text stands for nothing.
+
+In both, what is absent stays absent on the way out, null means absent on the way in, unknown fields are kept in
+``extra`` and given back, and unknown values of an enumeration survive.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal, InvalidOperation
+from enum import Enum
+from types import NoneType, UnionType
+from typing import Any, Final, TypeVar, Union, get_args, get_origin
+
+import attrs
+from cattrs import Converter, transform_error
+from cattrs.errors import (
+    AttributeValidationNote,
+    BaseValidationError,
+    ClassValidationError,
+    IterableValidationError,
+    IterableValidationNote,
+)
+
+from .errors import ValidationError
+from .models._base import MASK, Json, JsonObject, Secret
+
+T = TypeVar("T")
+
+Structure = Callable[[Any, Any], Any]
+Unstructure = Callable[[Any], Any]
+
+__all__ = ["cloud_converter", "converter", "explain", "record_converter", "to_wire_time"]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_ISO: Final = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(Z|z|[+-]\d\d:?\d\d)", re.ASCII
+)
+_WHOLE: Final = re.compile(r"\s*[+-]?\d{1,18}(\.0*)?\s*", re.ASCII)
+_NUMBER: Final = re.compile(r"\s*[+-]?\d{1,30}(\.\d{1,30})?([eE][+-]?\d{1,3})?\s*", re.ASCII)
+# What the cloud writes where it means "no time".
+_NO_TIME: Final = frozenset({"", "0", "-1"})
+
+
+# -- single values ------------------------------------------------------------------------------
+
+
+def _refuse(value: object, wanted: str) -> TypeError:
+    return TypeError(f"expected {wanted}, got {type(value).__name__}")
+
+
+def _text(value: Any, _: Any) -> str:
+    if isinstance(value, str):
+        return str(value)
+    raise _refuse(value, "a text")
+
+
+def _truth(value: Any, _: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise _refuse(value, "true or false")
+
+
+def _whole(value: Any, _: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    raise _refuse(value, "a whole number")
+
+
+def _number(value: Any, _: Any) -> float:
+    if isinstance(value, int) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except OverflowError:
+            raise ValueError("expected a number of ordinary size") from None
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    raise _refuse(value, "a finite number")
+
+
+def _either_id(value: Any, _: Any) -> str | int | float:
+    """A template id: a text or a number, and it stays what it was."""
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        return value
+    raise _refuse(value, "a text or a number")
+
+
+def _iso_time(value: Any, _: Any) -> datetime:
+    if isinstance(value, datetime):
+        return value
+    if not isinstance(value, str):
+        raise _refuse(value, "an ISO-8601 time")
+    # datetime.fromisoformat knows neither "Z" nor milliseconds of any length before Python 3.11.
+    found = _ISO.fullmatch(value)
+    if found is None:
+        raise ValueError("expected an ISO-8601 time with a zone")
+    *numbers, fraction, zone = found.groups()
+    micro = int((fraction or "0").ljust(6, "0")[:6])
+    moment = datetime(*map(int, numbers), micro, tzinfo=timezone.utc)  # type: ignore[misc,arg-type]  # six groups of digits
+    if zone in "Zz":
+        return moment
+    sign = -1 if zone[0] == "-" else 1
+    offset = timedelta(hours=int(zone[1:3]), minutes=int(zone[-2:])) * sign
+    try:
+        return moment - offset
+    except OverflowError:
+        raise ValueError("expected a time between the years 1 and 9999") from None
+
+
+def to_wire_time(moment: datetime) -> str:
+    """Write a time as the contract does: UTC, milliseconds, ``Z``.
+
+    >>> to_wire_time(datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=timezone.utc))
+    '2026-01-02T03:04:05.678Z'
+    """
+    utc = moment.astimezone(timezone.utc)
+    return f"{utc.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+
+
+def _secret(value: Any, _: Any) -> Secret:
+    if isinstance(value, Secret):
+        return value
+    return Secret(_text(value, None))
+
+
+# -- the same, as the cloud writes them ----------------------------------------------------------
+
+
+def _loose_text(value: Any, _: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return _text(value, None)
+
+
+def _loose_whole(value: Any, _: Any) -> int:
+    if isinstance(value, str) and _WHOLE.fullmatch(value):
+        return int(value.strip().split(".")[0])
+    return _whole(value, None)
+
+
+def _loose_number(value: Any, _: Any) -> float:
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        return _number(float(value), None)
+    return _number(value, None)
+
+
+def _decimal(value: Any, _: Any) -> Decimal:
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        try:
+            amount = Decimal(str(value).strip())
+        except InvalidOperation:
+            raise ValueError("expected an amount") from None
+        if amount.is_finite():
+            return amount
+    raise _refuse(value, "an amount")
+
+
+def _epoch_time(value: Any, _: Any) -> datetime:
+    if isinstance(value, str) and "-" in value[1:]:
+        return _iso_time(value, None)
+    seconds = _loose_number(value, None)
+    try:
+        return _EPOCH + timedelta(seconds=seconds)
+    except OverflowError:
+        raise ValueError("expected seconds since 1970") from None
+
+
+def _to_epoch(moment: datetime) -> str:
+    return str(int((moment - _EPOCH).total_seconds()))
+
+
+# -- classes of types ------------------------------------------------------------------------------
+
+
+def _is_union(kind: Any) -> bool:
+    return get_origin(kind) in (Union, UnionType)
+
+
+def _is_optional(kind: Any) -> bool:
+    return _is_union(kind) and NoneType in get_args(kind) and not _is_json(kind)
+
+
+def _is_json(kind: Any) -> bool:
+    return bool(kind == Json or kind == JsonObject)
+
+
+def _is_id(kind: Any) -> bool:
+    return _is_union(kind) and set(get_args(kind)) <= {str, int, float}
+
+
+def _is_enum(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Enum)
+
+
+def _is_sequence(kind: Any) -> bool:
+    return get_origin(kind) is tuple
+
+
+def _is_mapping(kind: Any) -> bool:
+    return get_origin(kind) in (Mapping, dict) and not _is_json(kind)
+
+
+def _json(value: Any, kind: Any) -> Any:
+    if kind == JsonObject and not isinstance(value, Mapping):
+        raise _refuse(value, "an object")
+    return value
+
+
+def _optional_factory(converter: Converter, blank_is_none: bool) -> Callable[[Any], Structure]:
+    def factory(kind: Any) -> Structure:
+        (inner,) = (
+            (arg for arg in get_args(kind) if arg is not NoneType)
+            if len(get_args(kind)) == 2
+            else (Union[tuple(arg for arg in get_args(kind) if arg is not NoneType)],)
+        )
+        hook = converter.get_structure_hook(inner)
+        nothing: frozenset[Any] = frozenset()
+        if blank_is_none and inner not in (str, Secret):
+            nothing = frozenset({*_NO_TIME, 0, -1}) if inner is datetime else frozenset({""})
+
+        def structure(value: Any, _: Any) -> Any:
+            if value is None or (isinstance(value, str | int) and value in nothing):
+                return None
+            return hook(value, inner)
+
+        return structure
+
+    return factory
+
+
+def _enum_factory(kind: Any) -> Structure:
+    base: Structure = _whole if issubclass(kind, int) else _text
+
+    def structure(value: Any, _: Any) -> Any:
+        return kind(base(value, None))
+
+    return structure
+
+
+def _sequence_factory(converter: Converter) -> Callable[[Any], Structure]:
+    def factory(kind: Any) -> Structure:
+        inner = get_args(kind)[0]
+        hook = converter.get_structure_hook(inner)
+
+        def structure(value: Any, _: Any) -> Any:
+            if not isinstance(value, list | tuple):
+                raise _refuse(value, "a list")
+            items: list[Any] = []
+            failures: list[Exception] = []
+            for index, item in enumerate(value):
+                try:
+                    items.append(hook(item, inner))
+                except Exception as error:
+                    _note(error, IterableValidationNote(f"in item {index}", index, inner))
+                    failures.append(error)
+            if failures:
+                raise IterableValidationError("a list with wrong items", failures, kind)
+            return tuple(items)
+
+        return structure
+
+    return factory
+
+
+def _mapping_factory(converter: Converter) -> Callable[[Any], Structure]:
+    def factory(kind: Any) -> Structure:
+        key_kind, inner = get_args(kind)
+        key_hook = converter.get_structure_hook(key_kind)
+        hook = converter.get_structure_hook(inner)
+
+        def structure(value: Any, _: Any) -> Any:
+            if not isinstance(value, Mapping):
+                raise _refuse(value, "an object")
+            items: dict[Any, Any] = {}
+            failures: list[Exception] = []
+            for key, item in value.items():
+                try:
+                    items[key_hook(key, key_kind)] = hook(item, inner)
+                except Exception as error:
+                    _note(error, IterableValidationNote(f"at {key}", key, inner))
+                    failures.append(error)
+            if failures:
+                raise IterableValidationError("an object with wrong values", failures, kind)
+            return items
+
+        return structure
+
+    return factory
+
+
+def _note(error: Exception, note: Any) -> None:
+    error.__notes__ = [*getattr(error, "__notes__", ()), note]  # type: ignore[attr-defined]  # PEP 678, in the type since 3.11
+
+
+# -- models ----------------------------------------------------------------------------------------
+
+
+def camel(name: str) -> str:
+    """Return the wire name of a Python name.
+
+    >>> camel("rootfs_size")
+    'rootfsSize'
+    """
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def _wire_name(field: "attrs.Attribute[Any]") -> str | None:
+    name: str | None = field.metadata.get("wire", camel(field.name))
+    return name
+
+
+def _fields(kind: Any) -> list[tuple[str, "attrs.Attribute[Any]"]]:
+    return [
+        (name, field)
+        for field in attrs.fields(kind)
+        if not field.metadata.get("extra") and (name := _wire_name(field)) is not None
+    ]
+
+
+def _keeps_extra(kind: Any) -> bool:
+    return any(field.metadata.get("extra") for field in attrs.fields(kind))
+
+
+def _model_factory(converter: Converter) -> Callable[[Any], Structure]:
+    def factory(kind: Any) -> Structure:
+        plan = [
+            (
+                name,
+                field.metadata.get("also", ()),
+                field.alias or field.name,
+                field.type,
+                converter.get_structure_hook(field.type),
+                field.default is attrs.NOTHING,
+            )
+            for name, field in _fields(kind)
+        ]
+        known = {name for name, also, *_ in plan for name in (name, *also)}
+        keeps = _keeps_extra(kind)
+
+        def structure(value: Any, _: Any) -> Any:
+            if isinstance(value, kind):
+                return value
+            if not isinstance(value, Mapping):
+                raise _refuse(value, "an object")
+            arguments: dict[str, Any] = {}
+            failures: list[Exception] = []
+            for name, also, target, inner, hook, required in plan:
+                found = next((key for key in (name, *also) if key in value), None)
+                if found is None or (value[found] is None and not required):
+                    if required:
+                        failures.append(_missing(name, inner))
+                    continue
+                try:
+                    arguments[target] = hook(value[found], inner)
+                except Exception as error:
+                    _note(error, AttributeValidationNote(f"in {name}", name, inner))
+                    failures.append(error)
+            if failures:
+                raise ClassValidationError(f"not a {kind.__name__}", failures, kind)
+            if keeps and not known.issuperset(value):
+                arguments["extra"] = {key: value[key] for key in value if key not in known}
+            try:
+                return kind(**arguments)
+            except ValidationError as error:
+                raise ClassValidationError(f"not a {kind.__name__}", [error], kind) from None
+
+        return structure
+
+    return factory
+
+
+def _missing(name: str, kind: Any) -> Exception:
+    error = KeyError(name)
+    _note(error, AttributeValidationNote(f"in {name}", name, kind))
+    return error
+
+
+def _model_writer(converter: Converter) -> Callable[[Any], Unstructure]:
+    def factory(kind: Any) -> Unstructure:
+        plan = [(name, field.name) for name, field in _fields(kind)]
+        keeps = _keeps_extra(kind)
+
+        def unstructure(value: Any) -> dict[str, Any]:
+            written: dict[str, Any] = {}
+            for name, attribute in plan:
+                inner = getattr(value, attribute)
+                if inner is not None:
+                    written[name] = converter.unstructure(inner)
+            if keeps:
+                for name, inner in value.extra.items():
+                    written.setdefault(name, inner)
+            return written
+
+        return unstructure
+
+    return factory
+
+
+# -- the converters ----------------------------------------------------------------------------------
+
+
+def _make(values: Mapping[Any, Structure], *, blank_is_none: bool) -> Converter:
+    converter = Converter(detailed_validation=True)
+    # By identity: registered as a class, the hook of `str` would also take every enumeration of texts.
+    converter.register_structure_hook_factory(values.__contains__, values.__getitem__)
+    converter.register_structure_hook_func(_is_json, _json)
+    converter.register_structure_hook_func(_is_id, _either_id)
+    factories: Sequence[tuple[Callable[[Any], bool], Callable[[Any], Structure]]] = (
+        (_is_optional, _optional_factory(converter, blank_is_none)),
+        (_is_enum, _enum_factory),
+        (_is_sequence, _sequence_factory(converter)),
+        (_is_mapping, _mapping_factory(converter)),
+        (attrs.has, _model_factory(converter)),
+    )
+    for predicate, factory in factories:
+        converter.register_structure_hook_factory(predicate, factory)
+    converter.register_unstructure_hook_factory(attrs.has, _model_writer(converter))
+    converter.register_unstructure_hook(Secret, Secret.reveal)
+    converter.register_unstructure_hook(Decimal, str)
+    converter.register_unstructure_hook_func(_is_enum, lambda member: member.value)
+    return converter
+
+
+def make_converter() -> Converter:
+    """Return a new converter for the service contract, to be extended with hooks of your own.
+
+    * names are camelCase on the wire and snake_case here
+    * times are ISO-8601 UTC with milliseconds and ``Z``; any zone is read
+    * absent stays absent, null is read as absent, nothing is written as null
+    * unknown fields and unknown enumeration values are kept and given back
+    * secrets are written in clear, since a converter writes for those who asked for the value
+    """
+    made = _make(
+        {
+            str: _text,
+            bool: _truth,
+            int: _whole,
+            float: _number,
+            Decimal: _decimal,
+            datetime: _iso_time,
+            Secret: _secret,
+        },
+        blank_is_none=False,
+    )
+    made.register_unstructure_hook(datetime, to_wire_time)
+    return made
+
+
+def _make_record_converter() -> Converter:
+    made = make_converter()
+    # What is stored may be read by whoever reads the disk; a secret is loaded again from where it lives.
+    made.register_unstructure_hook(Secret, lambda _: MASK)
+    return made
+
+
+def _make_cloud_converter() -> Converter:
+    made = _make(
+        {
+            str: _loose_text,
+            bool: _truth,
+            int: _loose_whole,
+            float: _loose_number,
+            Decimal: _decimal,
+            datetime: _epoch_time,
+            Secret: _secret,
+        },
+        blank_is_none=True,
+    )
+    made.register_unstructure_hook(datetime, _to_epoch)
+    return made
+
+
+converter: Final = make_converter()
+"""The converter of the service contract, public as ``novitai_sdk.converter``."""
+
+record_converter: Final = _make_record_converter()
+"""The contract's converter with secrets masked: for what is stored or logged."""
+
+cloud_converter: Final = _make_cloud_converter()
+"""The converter of the cloud's API."""
+
+
+def explain(error: BaseException) -> list[str]:
+    """Turn what a converter raised into lines, each with the path of the field at fault."""
+    if isinstance(error, BaseValidationError):
+        return [str(line) for line in transform_error(error, path="$", format_exception=_say)]
+    return [str(error)]
+
+
+def _say(error: BaseException, kind: type | None) -> str:
+    if isinstance(error, KeyError):
+        return "required field missing"
+    return str(error) or type(error).__name__

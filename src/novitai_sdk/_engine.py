@@ -1,0 +1,456 @@
+"""What drives a client: its connections, its store, its runner, and who starts and stops them."""
+
+import hashlib
+import os
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Generic, Protocol
+
+import anyio
+import anyio.to_thread
+import attrs
+from anyio.abc import TaskGroup
+
+from ._calling import Async, Mode, Sync, drive
+from ._meter import Meter
+from ._session import Patience, Session
+from ._transport import AsyncTransport, BlockingTransport, Transport, user_agent
+from ._version import __version__
+from ._waiting import AsyncWaiter, BlockingWaiter, Clock, SystemClock, Waiter
+from .cloud import Cloud
+from .errors import ClientClosed
+from .health import Health
+from .instances import Catalog, Instances
+from .instances._backstage import Backstage
+from .instances._handlers import instance_handlers
+from .instances._operations import Operations
+from .jobs import BackgroundRunner, Jobs, Runner, RunnerFailed, Store, open_store
+from .models import JobType
+from .settings import Options, Settings
+from .webhooks import Webhooks, webhook_handler
+
+__all__ = ["Engine", "Network", "awaiting_engine", "blocking_engine"]
+
+# Seconds a clean-up may take when its caller was cancelled.
+_CLOSING: Final = 10.0
+_PATIENCE: Final = frozenset({"timeout", "attempt_timeout", "retry"})
+
+
+class Network(Protocol):
+    """What carries requests. The default speaks HTTP; a test puts another in its place."""
+
+    def blocking(self) -> Transport[Sync]:
+        """Return a transport for a plain client."""
+        ...
+
+    def awaiting(self) -> Transport[Async]:
+        """Return a transport for an awaiting client, or for the job runner of a plain one."""
+        ...
+
+
+@attrs.frozen
+class _Http:
+    """The network, as it is."""
+
+    settings: Settings
+
+    def blocking(self) -> Transport[Sync]:
+        """A transport over httpx."""
+        return BlockingTransport(
+            max_connections=self.settings.max_connections,
+            connect_timeout=self.settings.connect_timeout,
+        )
+
+    def awaiting(self) -> Transport[Async]:
+        """A transport over httpx."""
+        return AsyncTransport(
+            max_connections=self.settings.max_connections,
+            connect_timeout=self.settings.connect_timeout,
+        )
+
+
+# -- where the jobs run -------------------------------------------------------------------------------
+
+
+class _NoHost:
+    """Inside a job the runner runs already."""
+
+    error: BaseException | None = None
+
+    def ensure_started(self) -> None:
+        """Nothing to do."""
+
+
+_Making = Callable[[], AbstractAsyncContextManager[Runner]]
+
+
+class _TaskHost:
+    """Runs jobs in the event loop of the caller's ``async with`` block."""
+
+    def __init__(self, make: _Making, tasks: TaskGroup) -> None:
+        self.error: BaseException | None = None
+        self.alive = False
+        self._make = make
+        self._tasks = tasks
+        self._runner: Runner | None = None
+        self._stopping = False
+
+    def ensure_started(self) -> None:
+        """Start the runner if it does not run."""
+        if not (self.alive or self.error or self._stopping):
+            self.alive = True
+            self._tasks.start_soon(self._run)
+
+    async def _run(self) -> None:
+        try:
+            async with self._make() as self._runner:
+                if not self._stopping:
+                    await self._runner.run()
+        except Exception as error:
+            # Raised here it would cancel the caller's block; whoever waits for a job is told instead.
+            self.error = error
+        finally:
+            self.alive, self._runner = False, None
+
+    def stop(self, drain: float) -> None:
+        """Let handlers finish for *drain* seconds; the task group waits for the end."""
+        self._stopping = True
+        if self._runner is not None:
+            self._runner.stop(drain)
+
+
+class _Host:
+    """Runs the jobs of one client: in the caller's loop inside ``async with``, else in a thread."""
+
+    def __init__(self, make: _Making, drain: float) -> None:
+        self._make = make
+        self._drain = drain
+        self._thread = BackgroundRunner(make)
+        self._task: _TaskHost | None = None
+        self._tasks: TaskGroup | None = None
+
+    @property
+    def _current(self) -> BackgroundRunner | _TaskHost:
+        # A thread that was started before the block goes on: two runners of one client would only share its slots.
+        return self._thread if self._task is None or self._thread.alive else self._task
+
+    @property
+    def error(self) -> BaseException | None:
+        """Why the runner is dead, or None."""
+        return self._current.error
+
+    def ensure_started(self) -> None:
+        """Start the runner if it does not run."""
+        self._current.ensure_started()
+
+    async def enter(self) -> None:
+        """Live in the caller's task from now on."""
+        self._tasks = anyio.create_task_group()
+        await self._tasks.__aenter__()
+        self._task = _TaskHost(self._make, self._tasks)
+
+    async def leave(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
+        """Stop, and wait for the runner's end."""
+        if self._task is None or self._tasks is None:
+            return None
+        self._task.stop(self._drain)
+        return await self._tasks.__aexit__(kind, error, trace)
+
+    def close(self) -> None:
+        """Stop the thread, if there is one."""
+        self._thread.close(self._drain)
+
+
+# -- the engine ---------------------------------------------------------------------------------------
+
+
+class _Core(Generic[Mode]):
+    """What siblings share."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        transport: Transport[Mode],
+        waiter: Waiter[Mode],
+        store: "str | os.PathLike[str] | Store | None",
+        make: "Callable[[_Core[Mode]], _Making]",
+    ) -> None:
+        self.settings = settings
+        self.transport = transport
+        self.waiter = waiter
+        self.meter = Meter(started=waiter.monotonic())
+        self.closed = False
+        self._spec = store if store is not None else settings.store or default_store(settings)
+        self._lock = threading.Lock()
+        self._store: Store | None = None
+        self.host = _Host(make(self), settings.drain)
+
+    @property
+    def store(self) -> Store:
+        """The store, opened when it is first needed; jobs an earlier process left in it are taken up at once."""
+        if self.closed:
+            raise ClientClosed
+        with self._lock:
+            if self._store is not None:
+                return self._store
+            self._store = open_store(self._spec)
+        self._take_up()
+        return self._store
+
+    def _take_up(self) -> None:
+        stats = self.store.stats().result()
+        if stats.pending_jobs or stats.processing_jobs:
+            self.host.ensure_started()
+
+    def resume(self) -> None:
+        """Open the store now if there may be jobs in it."""
+        spec = self._spec
+        if not isinstance(spec, str | os.PathLike) or (spec != "memory" and Path(spec).exists()):
+            self.store  # noqa: B018 - opening it is what takes up the jobs
+
+    def close_store(self) -> None:
+        """Close the store, unless it was given: then it is not ours."""
+        store, self._store = self._store, None
+        if store is not None and store is not self._spec:
+            store.close(self.settings.drain)
+
+
+class Engine(Generic[Mode]):
+    """One client's view of what drives it."""
+
+    def __init__(self, core: _Core[Mode], session: Session[Mode], *, owner: bool = True) -> None:
+        self._core = core
+        self._session = session
+        self._owner = owner
+
+    @property
+    def mode(self) -> type[Mode]:
+        """`Sync` or `Async`."""
+        return self._session.mode
+
+    @property
+    def settings(self) -> Settings:
+        """What the client was told."""
+        return self._core.settings
+
+    @cached_property
+    def cloud(self) -> Cloud[Mode]:
+        """The cloud's operations."""
+        return Cloud(self._session)
+
+    @cached_property
+    def catalog(self) -> Catalog[Mode]:
+        """What can be rented."""
+        return Catalog(self.cloud)
+
+    @cached_property
+    def instances(self) -> Instances[Mode]:
+        """Managed instances."""
+        core = self._core
+        return Instances(
+            Operations(
+                Backstage(
+                    settings=core.settings,
+                    cloud=self.cloud,
+                    catalog=self.catalog,
+                    store=core.store,
+                    waiter=core.waiter,
+                    runner=core.host,
+                )
+            )
+        )
+
+    @cached_property
+    def jobs(self) -> Jobs[Mode]:
+        """The records of the task runner."""
+        core = self._core
+        return Jobs(
+            core.store,
+            core.waiter,
+            check=lambda: _check(core.host),
+            started=core.host.ensure_started,
+        )
+
+    @cached_property
+    def webhooks(self) -> Webhooks[Mode]:
+        """Outgoing webhooks."""
+        core = self._core
+        return Webhooks(core.store, core.waiter, started=core.host.ensure_started)
+
+    @cached_property
+    def health(self) -> Health[Mode]:
+        """Checks of what the client stands on."""
+        core = self._core
+        return Health(
+            self.cloud, core.store, core.waiter, core.meter, check=lambda: _check(core.host)
+        )
+
+    def sibling(self, options: Options) -> "Engine[Mode]":
+        """Return an engine on the same core with another patience."""
+        if self._core.closed:
+            raise ClientClosed
+        unknown = sorted(set(options) - _PATIENCE)
+        if unknown:
+            raise TypeError(
+                f"using() takes timeout, attempt_timeout and retry, not {', '.join(unknown)}"
+            )
+        settings = attrs.evolve(self.settings, **options)
+        return Engine(self._core, self._session.patient(_patience(settings)), owner=False)
+
+    def forgotten(self) -> bool:
+        """Whether somebody should have closed it and did not."""
+        return self._owner and not self._core.closed
+
+    def close(self: "Engine[Sync]") -> None:
+        """Stop and close everything; a second call does nothing."""
+        if not self._owner or self._core.closed:
+            return
+        self._core.closed = True
+        self._core.host.close()
+        self._core.close_store()
+        drive(self._core.transport.close())
+
+    async def enter(self: "Engine[Async]") -> None:
+        """Begin to live in the caller's task."""
+        await self._core.host.enter()
+        self._core.resume()
+
+    async def leave(
+        self: "Engine[Async]",
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
+        """Stop the runner of the block and close everything."""
+        try:
+            return await self._core.host.leave(kind, error, trace)
+        finally:
+            with self._core.waiter.shield(_CLOSING):
+                await self.aclose()
+
+    async def aclose(self: "Engine[Async]") -> None:
+        """Stop and close everything; a second call does nothing."""
+        if not self._owner or self._core.closed:
+            return
+        self._core.closed = True
+        # Both may wait for a thread, which must not hold up the loop.
+        await anyio.to_thread.run_sync(self._core.host.close)
+        await anyio.to_thread.run_sync(self._core.close_store)
+        await self._core.transport.close()
+
+
+def blocking_engine(
+    settings: Settings,
+    store: "str | os.PathLike[str] | Store | None",
+    network: Network | None,
+    clock: Clock | None,
+) -> Engine[Sync]:
+    """Return the engine of a plain client."""
+    network, clock = network or _Http(settings), clock or SystemClock()
+    core = _Core(
+        settings,
+        network.blocking(),
+        BlockingWaiter(clock),
+        store,
+        lambda core: _maker(core, network, clock),
+    )
+    engine = Engine(core, _session(core, core.transport, core.waiter))
+    core.resume()
+    return engine
+
+
+def awaiting_engine(
+    settings: Settings,
+    store: "str | os.PathLike[str] | Store | None",
+    network: Network | None,
+    clock: Clock | None,
+) -> Engine[Async]:
+    """Return the engine of an awaiting client."""
+    network, clock = network or _Http(settings), clock or SystemClock()
+    core = _Core(
+        settings,
+        network.awaiting(),
+        AsyncWaiter(clock),
+        store,
+        lambda core: _maker(core, network, clock),
+    )
+    return Engine(core, _session(core, core.transport, core.waiter))
+
+
+def _maker(core: _Core[Any], network: Network, clock: Clock) -> _Making:
+    """Return what makes the runner, inside the loop it will run in: connections belong to a loop."""
+
+    @asynccontextmanager
+    async def make() -> AsyncIterator[Runner]:
+        transport, waiter = network.awaiting(), AsyncWaiter(clock)
+        cloud = Cloud(_session(core, transport, waiter))
+        back = Backstage(
+            settings=core.settings,
+            cloud=cloud,
+            catalog=Catalog(cloud),
+            store=core.store,
+            waiter=waiter,
+            runner=_NoHost(),
+        )
+        async with webhook_handler(core.settings) as send_webhook:
+            try:
+                yield Runner(
+                    core.store,
+                    {**instance_handlers(back), JobType.SEND_WEBHOOK: send_webhook},
+                    waiter=waiter,
+                )
+            finally:
+                with waiter.shield(_CLOSING):
+                    await transport.close()
+
+    return make
+
+
+def _session(core: _Core[Any], transport: Transport[Mode], waiter: Waiter[Mode]) -> Session[Mode]:
+    settings = core.settings
+    return Session(
+        transport,
+        waiter,
+        base_url=settings.base_url,
+        api_key=settings.api_key,
+        user_agent=user_agent(__version__, settings.application),
+        patience=_patience(settings),
+        meter=core.meter,
+    )
+
+
+def _patience(settings: Settings) -> Patience:
+    return Patience(
+        timeout=settings.timeout, attempt_timeout=settings.attempt_timeout, retry=settings.retry
+    )
+
+
+def _check(host: _Host) -> None:
+    error = host.error
+    if error is not None:
+        raise RunnerFailed(f"the job runner of this client died: {error}") from error
+
+
+def default_store(settings: Settings) -> Path:
+    """Return the file of this account: named by base URL and key, so that two accounts never mix."""
+    account = f"{settings.base_url}\n{settings.api_key.reveal()}".encode()
+    name = hashlib.sha256(account).hexdigest()[:16]
+    return _state_directory() / "novitai_sdk" / f"{name}.sqlite3"
+
+
+def _state_directory() -> Path:
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support"
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")

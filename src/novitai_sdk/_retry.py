@@ -1,0 +1,80 @@
+"""When to try again, and after how long: a policy answers questions and never sleeps."""
+
+import random
+from collections.abc import Callable
+
+import attrs
+
+__all__ = ["Attempt", "RetryPolicy", "exactly", "full_jitter"]
+
+
+def full_jitter(longest: float) -> float:
+    """Spread a wait evenly between nothing and *longest* seconds, so that callers who failed together come back apart."""
+    return random.uniform(0.0, longest)
+
+
+def exactly(longest: float) -> float:
+    """Do not spread a wait: for tests, and for those who must know the moment."""
+    return longest
+
+
+@attrs.frozen(kw_only=True)
+class Attempt:
+    """What is known after one try that did not end well."""
+
+    number: int
+    """1 for the first try."""
+
+    status: int | None = None
+    """HTTP status, or None when no reply arrived."""
+
+    sent: bool = True
+    """False when it is proven that nothing was sent."""
+
+    repeatable: bool = False
+    """Whether doing it twice is the same as doing it once."""
+
+    retry_after: float | None = None
+    """Seconds the server asked to wait."""
+
+
+@attrs.frozen(kw_only=True)
+class RetryPolicy:
+    """Exponential backoff with jitter, bounded in tries and in time.
+
+    A call is tried again when nothing was sent, when the server refused it unseen (429), and, if doing it twice
+    does no harm, when no reply arrived or the server failed (500, 502, 503, 504). Times are in seconds.
+
+    >>> policy = RetryPolicy(spread=exactly)
+    >>> policy.wait_after(Attempt(number=2, status=503, repeatable=True))
+    1.0
+    >>> policy.wait_after(Attempt(number=1, status=503, repeatable=False)) is None
+    True
+    """
+
+    attempts: int = attrs.field(default=4, validator=attrs.validators.ge(1))
+    """Tries in all, the first included."""
+
+    first_wait: float = attrs.field(default=0.5, validator=attrs.validators.ge(0))
+    longest_wait: float = attrs.field(default=20.0, validator=attrs.validators.ge(0))
+
+    longest_retry_after: float = attrs.field(default=60.0, validator=attrs.validators.ge(0))
+    """A server that asks for more is not waited for: the error is raised, with what it asked."""
+
+    spread: Callable[[float], float] = full_jitter
+
+    def wait_after(self, attempt: Attempt) -> float | None:
+        """Seconds until the next try, or None to give up."""
+        if attempt.number >= self.attempts or not _may_repeat(attempt):
+            return None
+        if attempt.retry_after is not None:
+            return attempt.retry_after if attempt.retry_after <= self.longest_retry_after else None
+        # The exponent is bounded before it is used: 2.0 ** 2000 is an OverflowError.
+        doublings = min(attempt.number - 1, 60)
+        return self.spread(min(self.longest_wait, self.first_wait * 2.0**doublings))
+
+
+def _may_repeat(attempt: Attempt) -> bool:
+    if not attempt.sent or attempt.status == 429:
+        return True
+    return attempt.repeatable and attempt.status in (None, 500, 502, 503, 504)

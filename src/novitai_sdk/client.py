@@ -1,0 +1,201 @@
+"""The two clients: settings in, nouns out."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import TYPE_CHECKING, Any, Generic
+
+from typing_extensions import Self, Unpack
+
+from ._calling import Async, Mode, Moded, Sync, dual
+from .settings import Options, Settings
+
+# The engine (httpx, sqlite3, the cloud's models) is imported when a client is made, not when this package is.
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from ._engine import Engine, Network
+    from ._waiting import Clock
+    from .cloud import Cloud
+    from .instances import Catalog, Instances
+    from .jobs import Jobs, Store
+    from .models import EnhancedHealthCheckResponse, HealthCheckResponse
+    from .webhooks import Webhooks
+
+__all__ = ["AsyncNovitai", "Novitai"]
+
+
+class _Client(Moded[Mode], Generic[Mode]):
+    _engine: Engine[Mode]
+
+    @property
+    def mode(self) -> type[Mode]:
+        """`Sync` or `Async`."""
+        return self._engine.mode
+
+    @property
+    def settings(self) -> Settings:
+        """What this client was told."""
+        return self._engine.settings
+
+    @property
+    def instances(self) -> Instances[Mode]:
+        """Managed instances: rent, find, stop and give back machines."""
+        return self._engine.instances
+
+    @property
+    def catalog(self) -> Catalog[Mode]:
+        """What can be rented, at what price."""
+        return self._engine.catalog
+
+    @property
+    def cloud(self) -> Cloud[Mode]:
+        """The GPU cloud, operation by operation, with no policy on top."""
+        return self._engine.cloud
+
+    @property
+    def jobs(self) -> Jobs[Mode]:
+        """The records of the task runner."""
+        return self._engine.jobs
+
+    @property
+    def webhooks(self) -> Webhooks[Mode]:
+        """Outgoing webhooks."""
+        return self._engine.webhooks
+
+    @dual
+    async def health(self, timeout: float = 5.0) -> HealthCheckResponse:
+        """Check the cloud's API, the job queue and the state cache, at most *timeout* seconds in all.
+
+        Never raises for what it checks: a service that does not answer is ``down``, and the status ``unhealthy``.
+        ``uptime`` is in seconds.
+        """
+        return await self._engine.health.check(timeout)
+
+    @dual
+    async def health_report(self, timeout: float = 5.0) -> EnhancedHealthCheckResponse:
+        """Do what `health` does, and add performance, system and dependencies as measured.
+
+        Rates are those of the last minute, per minute; times in milliseconds; memory in MB; shares in percent.
+        """
+        return await self._engine.health.report(timeout)
+
+    def using(self, **options: Unpack[Options]) -> Self:
+        """Return a sibling on the same connections, store and runner, with another timeout or retry policy.
+
+        Takes ``timeout``, ``attempt_timeout`` (seconds) and ``retry``; raises TypeError for anything else, SettingsError for
+        wrong values. Closing the sibling closes nothing.
+        """
+        sibling = object.__new__(type(self))
+        sibling._engine = self._engine.sibling(options)
+        return sibling
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._engine.settings.base_url!r})"
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            f"{type(self).__name__} holds connections and threads and cannot be pickled: make one in each process, "
+            "from its settings"
+        )
+
+    def __del__(self) -> None:
+        engine: Engine[Mode] | None = getattr(self, "_engine", None)
+        if engine is not None and engine.forgotten():
+            warnings.warn(f"{self!r} was not closed", ResourceWarning, stacklevel=2, source=self)
+
+
+class Novitai(_Client[Sync]):
+    """A client whose calls return their result.
+
+    It owns no event loop, so it works in a notebook, in any thread and after a fork; the jobs that look after instances run
+    in one background thread, which starts with the first job. Use it as a context manager, or call :meth:`close`.
+
+    Takes the names of `Settings` as options, or ready *settings*. *store* is ``"memory"``, the path of a SQLite file, or a
+    store; without one, a file of this account in the user's state directory, so that jobs survive a restart. *network*
+    and *clock* replace what carries requests and tells the time; see :mod:`novitai_sdk.testing`.
+
+    Raises SettingsError naming every wrong setting, StoreError when the store cannot be used.
+
+    >>> from novitai_sdk.emulator import Emulator
+    >>> with Emulator() as cloud, Novitai(api_key=cloud.api_key, base_url=cloud.base_url, store="memory") as client:
+    ...     "US-WEST-01" in [region.code for region in client.catalog.regions()]
+    True
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings | None = None,
+        store: str | os.PathLike[str] | Store | None = None,
+        network: Network | None = None,
+        clock: Clock | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        from ._engine import blocking_engine
+
+        self._engine = blocking_engine(_settings(settings, options), store, network, clock)
+
+    def close(self) -> None:
+        """Let running jobs finish for the setting ``drain``, hand back the rest, and close every connection.
+
+        Unfinished jobs stay in a durable store for the next client. A second call does nothing.
+        """
+        self._engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class AsyncNovitai(_Client[Async]):
+    """A client whose calls are awaited, on asyncio or trio.
+
+    Inside ``async with`` its jobs run in the caller's event loop; without, in a background thread, as those of `Novitai`
+    do. Takes what `Novitai` takes; close it with :meth:`aclose` where it is not used as a context manager.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings | None = None,
+        store: str | os.PathLike[str] | Store | None = None,
+        network: Network | None = None,
+        clock: Clock | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        from ._engine import awaiting_engine
+
+        self._engine = awaiting_engine(_settings(settings, options), store, network, clock)
+
+    async def aclose(self) -> None:
+        """Let running jobs finish for the setting ``drain``, hand back the rest, and close every connection."""
+        await self._engine.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self._engine.enter()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
+        return await self._engine.leave(kind, error, trace)
+
+
+def _settings(settings: Settings | None, options: Options) -> Settings:
+    if settings is None:
+        return Settings(**options)
+    if options:
+        raise TypeError("give settings or single options, not both")
+    return settings

@@ -1,0 +1,214 @@
+"""Reading the cloud's refusals.
+
+Most domain errors arrive as HTTP 400, so the class is chosen by reason, then by message, then by status. Reading
+never raises: an error page of a proxy, an empty body or a broken one ends as a refusal with what could be read.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+import attrs
+
+from ..errors import (
+    ApiError,
+    InsufficientBalance,
+    InvalidState,
+    NoCapacity,
+    NotFound,
+    PermissionDenied,
+    RateLimited,
+    RequestRefused,
+    ServerFailed,
+    Unauthorized,
+)
+
+Meaning = type[ApiError]
+
+# Reasons of the API's error table. The set is open: what is not here is judged by message and status.
+_BY_REASON: Final[Mapping[str, Meaning]] = {
+    **dict.fromkeys(("UNAUTHORIZED", "INVALID_API_KEY", "MISSING_API_KEY", "GET_TOKEN_FAILED"), Unauthorized),
+    **dict.fromkeys(
+        ("FORBIDDEN", "API_NOT_ALLOWED", "NO_PERMISSION", "PERMISSION_DENIED", "IDENTIFY_NOT_DONE", "TEMPLATE_IS_PRIVATE"),
+        PermissionDenied,
+    ),
+    **dict.fromkeys(
+        (
+            "API_NOT_FOUND", "RESOURCE_NOT_FOUND", "IMAGE_NOT_FOUND", "NETWORK_NOT_FOUND", "NETWORK_STORAGE_NOT_FOUND",
+            "JOB_NOT_FOUND", "TEMPLATE_NOT_FOUND", "SERVERLESS_ENDPOINT_NOT_FOUND", "SERVERLESS_WORKER_NOT_FOUND",
+            "SERVERLESS_PRODUCT_NOT_FOUND", "INSTANCE_LOCAL_STORAGE_NOT_FOUND", "ORDER_NOT_FOUND",
+        ),
+        NotFound,
+    ),
+    **dict.fromkeys(
+        (
+            "INSUFFICIENT_RESOURCE", "MIGRATE_INSUFFICIENT_RESOURCE", "CLUSTER_STATUS", "NODE_STATUS",
+            "IMAGE_PREWARM_NO_NODES_AVAILABLE",
+        ),
+        NoCapacity,
+    ),
+    **dict.fromkeys(
+        (
+            "CONFLICT", "OPERATION_LIMIT", "DEPENDENT_RESOURCE_STATE", "GPU_SPEC_USED", "NETWORK_IN_USE",
+            "NETWORK_STORAGE_IN_USE", "NETWORK_STORAGE_UNAVAILABLE", "IMAGE_AUTH_IN_USE",
+            "PREPAID_INSTANCE_NOT_SUPPORT_RELEASE", "CREATING_INSTANCE_NOT_SUPPORT_RENEWAL",
+            "MIGRATION_JOB_NOT_BREAKABLE",
+        ),
+        InvalidState,
+    ),
+    **dict.fromkeys(("RATE_LIMIT_EXCEEDED", "SEND_CODE_TOO_FAST"), RateLimited),
+    **dict.fromkeys(("CREATE_INSTANCE_LIMIT", "CREATE_GPU_NUM_LIMIT", "NETWORK_MAX_LIMIT", "IMAGE_PREWARM_NUM_LIMIT"), PermissionDenied),
+    **dict.fromkeys(
+        (
+            "BALANCE_NOT_ENOUGH", "EXPIRED_OR_BALANCE_NOT_ENOUGH", "WALLET_NOT_FOUND", "BUDGET_NOT_ENOUGH",
+            "NOT_ENOUGH_BUDGET", "MEMBER_BUDGET_NOT_ENOUGH", "NOT_ENOUGH_BALANCE",
+        ),
+        InsufficientBalance,
+    ),
+    **dict.fromkeys(("VALIDATOR_PARAM", "REQUEST", "INVALID_COMMAND_PARAM"), RequestRefused),
+    "UNKNOWN": ServerFailed,
+}  # fmt: skip
+
+# "not fount" is how the API spells some of its own answers.
+_BY_MESSAGE: Final[tuple[tuple[str, Meaning], ...]] = (
+    ("insufficient_resource", NoCapacity),
+    ("insufficient resource", NoCapacity),
+    ("invalid state change", InvalidState),
+    ("not found", NotFound),
+    ("not fount", NotFound),
+)
+
+_BY_STATUS: Final[Mapping[int, Meaning]] = {
+    400: RequestRefused,
+    401: Unauthorized,
+    402: InsufficientBalance,
+    403: PermissionDenied,
+    404: NotFound,
+    409: InvalidState,
+    422: RequestRefused,
+    429: RateLimited,
+}
+
+_WORD: Final = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+", re.ASCII)
+_REQUEST_ID: Final = re.compile(r"request-?id|trace-?id", re.IGNORECASE)
+_LONGEST_MESSAGE: Final = 500
+
+
+@attrs.frozen(kw_only=True)
+class Refusal:
+    """What could be read of a refusal."""
+
+    meaning: Meaning
+    status: int
+    message: str
+    reason: str | None = None
+    metadata: Mapping[str, str] = attrs.field(factory=dict)
+    request_id: str | None = None
+    retry_after: float | None = None
+
+    def error(self, **context: Any) -> ApiError:
+        """Return the error to raise."""
+        return self.meaning(
+            self.message,
+            status=self.status,
+            reason=self.reason,
+            metadata=self.metadata,
+            request_id=self.request_id,
+            retry_after=self.retry_after,
+            **context,
+        )
+
+
+def read_refusal(status: int, headers: Mapping[str, str], body: bytes, *, now: float) -> Refusal:
+    """Read a refusal; *now* is seconds since 1970, for a Retry-After that names a date."""
+    fields = _fields(body)
+    message = _message(fields, body, status)
+    reason = _reason(fields, message)
+    return Refusal(
+        meaning=_meaning(status, reason, message),
+        status=status,
+        message=message,
+        reason=reason,
+        metadata=_metadata(fields),
+        request_id=next((headers[name] for name in headers if _REQUEST_ID.search(name)), None),
+        retry_after=read_retry_after(headers.get("retry-after"), now=now),
+    )
+
+
+def read_retry_after(value: str | None, *, now: float) -> float | None:
+    """Seconds to wait by a Retry-After header: a number of seconds or a date (RFC 9110, 10.2.3); None if unreadable.
+
+    >>> read_retry_after("2", now=0.0)
+    2.0
+    """
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit() and len(text) < 10:
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    epoch = datetime(1970, 1, 1, tzinfo=timezone.utc)
+    return max(0.0, (moment - epoch).total_seconds() - now)
+
+
+def _fields(body: bytes) -> Mapping[str, Any]:
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _message(fields: Mapping[str, Any], body: bytes, status: int) -> str:
+    for name in ("message", "error", "reason", "title"):
+        value = fields.get(name)
+        if isinstance(value, str) and value.strip():
+            return _short(value)
+    if fields or not body.strip():
+        return f"the cloud answered {status} without a message"
+    # The start of a proxy's page tells more than nothing; markup and control characters tell nothing.
+    text = re.sub(r"<[^>]{0,200}>", " ", body[:2000].decode("utf-8", "replace"))
+    return f"the cloud answered {status} with something that is not its own: {_short(text)}"
+
+
+def _short(text: str) -> str:
+    clean = " ".join("".join(char if char.isprintable() else " " for char in text[:2000]).split())
+    return clean if len(clean) <= _LONGEST_MESSAGE else clean[:_LONGEST_MESSAGE] + "…"
+
+
+def _reason(fields: Mapping[str, Any], message: str) -> str | None:
+    for name in ("reason", "code"):
+        value = fields.get(name)
+        if isinstance(value, str) and value.isupper() and len(value) <= 100:
+            return value
+    found = _WORD.search(message)
+    return found.group() if found else None
+
+
+def _metadata(fields: Mapping[str, Any]) -> Mapping[str, str]:
+    found = fields.get("metadata")
+    if not isinstance(found, dict):
+        return {}
+    return {
+        _short(str(key)): _short(str(value))
+        for key, value in list(found.items())[:50]
+        if not isinstance(value, dict | list)
+    }
+
+
+def _meaning(status: int, reason: str | None, message: str) -> Meaning:
+    if reason in _BY_REASON:
+        return _BY_REASON[reason]
+    if status >= 500:
+        return ServerFailed
+    lowered = message.lower()
+    by_message = next((meaning for words, meaning in _BY_MESSAGE if words in lowered), None)
+    return by_message or _BY_STATUS.get(status, ApiError)

@@ -1,0 +1,49 @@
+"""An endpoint is a value: the client calls it, the emulator answers it."""
+
+from enum import Enum
+from typing import Any, Final, Generic, Literal, TypeVar
+
+import attrs
+
+B = TypeVar("B")
+A = TypeVar("A")
+
+GPU_V1: Final = "/gpu-instance/openapi/v1"
+
+
+class Resend(Enum):
+    """When a call may be sent again without asking what the first one did."""
+
+    SAFE = "safe"
+    """It changes nothing: after any transport fault, 429 or 5xx."""
+
+    EFFECT_SEEN = "effect_seen"
+    """Doing it twice is the same as doing it once: like SAFE, and a refusal on the second try may mean success."""
+
+    NEVER = "never"
+    """It makes something new: only when it is proven that nothing was sent or the cloud refused (429)."""
+
+
+@attrs.frozen
+class Route(Generic[B, A]):
+    """One operation of the cloud's API: where it is, what goes in, what comes out.
+
+    ``body`` is the model of what is sent (as query parameters for GET, as JSON otherwise; None for nothing), ``answer``
+    the model of a successful reply (None: the reply carries nothing).
+    """
+
+    name: str
+    method: Literal["GET", "POST"]
+    path: str
+    body: type[B] | None
+    answer: type[A] | None
+    resend: Resend = Resend.SAFE
+    prefix: str = GPU_V1
+
+    @property
+    def url(self) -> str:
+        """The path below the base URL."""
+        return self.prefix + self.path
+
+
+AnyRoute = Route[Any, Any]

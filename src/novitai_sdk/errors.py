@@ -1,0 +1,351 @@
+"""What can go wrong, and what is known when it does.
+
+::
+
+    NovitaError
+    ├── SettingsError              wrong settings, every one of them named
+    ├── ClientClosed               the client was used after it was closed
+    ├── ValidationError            bad input, refused before any network call
+    ├── CallError                  one operation of the cloud did not end well
+    │   ├── TransportFailed        no whole reply arrived
+    │   │   ├── ConnectFailed      nothing was sent, so nothing happened
+    │   │   └── CallTimedOut       the deadline passed (also a TimeoutError)
+    │   ├── UnexpectedReply        a reply arrived that is not what the contract says
+    │   └── ApiError               a reply arrived, and it was a refusal
+    │       ├── Unauthorized       no API key, or a wrong one
+    │       ├── PermissionDenied   this account may not do that
+    │       ├── NotFound           no such thing
+    │       ├── InvalidState       not now: the thing is in another state
+    │       ├── NoCapacity         no free GPU for this product or cluster
+    │       ├── RateLimited        too many calls; knows how long to wait
+    │       ├── InsufficientBalance
+    │       ├── RequestRefused     a parameter the cloud does not accept
+    │       └── ServerFailed       a fault on the cloud's side
+    ├── NoSuitableProduct          nothing to rent matches what was asked
+    ├── InstanceError              carries the instance id and its last sight
+    │   ├── InstanceNotFound
+    │   ├── InstanceStateError     this instance cannot do that now
+    │   ├── InstanceFailed         it will not become ready
+    │   ├── WaitTimedOut           not ready in time (also a TimeoutError)
+    │   │   └── CreateOutcomeUnknown   nobody knows yet whether the machine exists
+    │   └── CleanupFailed          it may still bill
+    ├── JobError                   the task runner and its store
+    └── SignatureInvalid           a webhook that is not what it claims to be
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from .models import (
+        InstanceDetails,
+        ValidationErrorDetail,
+    )
+
+__all__ = [
+    "ApiError",
+    "CallError",
+    "CallTimedOut",
+    "CleanupFailed",
+    "ClientClosed",
+    "ConnectFailed",
+    "CreateOutcomeUnknown",
+    "InstanceError",
+    "InstanceFailed",
+    "InstanceNotFound",
+    "InstanceStateError",
+    "InsufficientBalance",
+    "InvalidState",
+    "JobError",
+    "NoCapacity",
+    "NoSuitableProduct",
+    "NotFound",
+    "NovitaError",
+    "PermissionDenied",
+    "RateLimited",
+    "RequestRefused",
+    "ServerFailed",
+    "SettingsError",
+    "SignatureInvalid",
+    "TransportFailed",
+    "Unauthorized",
+    "UnexpectedReply",
+    "ValidationError",
+    "WaitTimedOut",
+]
+
+
+def _rebuild(
+    cls: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]
+) -> BaseException:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class NovitaError(Exception):
+    """The root of every error this library raises on purpose."""
+
+    # Exceptions are pickled by calling their class with `args`, which keyword-only fields do not survive.
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+class SettingsError(NovitaError):
+    """One or more settings are wrong; ``problems`` names each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems: tuple[str, ...] = tuple(problems)
+        super().__init__("; ".join(self.problems))
+
+
+class ClientClosed(NovitaError):
+    """The client was used after it was closed."""
+
+    def __init__(self, message: str = "this client is closed; make a new one") -> None:
+        super().__init__(message)
+
+
+class ValidationError(NovitaError, ValueError):
+    """Bad input. ``details`` holds every problem: field, message and value."""
+
+    def __init__(self, message: str, details: "Sequence[ValidationErrorDetail]" = ()) -> None:
+        self.message: str = message
+        self.details: tuple[ValidationErrorDetail, ...] = tuple(details)
+        lines = "".join(f"\n  {one.field or '(body)'}: {one.message}" for one in self.details)
+        super().__init__(message + lines)
+
+
+class CallError(NovitaError):
+    """One operation of the cloud did not end well.
+
+    Attributes:
+        operation: Name of the operation, such as ``instances.create``.
+        attempts: How many times it was tried.
+        elapsed: Seconds from the first try to this error.
+        resend_safe: Whether trying again cannot do the same thing twice.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        operation: str = "",
+        attempts: int = 1,
+        elapsed: float = 0.0,
+        resend_safe: bool = False,
+    ) -> None:
+        self.message: str = message
+        self.operation: str = operation
+        self.attempts: int = attempts
+        self.elapsed: float = elapsed
+        self.resend_safe: bool = resend_safe
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        tries = (
+            f" (after {self.attempts} attempts, {self.elapsed:.1f} s)" if self.attempts > 1 else ""
+        )
+        return (
+            f"{self.operation}: {self.message}{tries}" if self.operation else self.message + tries
+        )
+
+
+class TransportFailed(CallError):
+    """No whole reply arrived; what the network layer raised is the cause.
+
+    Unless it is a :class:`ConnectFailed`, the request may have had its effect.
+    """
+
+
+class ConnectFailed(TransportFailed):
+    """No connection could be made, so nothing was sent and nothing happened."""
+
+
+class CallTimedOut(TransportFailed, TimeoutError):
+    """The deadline of the operation passed before a whole reply arrived."""
+
+
+class UnexpectedReply(CallError):
+    """A reply arrived that is not what the contract says; ``problems`` has one line per path.
+
+    Attributes:
+        status: HTTP status of the reply.
+        problems: What is wrong with it.
+    """
+
+    def __init__(
+        self, message: str, *, status: int = 0, problems: Sequence[str] = (), **context: Any
+    ) -> None:
+        self.status: int = status
+        self.problems: tuple[str, ...] = tuple(problems)
+        super().__init__(message + "".join(f"\n  {line}" for line in self.problems), **context)
+
+
+class ApiError(CallError):
+    """The cloud refused.
+
+    Attributes:
+        status: HTTP status.
+        reason: The cloud's word for it, such as ``INSUFFICIENT_RESOURCE``, or None.
+        metadata: What else the cloud said, as text.
+        request_id: The id of the request, where one came.
+        retry_after: Seconds the cloud asked to wait, or None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 0,
+        reason: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+        **context: Any,
+    ) -> None:
+        self.status: int = status
+        self.reason: str | None = reason
+        self.metadata: Mapping[str, str] = dict(metadata or {})
+        self.request_id: str | None = request_id
+        self.retry_after: float | None = retry_after
+        super().__init__(message, **context)
+
+    def __str__(self) -> str:
+        facts = [f"HTTP {self.status}" if self.status else "", self.reason or ""]
+        if self.request_id:
+            facts.append(f"request {self.request_id}")
+        named = ", ".join(fact for fact in facts if fact)
+        return f"{super().__str__()} [{named}]" if named else super().__str__()
+
+
+class Unauthorized(ApiError):
+    """The API key is absent or wrong."""
+
+
+class PermissionDenied(ApiError):
+    """The account may not do this."""
+
+
+class NotFound(ApiError):
+    """No such thing; the cloud says so with 404 and, more often, with 400."""
+
+
+class InvalidState(ApiError):
+    """The thing is in a state that does not allow this; read it again, then decide."""
+
+
+class NoCapacity(ApiError):
+    """No free GPU for this product or cluster; try later, or another one."""
+
+
+class RateLimited(ApiError):
+    """Too many calls, or a quota is used up; ``retry_after`` says how long to wait if the cloud did."""
+
+
+class InsufficientBalance(ApiError):
+    """The account has to be topped up first."""
+
+
+class RequestRefused(ApiError):
+    """The cloud does not accept a parameter; ``metadata`` may name it."""
+
+
+class ServerFailed(ApiError):
+    """A fault on the cloud's side; what was asked may have happened all the same."""
+
+
+class NoSuitableProduct(NovitaError):
+    """Nothing to rent matches what was asked.
+
+    Attributes:
+        product_name: The name that was asked for.
+        region: The region it was asked in.
+        candidates: Products of that name, with the reason each was passed over.
+    """
+
+    def __init__(
+        self, message: str, *, product_name: str, region: str, candidates: Sequence[str] = ()
+    ) -> None:
+        self.product_name: str = product_name
+        self.region: str = region
+        self.candidates: tuple[str, ...] = tuple(candidates)
+        super().__init__(message + "".join(f"\n  {line}" for line in self.candidates))
+
+
+class InstanceError(NovitaError):
+    """Something about one instance.
+
+    Attributes:
+        instance_id: The id this library gave it; the machine carries it as ``NOVITAI_INSTANCE_ID``.
+        last: The last sight of it, or None.
+        phase: What it was doing, in the cloud's word where there is one, such as ``pulling``.
+        elapsed: Seconds since the wait, or the instance, began.
+        cost: USD it has cost so far as far as is known, or None.
+        reason: Why, in one sentence, or None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        instance_id: str,
+        last: "InstanceDetails | None" = None,
+        phase: str | None = None,
+        elapsed: float | None = None,
+        cost: "Decimal | None" = None,
+        reason: str | None = None,
+    ) -> None:
+        self.message: str = message
+        self.instance_id: str = instance_id
+        self.last: InstanceDetails | None = last
+        self.phase: str | None = phase
+        self.elapsed: float | None = elapsed
+        self.cost: Decimal | None = cost
+        self.reason: str | None = reason
+        super().__init__(message)
+
+
+class InstanceNotFound(InstanceError):
+    """No instance of that id: neither managed here nor known to the cloud."""
+
+
+class InstanceStateError(InstanceError):
+    """The instance cannot do that in its present status."""
+
+
+class InstanceFailed(InstanceError):
+    """The instance will not become ready; ``reason`` says why."""
+
+
+class WaitTimedOut(InstanceError, TimeoutError):
+    """The instance was not ready in time. It goes on existing, and billing, until it is deleted."""
+
+
+class CreateOutcomeUnknown(WaitTimedOut):
+    """The answer to a create was lost and the machine has not been seen: it may exist and bill.
+
+    A job goes on looking for it; nothing is sent again before its absence is proven.
+    """
+
+
+class CleanupFailed(InstanceError):
+    """A rented instance could not be shown to be gone: it may still bill."""
+
+
+class JobError(NovitaError):
+    """The task runner or its store could not do what was asked."""
+
+
+class SignatureInvalid(NovitaError):
+    """A webhook that is not what it claims to be; ``reason`` says why.
+
+    The reason is for the receiver's log, not for the answer to a stranger.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason: str = reason
+        super().__init__(reason)

@@ -1,0 +1,81 @@
+"""What stands behind managed instances."""
+
+from collections.abc import Callable
+from typing import Generic, Protocol
+
+import attrs
+
+from .._calling import Mode
+from .._waiting import Waiter
+from ..cloud import Cloud
+from ..errors import JobError
+from ..jobs import Change, NewJob, Record, Store
+from ..settings import Settings
+from ._catalog import Catalog
+from ._jobs import webhook_jobs
+from ._records import KIND, Managed, read_record, rewrite
+
+__all__ = ["Backstage", "RunnerHost"]
+
+
+class RunnerHost(Protocol):
+    """Whoever runs the jobs of this client."""
+
+    @property
+    def error(self) -> BaseException | None:
+        """Why the runner is dead, or None."""
+        ...
+
+    def ensure_started(self) -> None:
+        """Start running jobs if nobody does yet."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class Backstage(Generic[Mode]):
+    """The cloud, the store, the clock and the runner, in the way of one client."""
+
+    settings: Settings
+    cloud: Cloud[Mode]
+    catalog: Catalog[Mode]
+    store: Store
+    waiter: Waiter[Mode]
+    runner: RunnerHost
+
+    async def read(self, instance_id: str) -> Record | None:
+        """Return the record of an instance."""
+        return await self.waiter.result(self.store.read(KIND, instance_id))
+
+    async def managed(self, instance_id: str) -> Managed | None:
+        """Return what is kept of an instance, or None."""
+        record = await self.read(instance_id)
+        return None if record is None else read_record(record)
+
+    async def everything(self) -> tuple[Managed, ...]:
+        """Return all managed instances."""
+        return tuple(map(read_record, await self.waiter.result(self.store.scan(KIND))))
+
+    async def commit(self, change: Change) -> None:
+        """Write *change* as one transaction."""
+        await self.waiter.result(self.store.commit(change))
+
+    async def change(
+        self, instance_id: str, change: Callable[[Managed], Managed]
+    ) -> Managed | None:
+        """Change a record and add the webhook that tells of it, in one transaction; None when there is no record."""
+        return await rewrite(lambda: self.read(instance_id), self.commit, change, self.follow_up)
+
+    def follow_up(self, before: Managed, after: Managed) -> tuple[NewJob, ...]:
+        """The jobs that follow from a change."""
+        jobs = webhook_jobs(before, after, now=self.waiter.time())
+        if jobs:
+            self.runner.ensure_started()
+        return jobs
+
+    def check_runner(self) -> None:
+        """Raise JobError when nobody will ever do the work that is waited for."""
+        error = self.runner.error
+        if error is not None:
+            raise JobError(
+                f"the job runner of this client stopped: {error!r}; unfinished jobs wait in the store for the next client"
+            ) from error

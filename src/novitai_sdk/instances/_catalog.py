@@ -1,0 +1,189 @@
+"""What can be rented, where, and at what price."""
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Final, Generic
+
+import attrs
+
+from .. import cloud
+from .._calling import Mode, Moded, dual
+from ..cloud import Cloud, CloudClusters, CloudProducts, CloudTemplates, region_code
+from ..errors import NoSuitableProduct
+from ..models import BillingMode, CreateInstanceRequest
+
+__all__ = ["Catalog", "Choice", "Region", "pick"]
+
+_CLOUD_MODE: Final[Mapping[BillingMode, cloud.BillingMode]] = {
+    BillingMode.SPOT: cloud.BillingMode.SPOT,
+    BillingMode.ON_DEMAND: cloud.BillingMode.ON_DEMAND,
+}
+
+
+@attrs.frozen(kw_only=True)
+class Region:
+    """A place where machines stand."""
+
+    code: str
+    """What a request names, such as ``US-WEST-01``."""
+
+    cluster_id: str
+    """What the cloud's own requests name."""
+
+    place: str | None = None
+    """Where that is, in words, if the cloud says."""
+
+    gpu_types: tuple[str, ...] = ()
+    """Families of GPUs that stand there."""
+
+
+@attrs.frozen(kw_only=True)
+class Choice:
+    """The product a create will rent, and what it costs."""
+
+    product: cloud.Product
+    region: Region
+    billing_mode: BillingMode
+    gpu_num: int
+    price: Decimal
+    """USD per GPU per hour in the billing mode that was asked for."""
+
+    @property
+    def hourly_price(self) -> Decimal:
+        """USD per hour for all its GPUs."""
+        return self.price * self.gpu_num
+
+    def __str__(self) -> str:
+        gpus = f"{self.gpu_num} x {self.product.name}"
+        return f"{gpus} in {self.region.code}, {self.billing_mode}, ${self.hourly_price:f} per hour"
+
+
+class Catalog(Moded[Mode], Generic[Mode]):
+    """``client.catalog``: what can be rented."""
+
+    __slots__ = ("_cloud",)
+
+    def __init__(self, cloud: Cloud[Mode]) -> None:
+        self._cloud = cloud
+
+    @property
+    def mode(self) -> type[Mode]:
+        """`Sync` or `Async`."""
+        return self._cloud.mode
+
+    @dual
+    async def products(
+        self, region: str | None = None, *, billing_mode: BillingMode | str = BillingMode.ON_DEMAND
+    ) -> tuple[cloud.Product, ...]:
+        """Return the GPU products offered in *region* (everywhere: None), the cheapest on demand first.
+
+        Prices are USD per GPU per hour: ``price_usd`` on demand, ``spot_price_usd`` as spot. Raises CallError.
+        """
+        method = _CLOUD_MODE[BillingMode(billing_mode)]
+        found = await CloudProducts.list(self._cloud.products, billing_method=method)
+        offered = (one for one in found if region is None or one.offered_in(region))
+        return tuple(
+            sorted(offered, key=lambda one: (one.price_usd or Decimal("Infinity"), one.id))
+        )
+
+    @dual
+    async def templates(self) -> tuple[cloud.Template, ...]:
+        """Return all templates this account can use. Raises CallError."""
+        return await CloudTemplates.list(self._cloud.templates)
+
+    @dual
+    async def regions(self) -> tuple[Region, ...]:
+        """Return the regions, by code. Raises CallError."""
+        return tuple(sorted(await self.find_regions(), key=lambda one: one.code))
+
+    @dual
+    async def choose(self, request: CreateInstanceRequest) -> Choice:
+        """Return what creating *request* would rent now.
+
+        Raises NoSuitableProduct, which says why each candidate was passed over, and CallError.
+        """
+        return await self.find(request)
+
+    async def find_regions(self) -> tuple[Region, ...]:
+        """`regions` for other operations to await."""
+        return tuple(map(_region, await CloudClusters.list(self._cloud.clusters)))
+
+    async def find(self, request: CreateInstanceRequest) -> Choice:
+        """`choose` for other operations to await."""
+        regions = await self.find_regions()
+        products = await CloudProducts.list(
+            self._cloud.products,
+            product_name=request.product_name,
+            gpu_num=request.gpu_num,
+            billing_method=_CLOUD_MODE[request.billing_mode],
+        )
+        return pick(products, regions, request)
+
+
+def _region(cluster: cloud.Cluster) -> Region:
+    _, _, place = (cluster.name or "").partition("(")
+    return Region(
+        code=cluster.region,
+        cluster_id=cluster.id,
+        place=place.rstrip(") ") or None,
+        gpu_types=cluster.available_gpu_type,
+    )
+
+
+def pick(
+    products: Iterable[cloud.Product], regions: Iterable[Region], request: CreateInstanceRequest
+) -> Choice:
+    """Return the cheapest available product of the name that was asked for, with a price in the asked billing mode.
+
+    The cloud searches names loosely, so products of exactly that name go before those that contain it. Of equal
+    prices the smaller id wins: the same offers always give the same choice.
+    """
+    wanted = region_code(request.region)
+    region = next((one for one in regions if one.code == wanted), None)
+    if region is None:
+        raise _nothing(request, f"the cloud has no region {request.region}", ())
+    named = [one for one in products if _folded(request.product_name) in _folded(one.name or "")]
+    exact = [one for one in named if _folded(one.name or "") == _folded(request.product_name)]
+    judged = [(one, _passed_over(one, request)) for one in exact or named]
+    fit = [one for one, reason in judged if reason is None]
+    if not fit:
+        why = [f"{one.name} ({one.id}): {reason}" for one, reason in judged]
+        what = f"nothing called {request.product_name!r} can be rented in {request.region} now"
+        raise _nothing(request, what, why)
+    best = min(fit, key=lambda one: (_price(one, request.billing_mode), one.id))
+    price = _price(best, request.billing_mode)
+    return Choice(
+        product=best,
+        region=region,
+        billing_mode=request.billing_mode,
+        gpu_num=request.gpu_num,
+        price=price,
+    )
+
+
+def _price(product: cloud.Product, mode: BillingMode) -> Decimal:
+    found = product.spot_price_usd if mode is BillingMode.SPOT else product.price_usd
+    return Decimal(0) if found is None else found
+
+
+def _passed_over(product: cloud.Product, request: CreateInstanceRequest) -> str | None:
+    if not product.offered_in(request.region):
+        return f"not offered in {request.region}"
+    if not product.available_deploy:
+        return "sold out"
+    # A price of zero means "not offered so"; taken for a price, it would always be the cheapest.
+    if _price(product, request.billing_mode) <= 0:
+        return f"has no {request.billing_mode} price"
+    if product.max_root_fs is not None and request.rootfs_size > product.max_root_fs:
+        return f"root disk of at most {product.max_root_fs} GB"
+    return None
+
+
+def _folded(name: str) -> str:
+    return " ".join(name.split()).casefold()
+
+
+def _nothing(request: CreateInstanceRequest, message: str, why: Iterable[str]) -> NoSuitableProduct:
+    return NoSuitableProduct(
+        message, product_name=request.product_name, region=request.region, candidates=tuple(why)
+    )

@@ -1,0 +1,311 @@
+"""The jobs of managed instances: renting the machine, and following it until it runs.
+
+A create is sent at most once without proof. Before it is sent, the intent is written to the record; the machine carries
+our id in its environment. When the answer is lost, or the process was killed in between, the listing is searched for
+that id: found, the machine is adopted; missing from complete listings for longer than a request can be under way, the
+create did not happen. Nothing else is proof.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import attrs
+
+from .. import cloud
+from .._calling import Async
+from .._convert import record_converter
+from ..cloud import CloudInstances, CloudRegistries, CloudTemplates
+from ..errors import (
+    ApiError,
+    CallError,
+    ConnectFailed,
+    NotFound,
+    RateLimited,
+    ServerFailed,
+    TransportFailed,
+    UnexpectedReply,
+)
+from ..jobs import Again, Done, GiveUp, Handler, JobContext, Outcome
+from ..models import InstanceStatus, Job, JobType, MonitorInstanceJobPayload, Secret
+from ._backstage import Backstage
+from ._jobs import TIMED_OUT, monitor_job
+from ._life import READY, Move
+from ._records import Intent, Managed, at, rewrite
+from ._sight import seen
+
+__all__ = ["INSTANCE_ID", "instance_handlers", "look_after"]
+
+_log = logging.getLogger("novitai_sdk")
+
+INSTANCE_ID: Final = "NOVITAI_INSTANCE_ID"
+"""The environment variable by which a machine tells whose it is."""
+
+# What leaves it open whether the machine exists.
+_LOST: Final = (TransportFailed, ServerFailed, UnexpectedReply)
+# What says that it does not, and may be different in a moment.
+_PASSING: Final = (ConnectFailed, RateLimited)
+_MOST_SENDS: Final = 3
+_SHORTEST: Final = 0.25
+_LONGEST: Final = 15.0
+
+
+def look_after(age: float) -> float:
+    """Seconds until the next look at something that began *age* seconds ago.
+
+    A look costs a request, a late look costs paid minutes: waiting a fifth of the age keeps both in proportion.
+
+    >>> look_after(0.0), look_after(10.0), look_after(3600.0)
+    (0.25, 2.0, 15.0)
+    """
+    return min(_LONGEST, max(_SHORTEST, age / 5))
+
+
+def instance_handlers(back: Backstage[Async]) -> Mapping[str, Handler]:
+    """Return the handlers of the jobs of managed instances."""
+
+    async def create(job: Job, context: JobContext) -> Outcome:
+        return await _Create(back, context, str(job.payload["instanceId"])).run()
+
+    async def monitor(job: Job, context: JobContext) -> Outcome:
+        return await _monitor(back, job, context)
+
+    return {JobType.CREATE_INSTANCE.value: create, JobType.MONITOR_INSTANCE.value: monitor}
+
+
+@attrs.frozen
+class _Create:
+    """One attempt to bring a machine into being."""
+
+    back: Backstage[Async]
+    context: JobContext
+    instance_id: str
+
+    async def run(self) -> Outcome:
+        managed = await self.back.managed(self.instance_id)
+        if managed is None:
+            return GiveUp(error=f"no record of instance {self.instance_id}")
+        if managed.state.novita_instance_id is not None:
+            return await self._follow(managed)
+        if managed.intent is not None:
+            return await self._reconcile(managed, managed.intent)
+        if managed.status is not InstanceStatus.CREATING:
+            return Done()
+        if self._now() - managed.state.timestamps.created.timestamp() > managed.max_wait:
+            return await self._fail(f"{TIMED_OUT} {int(managed.max_wait * 1000)}ms")
+        try:
+            body = await self._body(managed)
+        except _PASSING + _LOST:
+            if self.context.last_attempt:
+                await self._fail("the cloud could not be reached to prepare the create")
+            raise
+        except CallError as error:
+            return await self._fail(str(error))
+        return await self._send(managed, body)
+
+    # -- sending -----------------------------------------------------------------------------------
+
+    async def _send(self, managed: Managed, body: cloud.CreateInstance, sends: int = 1) -> Outcome:
+        intended = await self._change(
+            lambda one: (
+                attrs.evolve(one, intent=Intent(at=at(self._now()), sends=sends))
+                if one.status is InstanceStatus.CREATING
+                else one
+            )
+        )
+        if intended.intent is None:
+            return Done()  # deleted a moment ago: nothing was sent
+        try:
+            created = await CloudInstances.create(self.back.cloud.instances, body)
+        except _PASSING as error:
+            await self._nothing_happened()
+            if self.context.last_attempt:
+                return await self._fail(str(error))
+            raise
+        except _LOST as error:
+            lost = str(error)
+            _log.warning(
+                "the answer to the create of %s was lost: searching the listing for it: %s",
+                self.instance_id,
+                lost,
+            )
+            intent = attrs.evolve(intended.intent, lost=lost)
+            await self._change(lambda one: attrs.evolve(one, intent=intent))
+            return await self._reconcile(intended, intent)
+        except (CallError, ValueError) as error:
+            await self._nothing_happened()
+            return await self._fail(str(error))
+        return await self._adopt(created.id)
+
+    async def _body(self, managed: Managed) -> cloud.CreateInstance:
+        state, wanted = managed.state, managed.state.configuration
+        template = await CloudTemplates.get(self.back.cloud.templates, str(state.template_id))
+        credential = template.image_auth.reveal() if template.image_auth else ""
+        own = (cloud.EnvVar(key=INSTANCE_ID, value=self.instance_id),)
+        return cloud.CreateInstance(
+            name=state.name,
+            product_id=state.product_id,
+            gpu_num=wanted.gpu_num,
+            rootfs_size=wanted.rootfs_size,
+            image_url=template.image or "",
+            image_auth=Secret(credential) if ":" in credential else None,
+            image_auth_id=await self._credential_id(credential)
+            if credential and ":" not in credential
+            else None,
+            ports=cloud.join_ports(template.port_list) or None,
+            envs=(*template.envs, *own),
+            command=template.start_command or None,
+            entrypoint=template.entrypoint or None,
+            cluster_id=managed.cluster_id,
+            billing_mode=cloud.BillingMode(managed.billing_mode),
+            min_cuda_version=template.min_cuda_version or None,
+        )
+
+    async def _credential_id(self, wanted: str) -> str:
+        credentials = await CloudRegistries.list(self.back.cloud.registries)
+        if not any(one.id == wanted for one in credentials):
+            raise NotFound(
+                f"the template's registry credential {wanted} is not among those of this account",
+                operation="registries.list",
+            )
+        return wanted
+
+    # -- after a lost answer ---------------------------------------------------------------------------
+
+    async def _reconcile(self, managed: Managed, intent: Intent) -> Outcome:
+        age = self._now() - intent.at.timestamp()
+        try:
+            machine = await self._find(managed.state.name)
+        except CallError as error:
+            _log.debug("%s: the listing could not be read: %s", self.instance_id, error)
+            return Again(after=look_after(age))
+        if machine is not None:
+            return await self._adopt(machine)
+        # The request may still be under way, and what it makes may take a moment to be listed.
+        if age <= self.back.settings.settle:
+            return Again(after=min(look_after(age), self.back.settings.settle - age + 0.01))
+        cleared = await self._nothing_happened()
+        if cleared.status is not InstanceStatus.CREATING:
+            return Done()
+        if intent.sends >= _MOST_SENDS:
+            return await self._fail(
+                f"the create was sent {intent.sends} times and no machine came of it: {intent.lost}"
+            )
+        try:
+            body = await self._body(cleared)
+        except CallError as error:
+            if isinstance(error, _PASSING + _LOST):
+                return Again(after=look_after(age))
+            return await self._fail(str(error))
+        return await self._send(cleared, body, intent.sends + 1)
+
+    async def _find(self, name: str) -> str | None:
+        """Return the cloud's id of the machine that carries our id, or None when a complete listing has none."""
+        for listed in await CloudInstances.list(self.back.cloud.instances, name=name):
+            machine = listed
+            if not listed.envs:
+                # A listing may leave the environment out; only the full record can say whose it is.
+                try:
+                    machine = await CloudInstances.get(self.back.cloud.instances, listed.id)
+                except NotFound:
+                    continue
+            own = machine.env(INSTANCE_ID)
+            if own is not None and own.reveal() == self.instance_id:
+                return machine.id
+        return None
+
+    # -- what is written ----------------------------------------------------------------------------------
+
+    async def _adopt(self, machine: str) -> Outcome:
+        now = at(self._now())
+
+        def adopted(one: Managed) -> Managed:
+            known = attrs.evolve(
+                one, intent=None, state=attrs.evolve(one.state, novita_instance_id=machine)
+            )
+            return known.moved(Move.ACCEPTED, now)
+
+        return await self._follow(await self._change(adopted))
+
+    async def _follow(self, managed: Managed) -> Outcome:
+        """The machine exists: follow it, or remove it if it was deleted before it was born."""
+        if managed.status is InstanceStatus.TERMINATED:
+            try:
+                await CloudInstances.delete(
+                    self.back.cloud.instances, managed.state.novita_instance_id or ""
+                )
+            except NotFound:
+                pass
+            return Done()
+        return Done(jobs=(monitor_job(managed, now=self._now()),))
+
+    async def _nothing_happened(self) -> Managed:
+        return await self._change(lambda one: attrs.evolve(one, intent=None))
+
+    async def _fail(self, reason: str) -> Outcome:
+        now = at(self._now())
+        await self._change(lambda one: one.moved(Move.FAIL, now, error=reason))
+        return GiveUp(error=reason)
+
+    async def _change(self, change: Callable[[Managed], Managed]) -> Managed:
+        return await _change(self.back, self.context, self.instance_id, change)
+
+    def _now(self) -> float:
+        return self.back.waiter.time()
+
+
+async def _monitor(back: Backstage[Async], job: Job, context: JobContext) -> Outcome:
+    """Look once at a machine on its way up."""
+    payload = record_converter.structure(job.payload, MonitorInstanceJobPayload)
+    managed = await back.managed(payload.instance_id)
+    if managed is None or managed.deleting or managed.status not in _FOLLOWED:
+        return Done()
+    now = back.waiter.time()
+    age = now - payload.start_time.timestamp()
+    if age * 1000 > payload.max_wait_time:
+        return await _give_up(back, context, managed, f"{TIMED_OUT} {payload.max_wait_time}ms")
+    try:
+        sight: cloud.Instance | None = await CloudInstances.get(
+            back.cloud.instances, payload.novita_instance_id
+        )
+    except NotFound:
+        sight = None
+    except CallError as error:
+        # One failed look says nothing about the machine; the deadline does.
+        _log.debug("%s: could not be looked at: %s", managed.id, error)
+        wait = (
+            error.retry_after
+            if isinstance(error, ApiError) and error.retry_after
+            else look_after(age)
+        )
+        return Again(after=min(max(wait, _SHORTEST), 60.0))
+    after = await _change(back, context, managed.id, lambda one: seen(one, sight, at(now)))
+    if after.status is InstanceStatus.FAILED:
+        return GiveUp(error=after.state.last_error or "it failed")
+    if after.status in READY or after.status not in _FOLLOWED:
+        return Done()
+    return Again(after=look_after(age))
+
+
+_FOLLOWED: Final = frozenset({InstanceStatus.CREATED, InstanceStatus.STARTING})
+
+
+async def _give_up(
+    back: Backstage[Async], context: JobContext, managed: Managed, reason: str
+) -> Outcome:
+    now = at(back.waiter.time())
+    await _change(back, context, managed.id, lambda one: one.moved(Move.FAIL, now, error=reason))
+    return GiveUp(error=reason)
+
+
+async def _change(
+    back: Backstage[Async],
+    context: JobContext,
+    instance_id: str,
+    change: Callable[[Managed], Managed],
+) -> Managed:
+    """Change the record as long as this claim of the job is held."""
+    changed = await rewrite(lambda: back.read(instance_id), context.commit, change, back.follow_up)
+    if changed is None:
+        raise LookupError(f"the record of instance {instance_id} is gone")
+    return changed

@@ -1,0 +1,131 @@
+"""How a wait shows itself: a bar, a line that rewrites itself, or nothing."""
+
+import sys
+from collections.abc import Callable
+from decimal import Decimal
+from types import TracebackType
+from typing import Protocol, TextIO
+
+import attrs
+
+from ..models import InstanceStatus
+
+__all__ = ["OnProgress", "WaitProgress", "reporter"]
+
+
+@attrs.frozen(kw_only=True)
+class WaitProgress:
+    """Where a wait stands."""
+
+    instance_id: str
+    status: InstanceStatus
+    phase: str | None
+    """The cloud's own word for what the machine is doing, such as ``pulling``."""
+
+    elapsed: float
+    """Seconds since the wait began."""
+
+    timeout: float
+    """Seconds after which it gives up."""
+
+    cost: Decimal | None = None
+    """USD the instance has cost since it was created, at most."""
+
+    def __str__(self) -> str:
+        doing = self.phase or self.status.value
+        cost = f", at most ${self.cost:.4f} so far" if self.cost is not None else ""
+        return f"{self.instance_id}: {doing}, {self.elapsed:.0f} s of {self.timeout:.0f} s{cost}"
+
+
+OnProgress = Callable[[WaitProgress], object]
+
+
+class Reporter(Protocol):
+    """Shows a wait while it lasts."""
+
+    def __enter__(self) -> "Reporter": ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+    def show(self, progress: WaitProgress) -> None: ...
+
+
+class _Silent:
+    def __enter__(self) -> "_Silent":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def show(self, progress: WaitProgress) -> None:
+        return None
+
+
+class _Line(_Silent):
+    """One line of text: rewritten in place on a terminal, one for each new phase elsewhere."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._live = stream.isatty()
+        self._width = 0
+        self._phase: object = None
+
+    def show(self, progress: WaitProgress) -> None:
+        text = str(progress)
+        if self._live:
+            # Padded: what the last text wrote beyond the end of this one must go.
+            self._stream.write("\r" + text.ljust(self._width))
+            self._width = len(text)
+        elif self._phase != (progress.phase, progress.status):
+            self._stream.write(text + "\n")
+        self._phase = (progress.phase, progress.status)
+        self._stream.flush()
+
+    def __exit__(self, *_: object) -> None:
+        if self._width:
+            self._stream.write("\n")
+            self._stream.flush()
+
+
+class _Bar(_Silent):
+    def __init__(self, stream: TextIO) -> None:
+        from tqdm.auto import tqdm
+
+        class Bar(tqdm):  # type: ignore[type-arg]  # generic in its stubs only
+            # tqdm's watcher is a thread that outlives every bar; a wait leaves none behind.
+            monitor_interval = 0
+
+        self._bar = Bar(bar_format="{desc} [{elapsed}]", file=stream, leave=True)
+
+    def show(self, progress: WaitProgress) -> None:
+        self._bar.set_description_str(str(progress))
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+
+def in_notebook() -> bool:
+    """Whether this process is a notebook's kernel."""
+    return "ipykernel" in sys.modules
+
+
+def reporter(wanted: bool | None, stream: TextIO | None = None) -> Reporter:
+    """Return what shows a wait.
+
+    *wanted*: True shows it, False does not, None shows it where somebody is watching: on a terminal or in a notebook.
+    A bar is drawn with tqdm where that is installed, otherwise a line of text is written; both go to stderr.
+    """
+    stream = sys.stderr if stream is None else stream
+    if wanted is None:
+        wanted = in_notebook() or (stream is not None and stream.isatty())
+    if not wanted or stream is None:
+        return _Silent()
+    if not (in_notebook() or stream.isatty()):
+        return _Line(stream)
+    try:
+        return _Bar(stream)
+    except ImportError:
+        return _Line(stream)

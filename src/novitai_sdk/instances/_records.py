@@ -1,0 +1,184 @@
+"""What is kept of a managed instance, and how it is changed.
+
+A record is a versioned document in the store. Everybody changes it the same way: read, decide, write back on condition
+that nobody wrote in between; whoever loses reads again. So a late poll never overwrites a delete.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timezone
+from decimal import Decimal
+from typing import Final
+
+import attrs
+
+from .._convert import explain, record_converter
+from ..errors import JobError
+from ..jobs import Change, NewJob, Record, RecordChanged, Write
+from ..models import (
+    ConnectionDetails,
+    InstanceDetails,
+    InstanceState,
+    InstanceStatus,
+    Json,
+    PortMapping,
+)
+from ..models._base import extra_field
+from ._life import Move, after
+
+__all__ = ["KIND", "FollowUp", "Intent", "Managed", "at", "read_record", "rewrite", "write_of"]
+
+KIND: Final = "instance"
+_LAYOUT: Final = 1
+# Far above what honest rivals need; without a bound a broken store would turn this into an endless loop.
+_TRIES: Final = 50
+
+
+@attrs.frozen(kw_only=True)
+class Intent:
+    """Written before a create is sent: from here on the machine may exist."""
+
+    at: datetime
+    """When the create was about to be sent."""
+
+    sends: int = 1
+    """How often it has been sent, this time included."""
+
+    lost: str | None = None
+    """Why the answer is not known."""
+
+
+@attrs.frozen(kw_only=True)
+class Managed:
+    """One managed instance as it is kept.
+
+    The contract's InstanceState, and beside it what this library needs to look after the machine.
+    """
+
+    state: InstanceState
+    layout: int = _LAYOUT
+    product_name: str = ""
+    cluster_id: str | None = None
+    billing_mode: str = "spot"
+    hourly_price: Decimal | None = None
+    """USD per hour for all its GPUs."""
+
+    phase: str | None = None
+    """The cloud's own word for what it is doing."""
+
+    max_wait: float = 1200.0
+    """Seconds from create to running before it counts as failed."""
+
+    intent: Intent | None = None
+    """Set while a create was sent whose outcome is not known."""
+
+    deleting: bool = False
+    """Whether it was asked to be deleted: what is seen of it then is no failure."""
+
+    port_mappings: tuple[PortMapping, ...] = ()
+    connection_details: ConnectionDetails | None = None
+    extra: Mapping[str, Json] = extra_field()
+
+    @property
+    def id(self) -> str:
+        """The id this library gave it."""
+        return self.state.id
+
+    @property
+    def status(self) -> InstanceStatus:
+        """Where it stands in its life."""
+        return self.state.status
+
+    def moved(self, move: Move, now: datetime, *, error: str | None = None) -> "Managed":
+        """Return it after *move*, with the times that the move stamps."""
+        status = after(self.status, move)
+        if status == self.status:
+            return self
+        times = self.state.timestamps
+        if move is Move.START:
+            # A new life begins: the times of the last one would make its deadline pass at once.
+            times = attrs.evolve(
+                times, started=None, ready=None, failed=None, stopping=None, stopped=None
+            )
+        stamps = {name: now for name in _STAMPS.get(status, ()) if not getattr(times, name)}
+        state = attrs.evolve(
+            self.state,
+            status=status,
+            timestamps=attrs.evolve(times, **stamps),
+            last_error=error if status is InstanceStatus.FAILED else None,
+        )
+        return attrs.evolve(self, state=state)
+
+    def details(self) -> InstanceDetails:
+        """Return the public view."""
+        return attrs.evolve(
+            InstanceDetails.from_state(self.state),
+            port_mappings=self.port_mappings,
+            connection_details=self.connection_details,
+        )
+
+
+_STAMPS: Final[Mapping[InstanceStatus, tuple[str, ...]]] = {
+    InstanceStatus.CREATED: ("started",),
+    InstanceStatus.STARTING: ("started",),
+    InstanceStatus.RUNNING: ("ready",),
+    InstanceStatus.FAILED: ("failed",),
+    InstanceStatus.STOPPING: ("stopping",),
+    InstanceStatus.STOPPED: ("stopped",),
+    InstanceStatus.TERMINATED: ("terminated",),
+}
+
+
+def at(seconds: float) -> datetime:
+    """Return the moment *seconds* after 1970-01-01 UTC, in whole milliseconds as records keep it."""
+    return datetime.fromtimestamp(int(seconds * 1000) / 1000, tz=timezone.utc)
+
+
+def read_record(record: Record) -> Managed:
+    """Return what *record* holds."""
+    try:
+        return record_converter.structure(record.body, Managed)
+    except Exception as error:
+        raise JobError(
+            f"the record of instance {record.key} cannot be read: {'; '.join(explain(error))}"
+        ) from error
+
+
+def write_of(managed: Managed, expected: int) -> Write:
+    """Return the write that replaces version *expected* (0: there must be none yet) with *managed*."""
+    return Write(
+        kind=KIND, key=managed.id, body=record_converter.unstructure(managed), expected=expected
+    )
+
+
+FollowUp = Callable[[Managed, Managed], tuple[NewJob, ...]]
+
+
+async def rewrite(
+    read: Callable[[], Awaitable[Record | None]],
+    commit: Callable[[Change], Awaitable[None]],
+    change: Callable[[Managed], Managed],
+    follow_up: FollowUp,
+) -> Managed | None:
+    """Change a record, with the jobs that follow from it, in one transaction; None when there is no record.
+
+    *change* and *follow_up* (told what was and what is) may run several times: they decide on what they are given and do
+    nothing else. When nothing changes, nothing follows.
+    """
+    for _ in range(_TRIES):
+        record = await read()
+        if record is None:
+            return None
+        before = read_record(record)
+        changed = change(before)
+        if changed == before:
+            return before
+        try:
+            await commit(
+                Change(writes=(write_of(changed, record.version),), jobs=follow_up(before, changed))
+            )
+        except RecordChanged:
+            continue
+        return changed
+    raise JobError(
+        f"the record of instance {before.id} changed {_TRIES} times while it was being changed"
+    )

@@ -1,0 +1,122 @@
+"""From what the cloud shows of a machine to what is kept and told of it. Pure functions."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import attrs
+
+from .. import cloud
+from ..cloud import CloudStatus, Phase
+from ..models import ConnectionDetails, InstanceDetails, InstanceStatus, PortMapping
+from ._life import READY, Move, move_seen
+from ._records import Managed
+
+__all__ = ["connection_of", "details_of", "ports_of", "seen"]
+
+# A machine created a moment ago may not be found yet; taken for gone, it would be forgotten while it bills.
+_TOO_YOUNG_TO_BE_GONE: Final = timedelta(seconds=60)
+_COMING: Final = frozenset(
+    {InstanceStatus.CREATING, InstanceStatus.CREATED, InstanceStatus.STARTING}
+)
+
+
+def seen(managed: Managed, sight: cloud.Instance | None, now: datetime) -> Managed:
+    """Return what is kept after *sight*; None: the cloud does not know the machine."""
+    if sight is None:
+        return _gone(managed, now)
+    phase = sight.status.value if sight.status is not None else managed.phase
+    noticed = attrs.evolve(
+        managed,
+        phase=phase,
+        port_mappings=ports_of(sight) or managed.port_mappings,
+        connection_details=connection_of(sight) or managed.connection_details,
+    )
+    failure = _failure(noticed, sight)
+    if failure is not None:
+        return noticed.moved(Move.FAIL, now, error=failure)
+    move = move_seen(sight.status)
+    if move is Move.COMING_UP and managed.status not in _COMING:
+        # A restart, a reset or a migration: it was ready before and is on its way back; nothing to tell anybody.
+        return noticed
+    return noticed if move is None else noticed.moved(move, now)
+
+
+def _gone(managed: Managed, now: datetime) -> Managed:
+    young = now - managed.state.timestamps.created < _TOO_YOUNG_TO_BE_GONE
+    if young and managed.phase is None and not managed.deleting:
+        return managed
+    if managed.status in _COMING and not managed.deleting:
+        return managed.moved(Move.FAIL, now, error="the cloud no longer knows this machine")
+    return managed.moved(Move.DELETE, now)
+
+
+def _failure(managed: Managed, sight: cloud.Instance) -> str | None:
+    """Why a machine on its way up will not arrive, or None."""
+    if managed.status not in _COMING or managed.deleting:
+        return None
+    if sight.failure is not None:
+        return sight.failure
+    phase = sight.status.phase if sight.status is not None else None
+    if phase is Phase.GONE:
+        return f"the machine was removed while it was starting (status {sight.status})"
+    # After a start the machine is still shown as exited for a moment.
+    if phase is Phase.STOPPED and managed.status is not InstanceStatus.STARTING:
+        return f"the machine stopped instead of starting (status {sight.status})"
+    return None
+
+
+def ports_of(sight: cloud.Instance) -> tuple[PortMapping, ...]:
+    """Return the ports that can be reached."""
+    return tuple(
+        PortMapping(
+            port=one.port, endpoint=one.endpoint, type=one.type.value if one.type else "tcp"
+        )
+        for one in sight.port_mappings
+        if one.port is not None and one.endpoint
+    )
+
+
+def connection_of(sight: cloud.Instance) -> ConnectionDetails | None:
+    """Return how to reach the machine; passwords stay in the cloud's own record."""
+    ssh, web = sight.connect_component_ssh, sight.connect_component_web_terminal
+    jupyter = sight.connect_component_jupyter
+    found = ConnectionDetails(
+        ssh=(ssh.ssh_command if ssh else sight.ssh_command) or None,
+        jupyter=(jupyter.address.reveal() if jupyter and jupyter.address else None) or None,
+        web_terminal=(web.address if web else None) or None,
+    )
+    return found if found != ConnectionDetails() else None
+
+
+def details_of(sight: cloud.Instance, now: datetime) -> InstanceDetails:
+    """Return the public view of a machine there is no record of; its id is the cloud's."""
+    return InstanceDetails(
+        id=sight.id,
+        name=sight.name or sight.id,
+        status=_status_of(sight),
+        gpu_num=sight.gpu_num or 0,
+        region=cloud.region_code(sight.cluster_name or sight.cluster_id or "Unknown"),
+        port_mappings=ports_of(sight),
+        connection_details=connection_of(sight),
+        created_at=sight.created_at or now,
+    )
+
+
+def _status_of(sight: cloud.Instance) -> InstanceStatus:
+    if sight.failed:
+        return InstanceStatus.FAILED
+    phase = (sight.status or CloudStatus.PENDING).phase
+    words = {
+        Phase.PROVISIONING: InstanceStatus.STARTING,
+        Phase.UP: InstanceStatus.RUNNING,
+        Phase.STOPPING: InstanceStatus.STOPPING,
+        Phase.STOPPED: InstanceStatus.STOPPED,
+        Phase.GONE: InstanceStatus.TERMINATED,
+    }
+    # A word this version does not know is given on as it came.
+    return words[phase] if phase is not None else InstanceStatus(str(sight.status))
+
+
+def is_ready(managed: Managed) -> bool:
+    """Whether the machine runs and is known how to be reached."""
+    return managed.status in READY

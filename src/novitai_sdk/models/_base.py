@@ -1,0 +1,144 @@
+"""What every model is made of: open enumerations, secrets, wire names, kept extras."""
+
+from collections.abc import Mapping, Sequence
+from enum import Enum, IntEnum
+from typing import Any, Final, TypeAlias, TypeVar
+
+import attrs
+
+# Annotations in the model modules are evaluated at once (no `from __future__`): the converter reads
+# them as they are, and resolving strings for forty classes would be paid at the first call.
+Json: TypeAlias = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
+"""Any JSON value."""
+
+JsonObject: TypeAlias = Mapping[str, Json]
+"""A JSON object."""
+
+MASK: Final = "***"
+
+# How many unknown values of one enumeration are remembered. A peer that sends a fresh word with
+# every reply must not make this process grow; past the limit a value is still kept, only not shared.
+_REMEMBERED: Final = 256
+
+_E = TypeVar("_E", bound=Enum)
+
+
+class Secret:
+    """A text that shows itself as ``***`` everywhere but in :meth:`reveal`.
+
+    Masked in ``repr``, ``str``, ``format``, logs, tracebacks and pickles (a pickle holds the mask, not the
+    text).
+
+    >>> key = Secret("sk-123")
+    >>> print(key, repr(key), f"{key:>5}")
+    *** Secret('***')   ***
+    >>> key.reveal()
+    'sk-123'
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: "str | Secret") -> None:
+        self._text: str = text._text if isinstance(text, Secret) else text
+
+    def reveal(self) -> str:
+        """Return the text itself."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return f"Secret({MASK!r})"
+
+    def __str__(self) -> str:
+        return MASK
+
+    def __format__(self, spec: str) -> str:
+        return format(MASK, spec)
+
+    def __eq__(self, other: object) -> bool:
+        return self._text == other._text if isinstance(other, Secret) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._text))
+
+    def __bool__(self) -> bool:
+        return bool(self._text)
+
+    def __reduce__(self) -> "tuple[type[Secret], tuple[str]]":
+        return Secret, (MASK,)
+
+
+def _stand_in(cls: type[_E], member: _E, value: object) -> _E:
+    member._name_ = str(value)
+    member._value_ = value
+    known = len(cls.__members__)
+    if len(cls._value2member_map_) < known + _REMEMBERED:
+        member = cls._value2member_map_.setdefault(value, member)  # type: ignore[assignment]  # the map is typed Enum, its values are of this class
+    return member
+
+
+class OpenStr(str, Enum):
+    """A text enumeration that keeps values it does not know.
+
+    An unknown value becomes a member of its own, equal to its text, whose ``known`` is False.
+    """
+
+    @classmethod
+    def _missing_(cls, value: object) -> "OpenStr | None":
+        if not isinstance(value, str):
+            return None
+        return _stand_in(cls, str.__new__(cls, value), str(value))
+
+    @property
+    def known(self) -> bool:
+        """Whether this value was known when this version of the library was made."""
+        return self._name_ in type(self).__members__
+
+    def __str__(self) -> str:
+        return str(self._value_)
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self._value_), spec)
+
+    def __repr__(self) -> str:
+        name = type(self).__name__
+        return f"{name}.{self._name_}" if self.known else f"{name}({self._value_!r})"
+
+
+class OpenInt(IntEnum):
+    """A whole-number enumeration that keeps values it does not know."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> "OpenInt | None":
+        if not isinstance(value, int) or isinstance(value, bool):
+            return None
+        return _stand_in(cls, int.__new__(cls, value), int(value))
+
+    @property
+    def known(self) -> bool:
+        """Whether this value was known when this version of the library was made."""
+        return self._name_ in type(self).__members__
+
+    def __str__(self) -> str:
+        return str(int(self))
+
+    def __repr__(self) -> str:
+        name = type(self).__name__
+        return f"{name}.{self._name_}" if self.known else f"{name}({int(self)})"
+
+
+def wire(name: str) -> dict[str, object]:
+    """Metadata for a field whose wire name is not the camelCase of its Python name."""
+    return {"wire": name}
+
+
+OFF_WIRE: Final[Mapping[str, object]] = {"wire": None}
+"""Metadata for a field that is never sent and never read."""
+
+
+# Typed Any because type checkers read a field specifier by its declared return type, as they do for attrs.field.
+def extra_field() -> Any:
+    """The field in which a model keeps the wire fields it does not know.
+
+    Left out of ``repr`` (an unknown field may hold a secret) and of the hash (mappings have none).
+    """
+    return attrs.field(factory=dict, repr=False, hash=False, metadata={"extra": True})

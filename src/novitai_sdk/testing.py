@@ -1,0 +1,135 @@
+"""For your tests: time that you hold in your hand, and a cloud without sockets.
+
+>>> from novitai_sdk import Novitai
+>>> from novitai_sdk.emulator import Emulator
+>>> clock = ManualClock()
+>>> with Novitai(api_key="k", network=MemoryNetwork(Emulator(api_key="k", clock=clock)), store="memory") as client:
+...     len(client.catalog.regions()) > 0
+True
+"""
+
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Generic, Protocol
+from urllib.parse import urlsplit
+
+from anyio.lowlevel import checkpoint
+
+from ._calling import Async, Mode, Sync
+from ._transport import Reply, Request, Transport
+from .errors import TransportFailed
+
+__all__ = ["Answering", "ManualClock", "MemoryNetwork", "ScriptedTransport"]
+
+
+class ManualClock:
+    """A clock that stands still until it is moved, on any thread; both of its times move together.
+
+    >>> clock = ManualClock(time=100.0)
+    >>> clock.advance(1.5)
+    >>> clock.monotonic(), clock.time()
+    (1.5, 101.5)
+    """
+
+    def __init__(self, *, time: float = 1_767_225_600.0) -> None:
+        self._lock = threading.Lock()
+        self._passed = 0.0
+        self._start = time
+
+    def monotonic(self) -> float:
+        """Seconds since it was made."""
+        return self._passed
+
+    def time(self) -> float:
+        """Seconds since 1970-01-01 UTC."""
+        return self._start + self._passed
+
+    def advance(self, seconds: float) -> None:
+        """Let *seconds* pass. Raises ValueError for less than none: time does not run backwards."""
+        if seconds < 0:
+            raise ValueError(f"time does not run backwards, not even by {-seconds} s")
+        with self._lock:
+            self._passed += seconds
+
+
+class Answering(Protocol):
+    """Something that answers requests in memory, as `novitai_sdk.emulator.Emulator` does."""
+
+    def handle(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b""
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Return status, headers and body; raise ConnectionError for a connection that breaks."""
+        ...
+
+
+class MemoryNetwork:
+    """A network that ends in an emulator in this process: no socket, no thread."""
+
+    def __init__(self, cloud: Answering) -> None:
+        self._cloud = cloud
+
+    def blocking(self) -> Transport[Sync]:
+        """Return a transport for a plain client."""
+        return _InMemory(self._cloud, Sync)
+
+    def awaiting(self) -> Transport[Async]:
+        """Return a transport for an awaiting client."""
+        return _InMemory(self._cloud, Async)
+
+
+class _InMemory(Generic[Mode]):
+    def __init__(self, cloud: Answering, mode: type[Mode]) -> None:
+        self._cloud = cloud
+        self._mode = mode
+
+    @property
+    def mode(self) -> type[Mode]:
+        return self._mode
+
+    async def send(self, request: Request) -> Reply:
+        if self._mode is Async:
+            await checkpoint()
+        parts = urlsplit(request.url)
+        path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        try:
+            status, headers, body = self._cloud.handle(
+                request.method, path, request.headers, request.content
+            )
+        except ConnectionError as error:
+            raise TransportFailed(f"the connection broke: {error}") from error
+        return Reply(status=status, headers=headers, body=body)
+
+    async def close(self) -> None:
+        return None
+
+
+class ScriptedTransport(Generic[Mode]):
+    """A transport that gives the replies it was given, in order, and remembers what it was asked.
+
+    An exception in the script is raised. Raises AssertionError when more is asked than was scripted.
+    """
+
+    def __init__(self, mode: type[Mode], script: Iterable[Reply | Exception]) -> None:
+        self.requests: list[Request] = []
+        self._mode = mode
+        self._script = list(script)
+
+    @property
+    def mode(self) -> type[Mode]:
+        """`Sync` or `Async`."""
+        return self._mode
+
+    async def send(self, request: Request) -> Reply:
+        """Return the next reply of the script."""
+        self.requests.append(request)
+        if self._mode is Async:
+            await checkpoint()
+        if not self._script:
+            raise AssertionError(f"nothing scripted for {request.method} {request.url}")
+        found = self._script.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    async def close(self) -> None:
+        """Nothing to close."""
