@@ -161,6 +161,11 @@ def _imports_of(module: str) -> Iterator[Import]:
         for node in ast.walk(block)
     }
     for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                package, _, inner = alias.name.partition(".")
+                if package == PACKAGE:
+                    yield Import(inner or "__init__", node.lineno, id(node) not in for_types)
         if not isinstance(node, ast.ImportFrom):
             continue
         source = origin(module, node)
