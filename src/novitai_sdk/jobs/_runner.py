@@ -151,6 +151,7 @@ class Runner:
         self._lease = lease
         self._time_limit = time_limit
         self._at_work: dict[tuple[str, int], _Slot] = {}
+        self._full: frozenset[str] = frozenset()  # types that may have jobs waiting for a slot
         self._renew_at = 0.0
         self._wake: Future[None] = Future()
         self._asleep_until = math.inf
@@ -217,9 +218,14 @@ class Runner:
 
     async def _claim(self) -> Batch:
         free = self._free()
-        return await self._waiter.result(
+        # Until the answer is here, any type may turn out to have had more jobs than slots.
+        self._full = frozenset(self._slots)
+        batch = await self._waiter.result(
             self._store.claim(self.owner, free, self._waiter.time(), self._lease)
         )
+        taken = Counter(str(claim.job.type) for claim in batch.claims)
+        self._full = frozenset(type_ for type_ in self._slots if taken[type_] == free.get(type_, 0))
+        return batch
 
     def _free(self) -> dict[str, int]:
         busy = Counter(slot.type for slot in self._at_work.values())
@@ -288,9 +294,8 @@ class Runner:
             # Also when all of the runner is cancelled: the job shall not wait for its lease to end.
             with anyio.CancelScope(shield=True):
                 await self._settle(slot, outcome)
-            was_full = slot.type not in self._free()
             del self._at_work[slot.claim.job.id, slot.claim.number]
-            if was_full or self._stopping:
+            if slot.type in self._full or self._stopping:
                 self._rouse()
 
     async def _attempt(self, slot: _Slot) -> Outcome:

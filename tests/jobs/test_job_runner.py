@@ -1,0 +1,599 @@
+"""The runner: on both event loops in real time, and on trio through hours that pass in milliseconds."""
+
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import pytest
+import trio
+import trio.testing
+
+from novitai_sdk._waiting import AsyncWaiter
+from novitai_sdk.jobs import (
+    Again,
+    Backoff,
+    Batch,
+    Change,
+    Claim,
+    ClaimLost,
+    Done,
+    GiveUp,
+    Handler,
+    JobContext,
+    MemoryStore,
+    NewJob,
+    Outcome,
+    RecordChanged,
+    Retry,
+    Runner,
+    RunnerFailed,
+    Store,
+    StoreCorrupt,
+    StoreFull,
+    Write,
+    new_job,
+)
+from novitai_sdk.models import Job, JobStatus
+
+BEGIN = 1_700_000_000.0
+SOON = 10.0
+
+
+class LoopClock:
+    """Tells the time of the event loop, which a test may own."""
+
+    def monotonic(self) -> float:
+        return anyio.current_time()
+
+    def time(self) -> float:
+        return BEGIN + anyio.current_time()
+
+
+def greet(number: int = 0, *, after: float = 0.0, type_: str = "greet", **more: Any) -> NewJob:
+    return new_job(type_, {"number": number}, now=LoopClock().time(), after=after, **more)
+
+
+async def add(store: Store, *jobs: NewJob) -> list[str]:
+    await AsyncWaiter().result(store.commit(Change(jobs=jobs)))
+    return [new.job.id for new in jobs]
+
+
+async def ended(store: Store, job_id: str) -> Job:
+    return await AsyncWaiter().result(store.settled(job_id), SOON)
+
+
+@asynccontextmanager
+async def running(
+    store: Store, handlers: Mapping[str, Handler], *, drain: float = 0.0, **options: Any
+) -> AsyncIterator[Runner]:
+    runner = Runner(store, handlers, waiter=AsyncWaiter(LoopClock()), **options)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(runner.run)
+        await anyio.sleep(0)
+        try:
+            yield runner
+        finally:
+            runner.stop(drain)
+
+
+async def done(job: Job, context: JobContext) -> Outcome:
+    return Done()
+
+
+def in_virtual_time(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+    """Run *test* on a clock that jumps whenever all tasks wait."""
+
+    def run() -> None:
+        trio.run(test, clock=trio.testing.MockClock(autojump_threshold=0))
+
+    run.__name__, run.__doc__ = test.__name__, test.__doc__
+    return run
+
+
+# On both loops, with both stores
+
+
+@pytest.mark.anyio
+async def test_a_job_is_run_and_what_follows_from_it_too(store: Store) -> None:
+    async def first(job: Job, context: JobContext) -> Outcome:
+        assert context.job == job
+        second = greet(int(str(job.payload["number"])) + 1, type_="second", key="the second")
+        return Done(writes=(Write(kind="thing", key="a", body={"by": job.id}),), jobs=(second,))
+
+    async def second(job: Job, context: JobContext) -> Outcome:
+        return Done(writes=(Write(kind="thing", key="b", body={"number": job.payload["number"]}),))
+
+    async with running(store, {"greet": first, "second": second}):
+        (job_id,) = await add(store, greet(1))
+        assert (await ended(store, job_id)).status is JobStatus.COMPLETED
+        record = await AsyncWaiter().result(store.changed("thing", "b", 0), SOON)
+        assert record is not None
+        assert record.body == {"number": 2}
+
+
+@pytest.mark.anyio
+async def test_jobs_that_were_there_before_are_taken_up(store: Store) -> None:
+    ids = await add(store, *(greet(n) for n in range(50)))
+    async with running(store, {"greet": done}):
+        for job_id in ids:
+            await ended(store, job_id)
+
+
+@pytest.mark.anyio
+async def test_an_exception_is_a_failed_attempt_and_its_text_is_kept(store: Store) -> None:
+    attempts: list[tuple[int, bool]] = []
+
+    async def fail(job: Job, context: JobContext) -> Outcome:
+        attempts.append((job.attempts, context.last_attempt))
+        raise ValueError("no luck")
+
+    async with running(store, {"greet": fail}, policy=Backoff(first=0.001, jitter=0)):
+        (job_id,) = await add(store, greet())
+        job = await ended(store, job_id)
+    assert (job.status, job.error) == (JobStatus.FAILED, "ValueError: no luck")
+    assert attempts == [(1, False), (2, False), (3, True)]
+
+
+@pytest.mark.anyio
+async def test_slow_jobs_of_one_type_do_not_hold_up_another(store: Store) -> None:
+    async def wait(job: Job, context: JobContext) -> Outcome:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async with running(store, {"slow": wait, "greet": done}, slots_by_type={"slow": 2}):
+        await add(store, *(greet(n, type_="slow") for n in range(20)))
+        (quick,) = await add(store, greet())
+        await ended(store, quick)
+        stats = await AsyncWaiter().result(store.stats())
+        assert (stats.processing_jobs, stats.pending_jobs) == (2, 18)
+
+
+@pytest.mark.anyio
+async def test_stopping_hands_back_what_is_not_finished_and_counts_no_attempt(
+    store: Store,
+) -> None:
+    began = anyio.Event()
+
+    async def wait(job: Job, context: JobContext) -> Outcome:
+        began.set()
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    (job_id,) = await add(store, greet())
+    async with running(store, {"greet": wait}):
+        await began.wait()
+    job = await AsyncWaiter().result(store.job(job_id))
+    assert job is not None
+    assert (job.status, job.attempts) == (JobStatus.PENDING, 0)
+    async with running(store, {"greet": done}):
+        await ended(store, job_id)
+
+
+@pytest.mark.anyio
+async def test_a_cancelled_runner_hands_back_too(store: Store) -> None:
+    began = anyio.Event()
+
+    async def wait(job: Job, context: JobContext) -> Outcome:
+        began.set()
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    (job_id,) = await add(store, greet())
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(Runner(store, {"greet": wait}, waiter=AsyncWaiter(LoopClock())).run)
+        await began.wait()
+        tasks.cancel_scope.cancel()
+    job = await AsyncWaiter().result(store.job(job_id))
+    assert job is not None
+    assert (job.status, job.attempts) == (JobStatus.PENDING, 0)
+
+
+@pytest.mark.anyio
+async def test_stopping_lets_handlers_finish_for_the_drain_time(store: Store) -> None:
+    began, go = anyio.Event(), anyio.Event()
+
+    async def wait(job: Job, context: JobContext) -> Outcome:
+        began.set()
+        await go.wait()
+        return Done()
+
+    first, second = greet(1), greet(2)
+    async with running(store, {"greet": wait}, slots=1) as runner:
+        await add(store, first)
+        await began.wait()
+        runner.stop(SOON)
+        await add(store, second)
+        go.set()
+        assert (await ended(store, first.job.id)).status is JobStatus.COMPLETED
+    left = await AsyncWaiter().result(store.job(second.job.id))
+    assert left is not None
+    assert left.status is JobStatus.PENDING
+
+
+@pytest.mark.anyio
+async def test_a_checkpoint_is_stored_while_the_job_goes_on(store: Store) -> None:
+    async def work(job: Job, context: JobContext) -> Outcome:
+        await context.commit(Change(writes=(Write(kind="thing", key="a", body={"step": 1}),)))
+        record = await context.waiter.result(store.read("thing", "a"))
+        assert record is not None
+        return Done(
+            writes=(Write(kind="thing", key="a", body={"step": 2}, expected=record.version),)
+        )
+
+    async with running(store, {"greet": work}):
+        (job_id,) = await add(store, greet())
+        assert (await ended(store, job_id)).status is JobStatus.COMPLETED
+
+
+@pytest.mark.anyio
+async def test_a_checkpoint_after_the_claim_was_lost_ends_the_handler(store: Store) -> None:
+    steps: list[str] = []
+
+    async def work(job: Job, context: JobContext) -> Outcome:
+        await context.waiter.result(store.cancel(job.id, context.waiter.time(), "not wanted"))
+        try:
+            await context.commit(Change(writes=(Write(kind="thing", key="a", body={}),)))
+        except ClaimLost:
+            steps.append("lost")
+            raise
+        raise AssertionError
+
+    async with running(store, {"greet": work}, drain=SOON):
+        (job_id,) = await add(store, greet())
+        job = await ended(store, job_id)
+    assert (job.error, steps) == ("not wanted", ["lost"])
+    assert await AsyncWaiter().result(store.scan("thing")) == ()
+
+
+@pytest.mark.anyio
+async def test_jobs_without_a_handler_here_stay(store: Store) -> None:
+    other, mine = await add(store, greet(type_="other"), greet())
+    async with running(store, {"greet": done}):
+        await ended(store, mine)
+    job = await AsyncWaiter().result(store.job(other))
+    assert job is not None
+    assert (job.status, job.attempts) == (JobStatus.PENDING, 0)
+
+
+@pytest.mark.anyio
+async def test_work_added_from_another_thread_wakes_the_runner(store: Store) -> None:
+    async with running(store, {"greet": done}):
+        await anyio.sleep(0.02)  # it sleeps by now, for half a minute if nobody wakes it
+        new = greet()
+        thread = threading.Thread(target=lambda: store.commit(Change(jobs=(new,))).result(SOON))
+        thread.start()
+        await AsyncWaiter().sleep(0.001)
+        thread.join(SOON)
+        with anyio.fail_after(5):
+            await ended(store, new.job.id)
+
+
+@pytest.mark.anyio
+async def test_two_runners_on_one_store_share_the_work_and_double_none() -> None:
+    store, seen = MemoryStore(), list[int]()
+
+    async def work(job: Job, context: JobContext) -> Outcome:
+        await anyio.sleep(0)
+        seen.append(int(str(job.payload["number"])))
+        return Done()
+
+    async with running(store, {"greet": work}), running(store, {"greet": work}):
+        for job_id in await add(store, *(greet(n) for n in range(100))):
+            await ended(store, job_id)
+    assert sorted(seen) == list(range(100))
+
+
+# In virtual time
+
+
+@in_virtual_time
+async def test_a_delayed_job_runs_when_it_is_due_hours_later() -> None:
+    store, at = MemoryStore(), list[float]()
+
+    async def note(job: Job, context: JobContext) -> Outcome:
+        at.append(context.waiter.monotonic())
+        return Done()
+
+    async with running(store, {"greet": note}):
+        (job_id,) = await add(store, greet(after=3 * 3600))
+        await AsyncWaiter().result(store.settled(job_id))
+    assert at == [pytest.approx(3 * 3600, abs=0.01)]
+
+
+@in_virtual_time
+async def test_a_monitor_looks_a_thousand_times_and_may_still_fail_twice_in_a_row() -> None:
+    store, looks = MemoryStore(), list[float]()
+
+    async def look(job: Job, context: JobContext) -> Outcome:
+        looks.append(context.waiter.monotonic())
+        if len(looks) % 3:
+            raise OSError("the cloud hiccups")
+        return Done() if len(looks) >= 999 else Again(after=10)
+
+    async with running(store, {"greet": look}):
+        (job_id,) = await add(store, greet())
+        job = await AsyncWaiter().result(store.settled(job_id))
+    assert (job.status, len(looks)) == (JobStatus.COMPLETED, 999)
+
+
+@in_virtual_time
+async def test_waits_between_attempts_follow_the_policy_of_the_type() -> None:
+    store, at = MemoryStore(), list[float]()
+
+    async def fail(job: Job, context: JobContext) -> Outcome:
+        at.append(context.waiter.monotonic())
+        raise ValueError
+
+    policies = {"greet": Backoff(first=100, factor=10, longest=5000, jitter=0)}
+    async with running(store, {"greet": fail}, policies=policies):
+        (job_id,) = await add(store, greet(max_attempts=4))
+        job = await AsyncWaiter().result(store.settled(job_id))
+    assert at == pytest.approx([0, 100, 1100, 6100], abs=0.1)
+    assert job.error == "ValueError"
+
+
+@in_virtual_time
+async def test_a_handler_may_say_itself_how_long_to_wait() -> None:
+    store, at = MemoryStore(), list[float]()
+
+    async def limited(job: Job, context: JobContext) -> Outcome:
+        at.append(context.waiter.monotonic())
+        return Retry(error="429", after=77) if len(at) == 1 else GiveUp(error="gone")
+
+    async with running(store, {"greet": limited}):
+        (job_id,) = await add(store, greet())
+        job = await AsyncWaiter().result(store.settled(job_id))
+    assert at == pytest.approx([0, 77], abs=0.01)
+    assert (job.status, job.error) == (JobStatus.FAILED, "gone")
+
+
+@in_virtual_time
+async def test_a_long_handler_keeps_its_claim() -> None:
+    store = MemoryStore()
+
+    async def slow(job: Job, context: JobContext) -> Outcome:
+        await anyio.sleep(600)
+        return Done()
+
+    async with running(store, {"greet": slow}), running(store, {"greet": slow}):
+        (job_id,) = await add(store, greet())
+        job = await AsyncWaiter().result(store.settled(job_id))
+    assert job.attempts == 1
+
+
+@in_virtual_time
+async def test_a_handler_without_end_is_cut_short_by_the_time_limit() -> None:
+    store = MemoryStore()
+
+    async def hang(job: Job, context: JobContext) -> Outcome:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async with running(store, {"greet": hang}, time_limit=120):
+        (job_id,) = await add(store, greet(max_attempts=2))
+        job = await AsyncWaiter().result(store.settled(job_id))
+    assert job.error == "TimeoutError: no outcome within 120 seconds"
+
+
+@in_virtual_time
+async def test_the_jobs_of_a_worker_that_fell_silent_go_to_another() -> None:
+    store = MemoryStore()
+    await add(store, greet())
+    await AsyncWaiter().result(store.claim("silent", {"greet": 1}, LoopClock().time(), 60))
+    async with running(store, {"greet": done}):
+        (job,) = await AsyncWaiter().result(store.jobs(_all()))
+        ended_job = await AsyncWaiter().result(store.settled(job.id))
+    assert ended_job.attempts == 2
+    assert anyio.current_time() == pytest.approx(60, abs=1)
+
+
+def _all() -> Any:
+    from novitai_sdk.jobs import JobQuery
+
+    return JobQuery()
+
+
+@in_virtual_time
+async def test_a_cancelled_job_stops_its_handler_at_the_next_renewal() -> None:
+    store, cut = MemoryStore(), list[float]()
+
+    async def slow(job: Job, context: JobContext) -> Outcome:
+        try:
+            await anyio.sleep(600)
+        finally:
+            cut.append(context.waiter.monotonic())
+        return Done(writes=(Write(kind="thing", key="a", body={}),))
+
+    async with running(store, {"greet": slow}, lease=60):
+        (job_id,) = await add(store, greet())
+        await anyio.sleep(5)
+        await AsyncWaiter().result(store.cancel(job_id, LoopClock().time(), "not wanted"))
+        await anyio.sleep(50)
+    assert len(cut) == 1
+    assert cut[0] <= 21
+    assert await AsyncWaiter().result(store.scan("thing")) == ()
+
+
+@in_virtual_time
+async def test_a_result_that_comes_too_late_is_dropped() -> None:
+    store = MemoryStore()
+    gate = anyio.Event()
+
+    async def stubborn(job: Job, context: JobContext) -> Outcome:
+        with anyio.CancelScope(shield=True):
+            await gate.wait()
+        return Done(writes=(Write(kind="thing", key="a", body={}),))
+
+    async with running(store, {"greet": stubborn}):
+        (job_id,) = await add(store, greet())
+        await anyio.sleep(1)
+        await AsyncWaiter().result(store.cancel(job_id, LoopClock().time(), "not wanted"))
+        gate.set()
+        await anyio.sleep(1)
+    assert await AsyncWaiter().result(store.scan("thing")) == ()
+
+
+@in_virtual_time
+async def test_what_a_handler_must_not_answer_is_a_failed_attempt() -> None:
+    store = MemoryStore()
+
+    async def nothing(job: Job, context: JobContext) -> Any:
+        return None
+
+    async def not_json(job: Job, context: JobContext) -> Outcome:
+        return Done(writes=(Write(kind="thing", key="a", body={"x": object()}),))  # type: ignore[dict-item]  # the mistake under test
+
+    async def outdated(job: Job, context: JobContext) -> Outcome:
+        return Done(writes=(Write(kind="thing", key="a", body={}, expected=99),))
+
+    handlers = {"nothing": nothing, "not_json": not_json, "outdated": outdated}
+    async with running(store, handlers):
+        errors = {}
+        for type_ in handlers:
+            (job_id,) = await add(store, greet(type_=type_))
+            errors[type_] = (await AsyncWaiter().result(store.settled(job_id))).error or ""
+    assert "answered None" in errors["nothing"]
+    assert errors["not_json"].startswith("JobRefused")
+    assert errors["outdated"].startswith(RecordChanged.__name__)
+
+
+@in_virtual_time
+async def test_the_errors_of_a_group_are_all_kept() -> None:
+    store = MemoryStore()
+
+    async def fail(message: str) -> None:
+        raise ValueError(message)
+
+    async def several(job: Job, context: JobContext) -> Outcome:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(fail, "one")
+            tasks.start_soon(fail, "two")
+        return Done()
+
+    async with running(store, {"greet": several}):
+        (job_id,) = await add(store, greet(max_attempts=1))
+        job = await AsyncWaiter().result(store.settled(job_id))
+    assert sorted((job.error or "").split("; ")) == ["ValueError: one", "ValueError: two"]
+
+
+class Moody(MemoryStore):
+    """A store whose claims and commits fail as they are told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.claim_errors: list[Exception] = []
+        self.commit_errors: list[Exception] = []
+
+    def claim(
+        self, owner: str, limit_by_type: Mapping[str, int], now: float, lease: float
+    ) -> "Future[Batch]":
+        if self.claim_errors:
+            return _failed(self.claim_errors.pop())
+        return super().claim(owner, limit_by_type, now, lease)
+
+    def commit(self, change: Change) -> "Future[None]":
+        if change.settle and self.commit_errors:
+            return _failed(self.commit_errors.pop())
+        return super().commit(change)
+
+
+def _failed(error: Exception) -> "Future[Any]":
+    future: Future[Any] = Future()
+    future.set_exception(error)
+    return future
+
+
+@in_virtual_time
+async def test_trouble_that_may_pass_is_borne_and_told() -> None:
+    store = Moody()
+    store.claim_errors = [StoreFull("no room") for _ in range(5)]
+    store.commit_errors = [StoreFull("no room") for _ in range(5)]
+    (job_id,) = await add(store, greet())
+    async with running(store, {"greet": done}) as runner:
+        await anyio.sleep(0.05)
+        assert isinstance(runner.trouble, StoreFull)
+        job = await AsyncWaiter().result(store.settled(job_id))
+        assert (job.status, job.attempts) == (JobStatus.COMPLETED, 1)
+        assert runner.trouble is None
+        assert runner.running
+
+
+@pytest.mark.parametrize("where", ["claim_errors", "commit_errors"])
+def test_trouble_that_does_not_pass_ends_the_runner_and_is_told(where: str) -> None:
+    async def main() -> None:
+        store = Moody()
+        getattr(store, where).append(StoreCorrupt("damaged"))
+        await add(store, greet())
+        runner = Runner(store, {"greet": done}, waiter=AsyncWaiter(LoopClock()))
+        with pytest.raises(RunnerFailed, match="damaged") as failed:
+            await runner.run()
+        assert isinstance(failed.value.__cause__, StoreCorrupt)
+        assert runner.error is failed.value.__cause__
+        assert not runner.running
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+@in_virtual_time
+async def test_a_mistake_in_the_store_itself_surfaces() -> None:
+    store = Moody()
+    store.claim_errors = [ZeroDivisionError("a bug")]
+    runner = Runner(store, {"greet": done}, waiter=AsyncWaiter(LoopClock()))
+    with pytest.raises(RunnerFailed, match="a bug"):
+        await runner.run()
+
+
+@in_virtual_time
+async def test_an_idle_runner_looks_twice_a_minute() -> None:
+    class Counting(MemoryStore):
+        looks = 0
+
+        def claim(
+            self, owner: str, limit_by_type: Mapping[str, int], now: float, lease: float
+        ) -> "Future[Batch]":
+            self.looks += 1
+            return super().claim(owner, limit_by_type, now, lease)
+
+    store = Counting()
+    await add(store, *(greet(n, after=1e6) for n in range(1000)))
+    async with running(store, {"greet": done}):
+        await anyio.sleep(3600)
+    assert store.looks <= 3600 / 20 + 2
+
+
+@in_virtual_time
+async def test_a_runner_runs_once() -> None:
+    runner = Runner(MemoryStore(), {}, waiter=AsyncWaiter(LoopClock()))
+    runner.stop()
+    with pytest.raises(RuntimeError, match="once"):
+        await runner.run()
+
+
+@in_virtual_time
+async def test_a_handler_that_resists_does_not_lose_its_result_at_the_drain() -> None:
+    store = MemoryStore()
+
+    async def stubborn(job: Job, context: JobContext) -> Outcome:
+        with anyio.CancelScope(shield=True):
+            await anyio.sleep(100)
+        return Done()
+
+    async with running(store, {"greet": stubborn}, drain=1):
+        (job_id,) = await add(store, greet())
+        await anyio.sleep(1)
+    job = await AsyncWaiter().result(store.job(job_id))
+    assert job is not None
+    assert job.status is JobStatus.COMPLETED
+
+
+def test_a_claim_shows_what_it_is() -> None:
+    claim = Claim(job=greet_now(), owner="me", number=1)
+    context = JobContext(claim=claim, waiter=AsyncWaiter(), store=MemoryStore())
+    assert "MemoryStore" not in repr(context)
+
+
+def greet_now() -> Job:
+    return new_job("greet", {}, now=BEGIN).job
