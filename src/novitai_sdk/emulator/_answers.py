@@ -187,6 +187,8 @@ def _place(
             raise Refused(400, "RESOURCE_NOT_FOUND", "cluster not found", {"clusterId": cluster_id})
         return found
     places = [one for one in world.stock.clusters if one.id in product.free]
+    if not any(world.free.get((product.id, one.id), 0) >= gpus for one in places):
+        world.settle()
     roomy = [one for one in places if world.free.get((product.id, one.id), 0) >= gpus]
     if not places:
         raise Refused(400, "INSUFFICIENT_RESOURCE", f"insufficient resource: {product.id} anywhere")
@@ -282,6 +284,7 @@ def _delete(call: Call) -> Any:
 def _products(call: Call) -> Any:
     fields = call.fields
     mode = fields.get("billingMethod") or "onDemand"
+    call.world.settle()
     return {
         "data": [
             wire.product(call.world, one, fields.get("clusterId"))

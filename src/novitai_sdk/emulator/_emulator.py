@@ -13,13 +13,14 @@ from urllib.parse import parse_qsl, urlsplit
 import attrs
 
 from ..cloud._route import GPU_V1
-from . import faults as f
+from . import _deeds as deeds
 from ._answers import ANSWERS, Call, Operation
 from ._checks import check
 from ._http import Answer, Server
 from ._quirks import Quirks
 from ._state import Account, Clock, EmulatedInstance, Refused, SystemClock, World
 from ._stock import DEFAULT_STOCK, Stock
+from .faults import Fault
 
 __all__ = ["Dropped", "Emulator", "Seen"]
 
@@ -54,7 +55,7 @@ class Seen:
 class _Live:
     """A fault on order, and what is left of it."""
 
-    fault: f.Fault
+    fault: Fault
     times: int | None
     skip: int
 
@@ -88,7 +89,7 @@ class Emulator:
         life: float = 1.0,
         stock: Stock = DEFAULT_STOCK,
         quirks: Quirks | None = None,
-        faults: Iterable[f.Fault] = (),
+        faults: Iterable[Fault] = (),
         api_key: str = DEFAULT_KEY,
         seed: int = 0,
         host: str = "127.0.0.1",
@@ -178,7 +179,7 @@ class Emulator:
                 credentials=self._world.stock.credentials,
             )
 
-    def order(self, *faults: f.Fault) -> None:
+    def order(self, *faults: Fault) -> None:
         """Let these go wrong from now on. Each request meets the first fault on order that fits it."""
         with self._lock:
             self._faults.extend(_Live(one, one.times, one.skip) for one in faults)
@@ -269,15 +270,15 @@ class Emulator:
         if operation is None:
             raise Refused(404, "API_NOT_FOUND", "api not found")
         deed = self._deed(operation.route.name)
-        if isinstance(deed, f.Refusal) and not deed.after_effect:
+        if isinstance(deed, deeds.Refusal) and not deed.after_effect:
             return _ordered(deed)
-        if isinstance(deed, f.Drop) and not deed.after_effect:
+        if isinstance(deed, deeds.Drop) and not deed.after_effect:
             return Answer(dropped=True)
         asked = operation.route.method == "GET"
         fields = check(operation.rules, query if asked else _object(body), query=asked)
-        cut = deed.keep if isinstance(deed, f.Cut) else None
+        cut = deed.keep if isinstance(deed, deeds.Cut) else None
         found = operation.answer(Call(world=self._world, account=account, fields=fields, cut=cut))
-        if isinstance(deed, f.Pull):
+        if isinstance(deed, deeds.Pull):
             self._spoil_pull(found["id"], deed)
         return _spoiled(deed, found)
 
@@ -291,7 +292,7 @@ class Emulator:
             raise Refused(401, "UNAUTHORIZED", "API key is missing or wrong")
         return account
 
-    def _deed(self, operation: str) -> f.Deed | None:
+    def _deed(self, operation: str) -> deeds.Deed | None:
         for live in self._faults:
             if not fnmatchcase(operation, live.fault.on):
                 continue
@@ -305,7 +306,7 @@ class Emulator:
             return live.fault.deed
         return None
 
-    def _spoil_pull(self, machine_id: str, deed: f.Pull) -> None:
+    def _spoil_pull(self, machine_id: str, deed: deeds.Pull) -> None:
         machine = self._world.machines[machine_id]
         machine.stuck = deed.end == "stick"
         machine.doom = ("pullFailed", deed.message) if deed.end == "fail" else machine.doom
@@ -353,27 +354,27 @@ def _refusal(no: Refused, *extra: tuple[str, str]) -> Answer:
     return _json(no.status, fields, *extra)
 
 
-def _ordered(deed: f.Refusal) -> Answer:
+def _ordered(deed: deeds.Refusal) -> Answer:
     extra = () if deed.retry_after is None else (("retry-after", str(deed.retry_after)),)
     return _refusal(Refused(deed.status, deed.reason, deed.message), *extra)
 
 
-def _spoiled(deed: f.Deed | None, found: Any) -> Answer:
-    if isinstance(deed, f.OddStatus):
+def _spoiled(deed: deeds.Deed | None, found: Any) -> Answer:
+    if isinstance(deed, deeds.OddStatus):
         for record in _records(found):
             record["status"] = deed.status
     answer = _json(200, found)
-    if isinstance(deed, f.Refusal):
+    if isinstance(deed, deeds.Refusal):
         return _ordered(deed)
-    if isinstance(deed, f.Drop):
+    if isinstance(deed, deeds.Drop):
         return Answer(dropped=True)
-    if isinstance(deed, f.Body):
+    if isinstance(deed, deeds.Body):
         return Answer(
             status=deed.status, headers=(("content-type", deed.content_type),), body=deed.body
         )
-    if isinstance(deed, f.Truncation):
+    if isinstance(deed, deeds.Truncation):
         return attrs.evolve(answer, keep=deed.keep)
-    if isinstance(deed, f.Delay):
+    if isinstance(deed, deeds.Delay):
         return attrs.evolve(answer, delay=deed.seconds)
     return answer
 

@@ -253,9 +253,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer a request that is not HTTP with the API's own error body, not with a page."""
         self.close_connection = True
         status = HTTPStatus(code)
-        self.command = (
-            getattr(self, "command", None) or ""
-        )  # unset while the first line was not understood
+        # Until a first line is understood, the base class takes it for HTTP/0.9: no status, no headers, no method.
+        self.request_version = self.protocol_version
+        self.command = getattr(self, "command", None) or ""
         self._send(
             status,
             (("content-type", "application/json"),),
@@ -266,7 +266,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Say what serves, and not on which Python."""
         return "novita-emulator"
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name for it
+    def log_message(self, format: str, *args: Any) -> None:
         """Keep quiet: what was asked is in ``Emulator.requests``."""
 
 

@@ -255,11 +255,19 @@ class World:
             self.free[machine.product.id, machine.cluster.id] += machine.gpus
         machine.status, machine.since = status, moment
 
+    def settle(self) -> None:
+        """Let every machine take the steps that have come due: some may give their GPUs back."""
+        now = self.clock.monotonic()
+        for machine in self.machines.values():
+            self.advance(machine, now)
+
     # -- stock --------------------------------------------------------------------------------------
 
     def take(self, product_id: str, cluster_id: str, gpus: int) -> None:
         """Take GPUs out of the stock, or raise Refused."""
         key = (product_id, cluster_id)
+        if self.free.get(key, 0) < gpus:
+            self.settle()
         if self.free.get(key, 0) < gpus:
             raise Refused(
                 400,
