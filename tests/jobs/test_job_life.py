@@ -100,9 +100,7 @@ def test_a_job_handed_back_has_not_been_tried() -> None:
 
 
 def test_success_takes_the_error_away() -> None:
-    assert (
-        life.done(attrs.evolve(job_in(JobStatus.PROCESSING), error="timeout"), NOW).error is None
-    )
+    assert life.done(attrs.evolve(job_in(JobStatus.PROCESSING), error="timeout"), NOW).error is None
 
 
 def test_a_revived_job_has_all_its_attempts_before_it() -> None:

@@ -69,9 +69,7 @@ def test_waiting_lifts_no_job_above_the_highest() -> None:
     assert claim_order(4, 0, 1, now=1000) < claim_order(1, 1, 2, now=1000)
 
 
-@given(
-    st.integers(1, 4), st.floats(-1e9, 1e9, allow_nan=False), st.floats(0, 1e9, allow_nan=False)
-)
+@given(st.integers(1, 4), st.floats(-1e9, 1e9, allow_nan=False), st.floats(0, 1e9, allow_nan=False))
 def test_waiting_longer_never_lowers_a_job(priority: int, waited: float, more: float) -> None:
     assert effective_priority(priority, waited + more) >= effective_priority(priority, waited)
     assert priority <= effective_priority(priority, waited) <= 4

@@ -137,9 +137,7 @@ def test_nobody_can_change_what_is_stored_by_changing_what_he_gave_or_got(store:
 
 
 @pytest.mark.parametrize("body", [{"n": math.nan}, {"n": object()}, {"n": {1, 2}}])
-def test_what_is_not_json_is_refused_and_stores_nothing(
-    store: Store, body: dict[str, int]
-) -> None:
+def test_what_is_not_json_is_refused_and_stores_nothing(store: Store, body: dict[str, int]) -> None:
     with pytest.raises(JobRefused, match="not JSON"):
         store.commit(
             Change(jobs=(greet(),), writes=(Write(kind="thing", key="a", body=body),))
@@ -288,7 +286,9 @@ def test_nothing_in_sight_is_none(store: Store) -> None:
 def test_a_full_type_is_not_looked_after_before_a_slot_is_free(store: Store) -> None:
     add(store, greet(1), greet(2, after=3))
     batch = store.claim("me", {"greet": 1}, NOW, 60).result(SOON)
-    assert batch.next_due == NOW + 60  # the end of the lease, not the job for which there is no slot
+    assert (
+        batch.next_due == NOW + 60
+    )  # the end of the lease, not the job for which there is no slot
 
 
 # Settling
@@ -310,7 +310,9 @@ def test_looking_again_costs_no_attempt(store: Store) -> None:
     for look in range(10):
         (claim,) = take(store, now=NOW + look)
         assert claim.job.attempts == 1
-        end(store, claim, Again(after=1, writes=(Write(kind="look", key=job_id, body={"n": look}),)))
+        end(
+            store, claim, Again(after=1, writes=(Write(kind="look", key=job_id, body={"n": look}),))
+        )
     record = store.read("look", job_id).result(SOON)
     assert record is not None
     assert record.body == {"n": 9}

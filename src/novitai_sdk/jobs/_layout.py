@@ -20,7 +20,6 @@ CREATE: Final = (
         seq INTEGER PRIMARY KEY,
         id TEXT NOT NULL UNIQUE,
         type TEXT NOT NULL,
-        payload TEXT NOT NULL,
         status TEXT NOT NULL CHECK (status IN ('pending', 'processing', 'completed', 'failed')),
         priority INTEGER NOT NULL CHECK (priority BETWEEN 1 AND 4),
         attempts INTEGER NOT NULL CHECK (attempts >= 0),
@@ -39,6 +38,9 @@ CREATE: Final = (
         CHECK ((status = 'processing') = (lease_until IS NOT NULL))
     )
     """,
+    # Apart, because SQLite writes a row anew with every change of it: a job moves several times, its
+    # payload, up to a webhook's 256 kB, never changes. It also lets jobs move on a disk that is full.
+    "CREATE TABLE payloads (seq INTEGER PRIMARY KEY, body TEXT NOT NULL)",
     "CREATE INDEX jobs_waiting ON jobs (type, priority, due) WHERE status = 'pending'",
     "CREATE INDEX jobs_held ON jobs (lease_until) WHERE status = 'processing'",
     """
@@ -66,6 +68,11 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = ()
 
 class Cursor(Protocol):
     """What a statement answers."""
+
+    @property
+    def lastrowid(self) -> int | None:
+        """The row that was added."""
+        ...
 
     def fetchone(self) -> Any:
         """The next row, or None."""

@@ -33,7 +33,7 @@ from ._store import (
 # Written out for each status, since SQLite uses a partial index only where it can see its condition.
 _LIVE: Final = "status IN ('pending', 'processing')"
 _COLUMNS: Final = (
-    "seq, id, type, payload, status, priority, attempts, max_attempts, created_at, processed_at,"
+    "seq, id, type, body, status, priority, attempts, max_attempts, created_at, processed_at,"
     " completed_at, next_retry_at, error, key, owner, number, lease_until"
 )
 
@@ -116,7 +116,7 @@ class Rows:
     def jobs(self, query: JobQuery) -> tuple[Job, ...]:
         """The jobs *query* asks for."""
         rows = self._db.execute(
-            f"SELECT {_COLUMNS} FROM jobs"
+            f"SELECT {_COLUMNS} FROM jobs JOIN payloads USING (seq)"
             " WHERE (?1 IS NULL OR status = ?1) AND (?2 IS NULL OR type = ?2)"
             " ORDER BY priority DESC, created_at, seq LIMIT ?3 OFFSET ?4",
             (
@@ -241,7 +241,10 @@ class Rows:
     def _rows(self, where: str, values: Sequence[Any]) -> list[_Row]:
         # Read to the end before anything is written: a select that goes on through an update of the
         # rows it visits may see them twice.
-        found = self._db.execute(f"SELECT {_COLUMNS} FROM jobs WHERE {where} ORDER BY seq", values)
+        found = self._db.execute(
+            f"SELECT {_COLUMNS} FROM jobs JOIN payloads USING (seq) WHERE {where} ORDER BY seq",
+            values,
+        )
         return [_row(values) for values in found]
 
     def _find(self, job_id: str) -> _Row | None:
@@ -313,14 +316,14 @@ class Rows:
             return
         if self._find(job.id) is not None:
             raise JobRefused(f"job {job.id!r} was not stored: there is one of that id")
-        self._db.execute(
-            "INSERT INTO jobs (id, type, payload, status, priority, attempts, max_attempts,"
+        payload = to_text(f"job {job.id!r}", job.payload)
+        added = self._db.execute(
+            "INSERT INTO jobs (id, type, status, priority, attempts, max_attempts,"
             " created_at, processed_at, completed_at, next_retry_at, due, error, key)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 job.id,
                 str(job.type),
-                to_text(f"job {job.id!r}", job.payload),
                 str(job.status),
                 int(job.priority),
                 job.attempts,
@@ -331,6 +334,7 @@ class Rows:
                 new.key,
             ),
         )
+        self._db.execute("INSERT INTO payloads VALUES (?, ?)", (added.lastrowid, payload))
         _note(job, events)
 
     def _write(self, write: Write, events: Events) -> None:
