@@ -517,3 +517,14 @@ def test_a_fault_of_the_emulator_itself_is_answered_and_logged(
     monkeypatch.setattr(hand.cloud, "_account", lambda headers: 1 / 0)
     assert refusal(hand.cloud.get("/clusters"))[:2] == (500, "UNKNOWN")
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_product_that_is_nowhere_cannot_be_had(make_hand: Any, body: Any) -> None:
+    stock = Stock(
+        clusters=DEFAULT_STOCK.clusters,
+        products=(StockProduct(id="p", name="P", price=1, free={}),),
+    )
+    answer = make_hand(stock=stock).cloud.post(
+        "/gpu/instance/create", body(productId="p", clusterId=None)
+    )
+    assert refusal(answer)[:2] == (400, "INSUFFICIENT_RESOURCE")

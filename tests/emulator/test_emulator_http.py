@@ -181,7 +181,10 @@ CREATE = f"POST {PREFIX}/gpu/instance/create HTTP/1.1\r\nAuthorization: Bearer e
         (f"{CREATE}Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\nabc".encode(), 400),
         (f"{CREATE}Transfer-Encoding: chunked\r\n\r\nzz\r\n".encode(), 400),
         (f"{CREATE}Transfer-Encoding: chunked\r\n\r\n-1\r\n".encode(), 400),
+        (f"{CREATE}Transfer-Encoding: chunked\r\n\r\n0x1\r\na".encode(), 400),
         (f"{CREATE}Transfer-Encoding: chunked\r\n\r\n5\r\nabc".encode(), 400),
+        (f"{CREATE}Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n".encode(), 400),
+        (f"{CREATE}Transfer-Encoding: chunked\r\n\r\n0\r\n".encode() + b"A: b\r\n" * 200, 400),
         (f"{CREATE}Transfer-Encoding: chunked\r\n\r\nffffffff\r\nabc".encode(), 413),
     ],
 )

@@ -146,7 +146,7 @@ def _billing(product: StockProduct | StockCpuProduct, fields: Fields) -> tuple[s
     if isinstance(product, StockCpuProduct):
         prices: Mapping[str, int] = {"onDemand": product.price}
     else:
-        # Cost is followed by the hour; a commitment is taken at a thirtieth of a day's share of its month.
+        # Cost is followed by the hour: a month's price is spread over the 720 hours of 30 days.
         monthly = (product.monthly_price or 0) // 720
         prices = {
             "onDemand": product.price,

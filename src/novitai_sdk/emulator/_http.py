@@ -24,6 +24,8 @@ _log = logging.getLogger("novitai_sdk")
 _LARGEST_BODY: Final = 1 << 20
 _MOST_DISCARDED: Final = 1 << 26
 _LONGEST_LINE: Final = 1 << 12
+_MOST_TRAILERS: Final = 100
+_HEX: Final = b"0123456789abcdefABCDEF"
 _IDLE: Final = 60.0
 _POLL: Final = 0.05
 _PATIENCE: Final = 5.0
@@ -229,19 +231,17 @@ class _Handler(BaseHTTPRequestHandler):
                 raise _BadBody(413, f"the body is larger than {_LARGEST_BODY} bytes")
             body += self._exactly(size)
             self.rfile.readline(_LONGEST_LINE)
-        while self.rfile.readline(_LONGEST_LINE).strip():  # trailers
-            pass
-        return bytes(body)
+        for _ in range(_MOST_TRAILERS):
+            if not self.rfile.readline(_LONGEST_LINE).strip():
+                return bytes(body)
+        raise _BadBody(400, "too many trailers")
 
     def _chunk_size(self) -> int:
         line = self.rfile.readline(_LONGEST_LINE).split(b";")[0].strip()
-        try:
-            size = int(line, 16)
-        except ValueError:
-            size = -1
-        if size < 0 or len(line) > 8:
+        # int() would also take signs, underscores and 0x.
+        if not line or len(line) > 8 or line.strip(_HEX):
             raise _BadBody(400, "a chunk without a size")
-        return size
+        return int(line, 16)
 
     def handle_expect_100(self) -> bool:
         """Say 100 Continue, and say it now: the client waits for it."""
