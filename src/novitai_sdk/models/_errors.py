@@ -1,0 +1,128 @@
+"""The bodies in which the service contract reports an error."""
+
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Final, Protocol
+
+import attrs
+
+from ._base import OFF_WIRE, Json, extra_field
+
+VALIDATION_ERROR: Final = "VALIDATION_ERROR"
+"""The code of a request that was refused for its content."""
+
+
+def _was_given(detail: "ValidationErrorDetail") -> bool:
+    return detail.value is not None
+
+
+@attrs.frozen(kw_only=True)
+class ValidationErrorDetail:
+    """One thing that is wrong with one field.
+
+    >>> ValidationErrorDetail(field="gpuNum", message="GPU number must be at most 8", value=10)
+    ValidationErrorDetail(field='gpuNum', message='GPU number must be at most 8', value=10)
+    """
+
+    field: str
+    """Wire name, dotted where it is nested; empty when the whole body is wrong."""
+
+    message: str
+    """What is wrong, in one sentence."""
+
+    value: Json = attrs.field(default=None, hash=False)
+    """What was given, shortened where it is long or deep; None when nothing was given, or null."""
+
+    given: bool = attrs.field(
+        default=attrs.Factory(_was_given, takes_self=True), repr=False, metadata=OFF_WIRE
+    )
+    """Whether there was a value at all: False tells a missing field from one that is null."""
+
+    extra: Mapping[str, Json] = extra_field()
+
+
+@attrs.frozen(kw_only=True)
+class ErrorDetail:
+    """What went wrong with a request."""
+
+    code: str
+    """Such as ``INSTANCE_NOT_FOUND``."""
+
+    message: str
+    """For people."""
+
+    timestamp: datetime
+    """When, in UTC."""
+
+    request_id: str
+    """The caller's id of the request, ``unknown`` when it gave none."""
+
+    details: Json = attrs.field(default=None, hash=False)
+    """What else is known."""
+
+    correlation_id: str | None = None
+    """The id under which logs of several services find each other."""
+
+    retryable: bool | None = None
+    """True when the same request may succeed later."""
+
+    retry_after: int | None = None
+    """Milliseconds to wait before that."""
+
+    extra: Mapping[str, Json] = extra_field()
+
+
+@attrs.frozen(kw_only=True)
+class ErrorResponse:
+    """The body of an answer that reports an error."""
+
+    error: ErrorDetail
+    extra: Mapping[str, Json] = extra_field()
+
+
+@attrs.frozen(kw_only=True)
+class ValidationErrorBody(ErrorDetail):
+    """What went wrong with a request that was refused for its content."""
+
+    validation_errors: tuple[ValidationErrorDetail, ...]
+    """Every problem, in the order of the request's fields."""
+
+
+class Failure(Protocol):
+    """Whatever says why an input was refused: a result's ``error``, or a raised ValidationError."""
+
+    @property
+    def message(self) -> str:
+        """The one sentence over all problems."""
+        ...
+
+    @property
+    def details(self) -> tuple[ValidationErrorDetail, ...]:
+        """Every problem."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class ValidationErrorResponse(ErrorResponse):
+    """The body of an answer that refuses a request for its content."""
+
+    error: ValidationErrorBody
+
+    @classmethod
+    def of(
+        cls, failure: Failure, *, request_id: str = "unknown", now: datetime | None = None
+    ) -> "ValidationErrorResponse":
+        """Return the body that reports *failure*, with the code ``VALIDATION_ERROR``.
+
+        *failure* is the ``error`` of a validation result or a raised ValidationError; *now* is the current time unless
+        given.
+        """
+        return cls(
+            error=ValidationErrorBody(
+                code=VALIDATION_ERROR,
+                message=failure.message,
+                timestamp=datetime.now(timezone.utc) if now is None else now,
+                request_id=request_id,
+                validation_errors=failure.details,
+            )
+        )
