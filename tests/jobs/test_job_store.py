@@ -222,6 +222,14 @@ def test_a_claim_takes_what_is_due_and_leaves_the_rest(store: Store) -> None:
     assert [claim.job.id for claim in take(store, 5, now=NOW + 10)] == [later.job.id]
 
 
+def test_a_job_made_now_is_due_now_however_fine_the_clock(store: Store) -> None:
+    for n in range(200):
+        now = NOW + n / 7  # no multiple of a microsecond
+        add(store, new_job("greet", {}, now=now))
+        assert store.backlog(now).result(SOON).depth == 1
+        assert len(take(store, now=now)) == 1
+
+
 def test_a_claimed_job_is_not_claimed_again(store: Store) -> None:
     add(store, greet())
     assert len(take(store)) == 1

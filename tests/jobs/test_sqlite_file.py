@@ -257,9 +257,9 @@ def test_a_path_through_a_file_is_no_path(tmp_path: Path) -> None:
 
 AS_NOBODY = """
 import os, sys
-if os.geteuid() == 0:
-    os.setuid(65534)
 from novitai_sdk.jobs import SqliteStore, StoreError
+if os.geteuid() == 0:
+    os.setuid(65534)  # not before the imports: nobody may be unable to read them
 try:
     SqliteStore(sys.argv[1])
 except StoreError as error:

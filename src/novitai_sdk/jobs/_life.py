@@ -96,6 +96,14 @@ def when(at: datetime) -> float:
     return (at - _EPOCH).total_seconds()
 
 
+def rounded(now: float) -> float:
+    """Return *now* as a record would tell it, to the microsecond.
+
+    Compared with anything finer, a job due now could seem to be due a moment later.
+    """
+    return when(moment(now))
+
+
 def due(job: Job) -> float:
     """Return when a pending *job* may be taken, in epoch seconds."""
     return when(job.next_retry_at or job.created_at)

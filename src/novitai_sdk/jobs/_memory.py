@@ -113,7 +113,7 @@ class MemoryStore:
                 for entry in self._state.entries.values()
                 if entry.job.status is JobStatus.PENDING
             ]
-            ripe = [due for due in dues if due <= now]
+            ripe = [due for due in dues if due <= _life.rounded(now)]
             return Backlog(depth=len(ripe), oldest_due=min(ripe, default=None))
 
         return self._look(look)
@@ -122,6 +122,7 @@ class MemoryStore:
         self, owner: str, limit_by_type: Mapping[str, int], now: float, lease: float
     ) -> "Future[Batch]":
         """Take due jobs for *owner*; lapsed ones go back before."""
+        now = _life.rounded(now)
 
         def take(draft: Draft) -> Batch:
             for entry in self._state.held():

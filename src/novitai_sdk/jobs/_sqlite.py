@@ -120,6 +120,7 @@ class SqliteStore:
         self._announcer = Announcer()
         self._owners = OwnerLocks(self.path)
         self._looked_for_dead = float("-inf")
+        self._others: frozenset[str] = frozenset()
         self._abroad: int | None = None
         self._write_db: sqlite3.Connection | None = None
         self._read_db: sqlite3.Connection | None = None
@@ -159,13 +160,13 @@ class SqliteStore:
 
     def backlog(self, now: float) -> "Future[Backlog]":
         """What is due at *now* and not taken."""
-        return self._do(self._reader, lambda rows, _: rows.backlog(now))
+        return self._do(self._reader, lambda rows, _: rows.backlog(_life.rounded(now)))
 
     def claim(
         self, owner: str, limit_by_type: Mapping[str, int], now: float, lease: float
     ) -> "Future[Batch]":
         """Take due jobs for *owner*; those of the dead go back before."""
-        limits = dict(limit_by_type)
+        limits, now = dict(limit_by_type), _life.rounded(now)
         self._now = now
 
         def take(rows: Rows, events: Events) -> Batch:
@@ -392,9 +393,10 @@ class SqliteStore:
 
     def _find_dead(self, rows: Rows, now: float) -> tuple[frozenset[str], frozenset[str]]:
         if abs(now - self._looked_for_dead) < _WATCH / 4:
-            return frozenset(), frozenset()
+            return frozenset(), self._others
         self._looked_for_dead = now
-        return self._owners.find(rows.owners())
+        dead, self._others = self._owners.find(rows.owners())
+        return dead, self._others
 
     def _release(self, rows: Rows, events: Events) -> None:
         rows.release(self._owners.mine, self._now, events)

@@ -1,0 +1,286 @@
+"""The runner's thread: it starts with the first use, surfaces its failure, and leaves nothing behind."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Literal
+
+import anyio
+import pytest
+
+from novitai_sdk.jobs import (
+    BackgroundRunner,
+    Change,
+    Done,
+    Handler,
+    JobContext,
+    MemoryStore,
+    Outcome,
+    Runner,
+    RunnerFailed,
+    Store,
+    StoreClosed,
+    new_job,
+)
+from novitai_sdk.models import Job, JobStatus
+
+SOON = 10.0
+
+
+async def done(job: Job, context: JobContext) -> Outcome:
+    return Done()
+
+
+def making(
+    store: Store, handlers: Mapping[str, Handler], log: "list[str] | None" = None
+) -> Callable[[], AbstractAsyncContextManager[Runner]]:
+    @asynccontextmanager
+    async def make() -> AsyncIterator[Runner]:
+        if log is not None:
+            log.append(f"opened in {threading.current_thread().name}")
+        yield Runner(store, handlers)
+        if log is not None:
+            log.append("closed")
+
+    return make
+
+
+def add(store: Store, type_: str = "greet") -> str:
+    new = new_job(type_, {}, now=time.time())
+    store.commit(Change(jobs=(new,))).result(SOON)
+    return new.job.id
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_it_runs_jobs_in_a_thread_of_its_own_and_leaves_none_behind(
+    store: Store, backend: Literal["asyncio", "trio"]
+) -> None:
+    log: list[str] = []
+    before = threading.active_count()
+    background = BackgroundRunner(making(store, {"greet": done}, log), backend=backend)
+    assert not background.alive
+    assert log == []
+    for _ in range(2):
+        background.ensure_started()
+        assert store.settled(add(store)).result(SOON).status is JobStatus.COMPLETED
+        assert background.alive
+    background.close()
+    background.close()
+    assert not background.alive
+    assert background.error is None
+    assert log == ["opened in novitai-jobs", "closed"]
+    store.close(SOON)
+    assert threading.active_count() <= before
+
+
+def test_closing_gives_handlers_the_drain_time_and_hands_back_the_rest(store: Store) -> None:
+    began = threading.Barrier(3)
+
+    async def quick(job: Job, context: JobContext) -> Outcome:
+        began.wait(SOON)
+        await anyio.sleep(0.05)
+        return Done()
+
+    async def endless(job: Job, context: JobContext) -> Outcome:
+        began.wait(SOON)
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    # Two runners: the barrier blocks the loop it is in.
+    runners = [
+        BackgroundRunner(making(store, {name: handler}))
+        for name, handler in (("quick", quick), ("endless", endless))
+    ]
+    ids = [add(store, name) for name in ("quick", "endless")]
+    for runner in runners:
+        runner.ensure_started()
+    began.wait(SOON)
+    for runner in runners:
+        runner.close(drain=0.2)
+    jobs = [store.job(job_id).result(SOON) for job_id in ids]
+    assert [job and (job.status, job.attempts) for job in jobs] == [
+        (JobStatus.COMPLETED, 1),
+        (JobStatus.PENDING, 0),
+    ]
+
+
+def test_a_failure_surfaces_to_the_caller() -> None:
+    store = MemoryStore()
+    background = BackgroundRunner(making(store, {"greet": done}))
+    background.ensure_started()
+    store.close()
+    store.on_work(lambda _: None)
+    background_thread = next(t for t in threading.enumerate() if t.name == "novitai-jobs")
+    background.close(0)  # wakes it: it looks for work and finds the store closed
+    background_thread.join(SOON)
+
+
+def test_a_runner_that_dies_is_seen_and_says_why() -> None:
+    store = MemoryStore()
+    store.close()
+    background = BackgroundRunner(making(store, {"greet": done}))
+    background.ensure_started()
+    thread = next(t for t in threading.enumerate() if t.name == "novitai-jobs")
+    thread.join(SOON)
+    assert not background.alive
+    assert isinstance(background.error, StoreClosed)
+    for ask in (background.raise_if_failed, background.ensure_started):
+        with pytest.raises(RunnerFailed, match="closed") as failed:
+            ask()
+        assert failed.value.__cause__ is background.error
+    background.close()
+
+
+def test_a_runner_that_cannot_be_made_is_seen_too() -> None:
+    @asynccontextmanager
+    async def make() -> AsyncIterator[Runner]:
+        raise OSError("no sockets left")
+        yield
+
+    background = BackgroundRunner(make)
+    background.ensure_started()
+    thread = next((t for t in threading.enumerate() if t.name == "novitai-jobs"), None)
+    if thread is not None:
+        thread.join(SOON)
+    with pytest.raises(RunnerFailed, match="no sockets left"):
+        background.ensure_started()
+    background.close()
+
+
+def test_closed_before_it_was_ready_it_still_ends(store: Store) -> None:
+    go = threading.Event()
+
+    @asynccontextmanager
+    async def make() -> AsyncIterator[Runner]:
+        go.wait(SOON)
+        yield Runner(store, {"greet": done})
+
+    background = BackgroundRunner(make)
+    background.ensure_started()
+    threading.Timer(0.02, go.set).start()
+    background.close(drain=0)
+    assert not background.alive
+
+
+def test_after_close_it_does_not_start_again(store: Store) -> None:
+    background = BackgroundRunner(making(store, {"greet": done}))
+    background.close()
+    with pytest.raises(RunnerFailed, match="closed"):
+        background.ensure_started()
+
+
+def test_a_handler_may_close_the_runner_it_runs_in(store: Store) -> None:
+    background: BackgroundRunner
+
+    async def closing(job: Job, context: JobContext) -> Outcome:
+        background.close(drain=5)
+        return Done()
+
+    background = BackgroundRunner(making(store, {"greet": closing}))
+    background.ensure_started()
+    assert store.settled(add(store)).result(SOON).status is JobStatus.COMPLETED
+    background.close()
+    assert not background.alive
+
+
+EXIT = """
+import sys, time
+from contextlib import asynccontextmanager
+import anyio
+from novitai_sdk.jobs import *
+
+store = open_store(sys.argv[1])
+
+async def endless(job, context):
+    print("began", flush=True)
+    await anyio.sleep_forever()
+
+@asynccontextmanager
+async def make():
+    yield Runner(store, {"greet": endless})
+
+background = BackgroundRunner(make)
+background.ensure_started()
+store.commit(Change(jobs=(new_job("greet", {}, now=time.time()),))).result(10)
+while store.stats().result(10).processing_jobs == 0:
+    time.sleep(0.001)
+# and it ends here, without having closed anything; this one nobody waited for:
+store.commit(Change(jobs=(new_job("other", {}, now=time.time()),)))
+"""
+
+
+def test_a_program_that_forgets_to_close_ends_and_hands_back(path: Path) -> None:
+    began = time.monotonic()
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", "-c", EXIT, path],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert time.monotonic() - began < 10
+    from novitai_sdk.jobs import JobQuery, SqliteStore
+
+    store = SqliteStore(path)
+    jobs = {str(job.type): job for job in store.jobs(JobQuery()).result(SOON)}
+    store.close(SOON)
+    assert {job.status for job in jobs.values()} == {JobStatus.PENDING}
+    assert jobs["greet"].attempts == 0
+    assert set(jobs) == {"greet", "other"}
+
+
+FORK = """
+import os, sys, time, threading, warnings
+from contextlib import asynccontextmanager
+warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads is what is tested
+from novitai_sdk.jobs import *
+
+store = open_store(sys.argv[1])
+
+async def greet(job, context):
+    return Done(writes=(Write(kind="by", key=job.id, body={"pid": os.getpid()}),))
+
+@asynccontextmanager
+async def make():
+    yield Runner(store, {"greet": greet})
+
+background = BackgroundRunner(make)
+
+def run_one():
+    background.ensure_started()
+    new = new_job("greet", {}, now=time.time())
+    store.commit(Change(jobs=(new,))).result(10)
+    store.settled(new.job.id).result(10)
+
+run_one()
+child = os.fork()
+if child == 0:
+    assert not background.alive
+    run_one()
+    background.close()
+    store.close(10)
+    assert threading.active_count() == 1, threading.enumerate()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+run_one()
+background.close()
+store.close(10)
+print("fine")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
+def test_parent_and_child_have_a_runner_each_after_a_fork(path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", "-c", FORK, path],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (0, "fine\n"), ended.stderr
