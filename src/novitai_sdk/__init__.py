@@ -1,3 +1,159 @@
-"""Rents Novita GPU instances and looks after them."""
+"""Rents Novita GPU instances and looks after them.
 
-__version__ = "0.1.0"
+>>> from novitai_sdk import Novitai
+>>> from novitai_sdk.emulator import Emulator
+>>> with Emulator() as cloud, Novitai(api_key=cloud.api_key, base_url=cloud.base_url, store="memory") as client:
+...     instance = client.instances.create(
+...         name="my-gpu-instance", product_name="RTX 4090 24GB", template_id="tf-training-template-1"
+...     )
+...     instance = instance.wait_until_ready(timeout=60)
+...     print(instance.status)
+...     print(instance.delete().status)
+running
+terminated
+
+`Novitai` returns results, `AsyncNovitai` is awaited, on asyncio or trio; both offer the same. Beside them stand the models, the
+errors, the validators and the converter; ``cloud``, ``jobs``, ``webhooks``, ``emulator`` and ``testing`` are packages of their
+own, loaded when they are used.
+"""
+
+from ._convert import converter
+from ._retry import RetryPolicy
+from ._version import __version__
+from .client import AsyncNovitai, Novitai
+from .errors import (
+    ApiError,
+    CallError,
+    CallTimedOut,
+    CleanupFailed,
+    ClientClosed,
+    ConnectFailed,
+    CreateOutcomeUnknown,
+    InstanceError,
+    InstanceFailed,
+    InstanceNotFound,
+    InstanceStateError,
+    InsufficientBalance,
+    InvalidState,
+    JobError,
+    NoCapacity,
+    NoSuitableProduct,
+    NotFound,
+    NovitaError,
+    PermissionDenied,
+    RateLimited,
+    RequestRefused,
+    ServerFailed,
+    SettingsError,
+    SignatureInvalid,
+    TransportFailed,
+    Unauthorized,
+    UnexpectedReply,
+    ValidationError,
+    WaitTimedOut,
+)
+from .models import (
+    DEFAULT_REGIONS,
+    BillingMode,
+    ConnectionDetails,
+    CreateInstanceRequest,
+    CreateInstanceResponse,
+    EnhancedHealthCheckResponse,
+    ErrorDetail,
+    ErrorResponse,
+    HealthCheckResponse,
+    InstanceDetails,
+    InstanceState,
+    InstanceStatus,
+    Job,
+    JobPriority,
+    JobQueueStats,
+    JobStatus,
+    JobType,
+    ListInstancesResponse,
+    PortMapping,
+    Secret,
+    ValidationErrorDetail,
+    ValidationErrorResponse,
+    WebhookEvent,
+)
+from .settings import Settings
+from .validation import (
+    ValidationResult,
+    validate_create_instance,
+    validate_delete_instance,
+    validate_instance_id,
+    validate_last_used,
+    validate_list_query,
+    validate_start_instance,
+    validate_stop_instance,
+)
+
+__all__ = [
+    "DEFAULT_REGIONS",
+    "ApiError",
+    "AsyncNovitai",
+    "BillingMode",
+    "CallError",
+    "CallTimedOut",
+    "CleanupFailed",
+    "ClientClosed",
+    "ConnectFailed",
+    "ConnectionDetails",
+    "CreateInstanceRequest",
+    "CreateInstanceResponse",
+    "CreateOutcomeUnknown",
+    "EnhancedHealthCheckResponse",
+    "ErrorDetail",
+    "ErrorResponse",
+    "HealthCheckResponse",
+    "InstanceDetails",
+    "InstanceError",
+    "InstanceFailed",
+    "InstanceNotFound",
+    "InstanceState",
+    "InstanceStateError",
+    "InstanceStatus",
+    "InsufficientBalance",
+    "InvalidState",
+    "Job",
+    "JobError",
+    "JobPriority",
+    "JobQueueStats",
+    "JobStatus",
+    "JobType",
+    "ListInstancesResponse",
+    "NoCapacity",
+    "NoSuitableProduct",
+    "NotFound",
+    "NovitaError",
+    "Novitai",
+    "PermissionDenied",
+    "PortMapping",
+    "RateLimited",
+    "RequestRefused",
+    "RetryPolicy",
+    "Secret",
+    "ServerFailed",
+    "Settings",
+    "SettingsError",
+    "SignatureInvalid",
+    "TransportFailed",
+    "Unauthorized",
+    "UnexpectedReply",
+    "ValidationError",
+    "ValidationErrorDetail",
+    "ValidationErrorResponse",
+    "ValidationResult",
+    "WaitTimedOut",
+    "WebhookEvent",
+    "__version__",
+    "converter",
+    "validate_create_instance",
+    "validate_delete_instance",
+    "validate_instance_id",
+    "validate_last_used",
+    "validate_list_query",
+    "validate_start_instance",
+    "validate_stop_instance",
+]

@@ -191,7 +191,7 @@ def _is_optional(kind: Any) -> bool:
 
 
 def _is_json(kind: Any) -> bool:
-    return bool(kind == Json or kind == JsonObject)
+    return kind in (Json, JsonObject)
 
 
 def _is_id(kind: Any) -> bool:
@@ -218,11 +218,8 @@ def _json(value: Any, kind: Any) -> Any:
 
 def _optional_factory(converter: Converter, blank_is_none: bool) -> Callable[[Any], Structure]:
     def factory(kind: Any) -> Structure:
-        (inner,) = (
-            (arg for arg in get_args(kind) if arg is not NoneType)
-            if len(get_args(kind)) == 2
-            else (Union[tuple(arg for arg in get_args(kind) if arg is not NoneType)],)
-        )
+        # Evaluated from its parts: there is no other spelling of a union whose members are known only here.
+        inner = Union[tuple(arg for arg in get_args(kind) if arg is not NoneType)]  # noqa: UP007
         hook = converter.get_structure_hook(inner)
         nothing: frozenset[Any] = frozenset()
         if blank_is_none and inner not in (str, Secret):
@@ -260,7 +257,7 @@ def _sequence_factory(converter: Converter) -> Callable[[Any], Structure]:
             for index, item in enumerate(value):
                 try:
                     items.append(hook(item, inner))
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - hooks raise what they like; all of it is kept
                     _note(error, IterableValidationNote(f"in item {index}", index, inner))
                     failures.append(error)
             if failures:
@@ -286,7 +283,7 @@ def _mapping_factory(converter: Converter) -> Callable[[Any], Structure]:
             for key, item in value.items():
                 try:
                     items[key_hook(key, key_kind)] = hook(item, inner)
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - hooks raise what they like; all of it is kept
                     _note(error, IterableValidationNote(f"at {key}", key, inner))
                     failures.append(error)
             if failures:
@@ -363,7 +360,7 @@ def _model_factory(converter: Converter) -> Callable[[Any], Structure]:
                     continue
                 try:
                     arguments[target] = hook(value[found], inner)
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - hooks raise what they like; all of it is kept
                     _note(error, AttributeValidationNote(f"in {name}", name, inner))
                     failures.append(error)
             if failures:
@@ -413,7 +410,9 @@ def _model_writer(converter: Converter) -> Callable[[Any], Unstructure]:
 def _make(values: Mapping[Any, Structure], *, blank_is_none: bool) -> Converter:
     converter = Converter(detailed_validation=True)
     # By identity: registered as a class, the hook of `str` would also take every enumeration of texts.
-    converter.register_structure_hook_factory(values.__contains__, values.__getitem__)
+    converter.register_structure_hook_factory(
+        lambda kind: kind in values, lambda kind: values[kind]
+    )
     converter.register_structure_hook_func(_is_json, _json)
     converter.register_structure_hook_func(_is_id, _either_id)
     factories: Sequence[tuple[Callable[[Any], bool], Callable[[Any], Structure]]] = (

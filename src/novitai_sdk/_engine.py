@@ -24,13 +24,25 @@ from ._version import __version__
 from ._waiting import AsyncWaiter, BlockingWaiter, Clock, SystemClock, Waiter
 from .cloud import Cloud
 from .errors import ClientClosed
-from .health import Health
+from .health import Health, cpu_seconds
 from .instances import Catalog, Instances
 from .instances._backstage import Backstage
 from .instances._handlers import instance_handlers
 from .instances._operations import Operations
-from .jobs import BackgroundRunner, Jobs, Runner, RunnerFailed, Store, open_store
-from .models import JobType
+from .jobs import (
+    BackgroundRunner,
+    GiveUp,
+    Handler,
+    JobContext,
+    Jobs,
+    Outcome,
+    Retry,
+    Runner,
+    RunnerFailed,
+    Store,
+    open_store,
+)
+from .models import Job, JobType
 from .settings import Options, Settings
 from .webhooks import Webhooks, webhook_handler
 
@@ -111,7 +123,7 @@ class _TaskHost:
             async with self._make() as self._runner:
                 if not self._stopping:
                     await self._runner.run()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - kept, and told to whoever waits
             # Raised here it would cancel the caller's block; whoever waits for a job is told instead.
             self.error = error
         finally:
@@ -188,7 +200,10 @@ class _Core(Generic[Mode]):
         self.settings = settings
         self.transport = transport
         self.waiter = waiter
-        self.meter = Meter(started=waiter.monotonic())
+        self.calls = Meter()
+        self.jobs = Meter()
+        self.started = waiter.monotonic()
+        self.cpu_before = cpu_seconds()
         self.closed = False
         self._spec = store if store is not None else settings.store or default_store(settings)
         self._lock = threading.Lock()
@@ -292,7 +307,14 @@ class Engine(Generic[Mode]):
         """Checks of what the client stands on."""
         core = self._core
         return Health(
-            self.cloud, core.store, core.waiter, core.meter, check=lambda: _check(core.host)
+            self._session,
+            core.store,
+            core.waiter,
+            calls=core.calls,
+            jobs=core.jobs,
+            started=core.started,
+            cpu_before=core.cpu_before,
+            check_runner=lambda: _check(core.host),
         )
 
     def sibling(self, options: Options) -> "Engine[Mode]":
@@ -304,7 +326,7 @@ class Engine(Generic[Mode]):
             raise TypeError(
                 f"using() takes timeout, attempt_timeout and retry, not {', '.join(unknown)}"
             )
-        settings = attrs.evolve(self.settings, **options)
+        settings = self.settings.but(**options)
         return Engine(self._core, self._session.patient(_patience(settings)), owner=False)
 
     def forgotten(self) -> bool:
@@ -403,10 +425,14 @@ def _maker(core: _Core[Any], network: Network, clock: Clock) -> _Making:
             runner=_NoHost(),
         )
         async with webhook_handler(core.settings) as send_webhook:
+            handlers = {**instance_handlers(back), JobType.SEND_WEBHOOK.value: send_webhook}
             try:
                 yield Runner(
                     core.store,
-                    {**instance_handlers(back), JobType.SEND_WEBHOOK: send_webhook},
+                    {
+                        kind: _counted(handler, core.jobs, waiter)
+                        for kind, handler in handlers.items()
+                    },
                     waiter=waiter,
                 )
             finally:
@@ -414,6 +440,20 @@ def _maker(core: _Core[Any], network: Network, clock: Clock) -> _Making:
                     await transport.close()
 
     return make
+
+
+def _counted(handler: Handler, meter: Meter, waiter: Waiter[Async]) -> Handler:
+    async def handle(job: Job, context: JobContext) -> Outcome:
+        started, failed = waiter.monotonic(), True
+        try:
+            outcome = await handler(job, context)
+            failed = isinstance(outcome, GiveUp | Retry)
+        finally:
+            now = waiter.monotonic()
+            meter.count(at=now, took=now - started, failed=failed)
+        return outcome
+
+    return handle
 
 
 def _session(core: _Core[Any], transport: Transport[Mode], waiter: Waiter[Mode]) -> Session[Mode]:
@@ -425,7 +465,7 @@ def _session(core: _Core[Any], transport: Transport[Mode], waiter: Waiter[Mode])
         api_key=settings.api_key,
         user_agent=user_agent(__version__, settings.application),
         patience=_patience(settings),
-        meter=core.meter,
+        meter=core.calls,
     )
 
 

@@ -29,16 +29,15 @@ class Reading:
 class Meter:
     """Counts events of the last minute, from any thread.
 
-    >>> meter = Meter(started=0.0)
+    >>> meter = Meter()
     >>> meter.count(at=10.0, took=0.5, failed=False)
     >>> meter.read(at=30.0)
-    Reading(per_minute=2.0, average=0.5, failed=0.0)
+    Reading(per_minute=1.0, average=0.5, failed=0.0)
     """
 
-    __slots__ = ("_events", "_started")
+    __slots__ = ("_events",)
 
-    def __init__(self, *, started: float) -> None:
-        self._started = started
+    def __init__(self) -> None:
         self._events: deque[tuple[float, float, bool]] = deque(maxlen=_MOST)
 
     def count(self, *, at: float, took: float, failed: bool) -> None:
@@ -46,15 +45,14 @@ class Meter:
         self._events.append((at, took, failed))
 
     def read(self, *, at: float) -> Reading:
-        """Return the rates of the minute before *at*, or of the time since the start if that is shorter."""
+        """Return what the minute before *at* was like."""
         recent = [event for event in tuple(self._events) if at - event[0] <= _WINDOW]
         if not recent:
             return Reading(per_minute=0.0, average=0.0, failed=0.0)
-        # A full memory covers less than the window: the rate is that of what it covers.
-        since = recent[0][0] if len(recent) == _MOST else max(self._started, at - _WINDOW)
-        minutes = max(at - since, 0.001) / 60
+        # A full memory covers less than a minute: what it covers stands for the whole.
+        covered = at - recent[0][0] if len(recent) == _MOST else _WINDOW
         return Reading(
-            per_minute=len(recent) / minutes,
+            per_minute=len(recent) * _WINDOW / max(covered, 0.001),
             average=sum(took for _, took, _ in recent) / len(recent),
             failed=100.0 * sum(failed for _, _, failed in recent) / len(recent),
         )

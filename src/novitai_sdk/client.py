@@ -84,8 +84,8 @@ class _Client(Moded[Mode], Generic[Mode]):
     def using(self, **options: Unpack[Options]) -> Self:
         """Return a sibling on the same connections, store and runner, with another timeout or retry policy.
 
-        Takes ``timeout``, ``attempt_timeout`` (seconds) and ``retry``; raises TypeError for anything else, SettingsError for
-        wrong values. Closing the sibling closes nothing.
+        Takes ``timeout``, ``attempt_timeout`` (seconds) and ``retry``; raises TypeError for anything else,
+        SettingsError for wrong values. Closing the sibling closes nothing.
         """
         sibling = object.__new__(type(self))
         sibling._engine = self._engine.sibling(options)
@@ -109,12 +109,14 @@ class _Client(Moded[Mode], Generic[Mode]):
 class Novitai(_Client[Sync]):
     """A client whose calls return their result.
 
-    It owns no event loop, so it works in a notebook, in any thread and after a fork; the jobs that look after instances run
-    in one background thread, which starts with the first job. Use it as a context manager, or call :meth:`close`.
+    It owns no event loop, so it works in a notebook, in any thread and after a fork; the jobs that look after
+    instances run in one background thread, which starts with the first job. Use it as a context manager, or
+    call :meth:`close`.
 
-    Takes the names of `Settings` as options, or ready *settings*. *store* is ``"memory"``, the path of a SQLite file, or a
-    store; without one, a file of this account in the user's state directory, so that jobs survive a restart. *network*
-    and *clock* replace what carries requests and tells the time; see :mod:`novitai_sdk.testing`.
+    Takes the names of `Settings` as options, or ready *settings*. *store* is ``"memory"``, the path of a SQLite
+    file, or a store; without one, a file of this account in the user's state directory, so that jobs survive a
+    restart. *network* and *clock* replace what carries requests and tells the time; see
+    :mod:`novitai_sdk.testing`.
 
     Raises SettingsError naming every wrong setting, StoreError when the store cannot be used.
 
@@ -159,8 +161,9 @@ class Novitai(_Client[Sync]):
 class AsyncNovitai(_Client[Async]):
     """A client whose calls are awaited, on asyncio or trio.
 
-    Inside ``async with`` its jobs run in the caller's event loop; without, in a background thread, as those of `Novitai`
-    do. Takes what `Novitai` takes; close it with :meth:`aclose` where it is not used as a context manager.
+    Inside ``async with`` its jobs run in the caller's event loop; without, in a background thread, as those of
+    `Novitai` do. Takes what `Novitai` takes; close it with :meth:`aclose` where it is not used as a context
+    manager.
     """
 
     def __init__(

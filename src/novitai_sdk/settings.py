@@ -35,6 +35,7 @@ class Options(TypedDict, total=False):
     regions: Sequence[str] | None
     store: str | None
     startup_timeout: float | None
+    poll_interval: float | None
     settle: float | None
     drain: float | None
     webhook_secrets: str | Secret | Sequence[str | Secret] | None
@@ -51,7 +52,7 @@ class Settings:
     capitals for the rest, such as ``NOVITAI_BASE_URL``; lists are separated by commas. Raises SettingsError naming
     everything that is wrong.
 
-    >>> Settings({"NOVITA_API_KEY": "sk-example", "NOVITAI_TIMEOUT": "20"}, drain=1).timeout
+    >>> Settings(environ={"NOVITA_API_KEY": "sk-example", "NOVITAI_TIMEOUT": "20"}, drain=1).timeout
     20.0
     """
 
@@ -85,6 +86,9 @@ class Settings:
     startup_timeout: float = 1200.0
     """How long an instance may take from create to running before it counts as failed."""
 
+    poll_interval: float = 0.5
+    """The shortest time between two looks at an instance on its way up; looks become rarer as it ages."""
+
     settle: float = 30.0
     """How long after a lost answer the listing is searched before the create counts as not done."""
 
@@ -104,7 +108,7 @@ class Settings:
     """Name and version of the program, added to the User-Agent."""
 
     def __init__(
-        self, environ: Mapping[str, str] | None = None, /, **given: Unpack[Options]
+        self, *, environ: Mapping[str, str] | None = None, **given: Unpack[Options]
     ) -> None:
         environ = os.environ if environ is None else environ
         offered: dict[str, object] = dict(given)
@@ -122,6 +126,17 @@ class Settings:
         if problems:
             raise SettingsError(problems)
         self.__attrs_init__(**values)  # type: ignore[attr-defined]  # attrs makes it, the mypy plugin does not tell
+
+    def but(self, **others: Unpack[Options]) -> "Settings":
+        """Return these settings with *others* in their place. Raises SettingsError.
+
+        >>> Settings(api_key="sk-example").but(timeout=5).timeout
+        5.0
+        """
+        own: dict[str, Any] = {name: getattr(self, name) for name in _RULES}
+        return Settings(
+            environ={}, **{**own, **{name: v for name, v in others.items() if v is not None}}
+        )
 
 
 # -- rules ------------------------------------------------------------------------------------------
@@ -278,6 +293,7 @@ _RULES: Final[Mapping[str, _Rule]] = {
     "regions": _Rule(_listed, _some_words),
     "store": _Rule(str, _text),
     "startup_timeout": _Rule(float, _seconds),
+    "poll_interval": _Rule(float, _seconds),
     "settle": _Rule(float, _seconds_or_none),
     "drain": _Rule(float, _seconds_or_none),
     "webhook_secrets": _Rule(_listed, _secrets),

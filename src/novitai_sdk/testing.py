@@ -13,13 +13,14 @@ from collections.abc import Iterable, Mapping
 from typing import Generic, Protocol
 from urllib.parse import urlsplit
 
+import anyio
 from anyio.lowlevel import checkpoint
 
 from ._calling import Async, Mode, Sync
 from ._transport import Reply, Request, Transport
 from .errors import TransportFailed
 
-__all__ = ["Answering", "ManualClock", "MemoryNetwork", "ScriptedTransport"]
+__all__ = ["Answering", "LoopClock", "ManualClock", "MemoryNetwork", "ScriptedTransport"]
 
 
 class ManualClock:
@@ -50,6 +51,21 @@ class ManualClock:
             raise ValueError(f"time does not run backwards, not even by {-seconds} s")
         with self._lock:
             self._passed += seconds
+
+
+class LoopClock:
+    """The clock of the running event loop: virtual where the loop's is, as on trio with a MockClock."""
+
+    def __init__(self, *, time: float = 1_767_225_600.0) -> None:
+        self._start = time
+
+    def monotonic(self) -> float:
+        """Seconds on the loop's clock."""
+        return anyio.current_time()
+
+    def time(self) -> float:
+        """Seconds since 1970-01-01 UTC."""
+        return self._start + anyio.current_time()
 
 
 class Answering(Protocol):

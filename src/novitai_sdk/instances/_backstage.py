@@ -77,5 +77,6 @@ class Backstage(Generic[Mode]):
         error = self.runner.error
         if error is not None:
             raise JobError(
-                f"the job runner of this client stopped: {error!r}; unfinished jobs wait in the store for the next client"
+                f"the job runner of this client stopped: {error!r}; unfinished jobs wait in the store for the "
+                "next client"
             ) from error

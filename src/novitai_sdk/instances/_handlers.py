@@ -8,6 +8,7 @@ create did not happen. Nothing else is proof.
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Final
 
 import attrs
@@ -46,19 +47,18 @@ _LOST: Final = (TransportFailed, ServerFailed, UnexpectedReply)
 # What says that it does not, and may be different in a moment.
 _PASSING: Final = (ConnectFailed, RateLimited)
 _MOST_SENDS: Final = 3
-_SHORTEST: Final = 0.25
 _LONGEST: Final = 15.0
 
 
-def look_after(age: float) -> float:
+def look_after(age: float, shortest: float) -> float:
     """Seconds until the next look at something that began *age* seconds ago.
 
     A look costs a request, a late look costs paid minutes: waiting a fifth of the age keeps both in proportion.
 
-    >>> look_after(0.0), look_after(10.0), look_after(3600.0)
-    (0.25, 2.0, 15.0)
+    >>> look_after(0.0, 0.5), look_after(10.0, 0.5), look_after(3600.0, 0.5)
+    (0.5, 2.0, 15.0)
     """
-    return min(_LONGEST, max(_SHORTEST, age / 5))
+    return max(shortest, min(_LONGEST, age / 5))
 
 
 def instance_handlers(back: Backstage[Async]) -> Mapping[str, Handler]:
@@ -178,12 +178,17 @@ class _Create:
             machine = await self._find(managed.state.name)
         except CallError as error:
             _log.debug("%s: the listing could not be read: %s", self.instance_id, error)
-            return Again(after=look_after(age))
+            return Again(after=look_after(age, self.back.settings.poll_interval))
         if machine is not None:
             return await self._adopt(machine)
         # The request may still be under way, and what it makes may take a moment to be listed.
         if age <= self.back.settings.settle:
-            return Again(after=min(look_after(age), self.back.settings.settle - age + 0.01))
+            return Again(
+                after=min(
+                    look_after(age, self.back.settings.poll_interval),
+                    self.back.settings.settle - age + 0.01,
+                )
+            )
         cleared = await self._nothing_happened()
         if cleared.status is not InstanceStatus.CREATING:
             return Done()
@@ -195,7 +200,7 @@ class _Create:
             body = await self._body(cleared)
         except CallError as error:
             if isinstance(error, _PASSING + _LOST):
-                return Again(after=look_after(age))
+                return Again(after=look_after(age, self.back.settings.poll_interval))
             return await self._fail(str(error))
         return await self._send(cleared, body, intent.sends + 1)
 
@@ -230,12 +235,10 @@ class _Create:
     async def _follow(self, managed: Managed) -> Outcome:
         """The machine exists: follow it, or remove it if it was deleted before it was born."""
         if managed.status is InstanceStatus.TERMINATED:
-            try:
+            with suppress(NotFound):
                 await CloudInstances.delete(
                     self.back.cloud.instances, managed.state.novita_instance_id or ""
                 )
-            except NotFound:
-                pass
             return Done()
         return Done(jobs=(monitor_job(managed, now=self._now()),))
 
@@ -276,15 +279,15 @@ async def _monitor(back: Backstage[Async], job: Job, context: JobContext) -> Out
         wait = (
             error.retry_after
             if isinstance(error, ApiError) and error.retry_after
-            else look_after(age)
+            else look_after(age, back.settings.poll_interval)
         )
-        return Again(after=min(max(wait, _SHORTEST), 60.0))
+        return Again(after=min(max(wait, back.settings.poll_interval), 60.0))
     after = await _change(back, context, managed.id, lambda one: seen(one, sight, at(now)))
     if after.status is InstanceStatus.FAILED:
         return GiveUp(error=after.state.last_error or "it failed")
     if after.status in READY or after.status not in _FOLLOWED:
         return Done()
-    return Again(after=look_after(age))
+    return Again(after=look_after(age, back.settings.poll_interval))
 
 
 _FOLLOWED: Final = frozenset({InstanceStatus.CREATED, InstanceStatus.STARTING})

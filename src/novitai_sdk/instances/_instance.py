@@ -86,7 +86,10 @@ class Instance(InstanceDetails, Moded[Mode], Generic[Mode]):
 
     @dual
     async def stop(self, timeout: float = 120.0) -> "Instance[Mode]":
-        """Stop it and wait up to *timeout* seconds until it is. Its storage goes on costing. Raises as ``instances.stop``."""
+        """Stop it and wait up to *timeout* seconds until it is; its storage goes on costing.
+
+        Raises as ``instances.stop``.
+        """
         return await self.owner.halt(self.id, timeout=timeout)
 
     @dual

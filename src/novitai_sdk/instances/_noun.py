@@ -42,10 +42,10 @@ class Instances(Moded[Mode], Generic[Mode]):
         """Rent a machine: return at once, and have a job do the rest.
 
         Give a ready CreateInstanceRequest, or its fields: *name* (1 to 100 letters, digits, ``-``, ``_``),
-        *product_name*, *template_id*, *gpu_num* (1 to 8, default 1), *rootfs_size* (GB, 20 to 1000, default 60), *region*
-        (default CN-HK-01), *webhook_url* (http or https; told when the machine runs, fails, stops or is deleted) and
-        *billing_mode* (``spot``, the default, or ``onDemand``). *max_wait* is how many seconds it may take to run before
-        it counts as failed (default: the setting ``startup_timeout``).
+        *product_name*, *template_id*, *gpu_num* (1 to 8, default 1), *rootfs_size* (GB, 20 to 1000, default 60),
+        *region* (default CN-HK-01), *webhook_url* (http or https; told when the machine runs, fails, stops or is
+        deleted) and *billing_mode* (``spot``, the default, or ``onDemand``). *max_wait* is how many seconds it may
+        take to run before it counts as failed (default: the setting ``startup_timeout``).
 
         The cheapest available product of that name with a price in that billing mode is chosen now, the template is
         read now, and both the intent and the job are stored before this returns. The machine carries the returned id
@@ -95,9 +95,9 @@ class Instances(Moded[Mode], Generic[Mode]):
     async def delete(self, instance_id: str, *, timeout: float = 120.0) -> Instance[Mode]:
         """Remove an instance for good and wait up to *timeout* seconds until it is gone.
 
-        One whose create is still under way is removed as soon as it is known whether it exists. Raises CleanupFailed when
-        it could not be shown to be gone: it may still bill. Raises InstanceStateError for a monthly one that has not
-        expired, InstanceNotFound.
+        One whose create is still under way is removed as soon as it is known whether it exists. Raises
+        CleanupFailed when it could not be shown to be gone: it may still bill. Raises InstanceStateError for a
+        monthly one that has not expired, InstanceNotFound.
         """
         return await self._do.remove(instance_id, timeout=timeout)
 
@@ -111,10 +111,10 @@ class Instances(Moded[Mode], Generic[Mode]):
     ) -> Rental[Mode]:
         """Return a block with a machine in it: ready when the block begins, deleted when it ends.
 
-        ``with client.instances.rent(name=..., product_name=..., template_id=...) as instance:`` (``async with`` on an
-        AsyncNovitai). It is deleted after an exception, a cancellation and Ctrl-C as well, and seen to be gone. Takes what
-        ``create`` takes; *timeout* in seconds, *progress* and *on_progress* are those of ``wait_until_ready``. Raises what
-        both raise, and CleanupFailed when the machine may still bill.
+        ``with client.instances.rent(name=..., product_name=..., template_id=...) as instance:`` (``async with`` on
+        an AsyncNovitai). It is deleted after an exception, a cancellation and Ctrl-C as well, and seen to be gone.
+        Takes what ``create`` takes; *timeout* in seconds, *progress* and *on_progress* are those of
+        ``wait_until_ready``. Raises what both raise, and CleanupFailed when the machine may still bill.
         """
         return Rental(
             self._do, dict(options), timeout=timeout, progress=progress, on_progress=on_progress

@@ -391,7 +391,8 @@ class Operations(Generic[Mode]):
 
     def _not_stopped(self, one: Instance[Mode], timeout: float) -> WaitTimedOut:
         return WaitTimedOut(
-            f"instance {one.id} was asked to stop but is {one.phase or one.status} after {timeout:g} s; it may still bill",
+            f"instance {one.id} was asked to stop but is {one.phase or one.status} after "
+            f"{timeout:g} s; it may still bill",
             instance_id=one.id,
             last=one,
             phase=one.phase,

@@ -161,8 +161,8 @@ async def rewrite(
 ) -> Managed | None:
     """Change a record, with the jobs that follow from it, in one transaction; None when there is no record.
 
-    *change* and *follow_up* (told what was and what is) may run several times: they decide on what they are given and do
-    nothing else. When nothing changes, nothing follows.
+    *change* and *follow_up* (told what was and what is) may run several times: they decide on what they are
+    given and do nothing else. When nothing changes, nothing follows.
     """
     for _ in range(_TRIES):
         record = await read()

@@ -80,7 +80,8 @@ class Rental(Generic[Mode]):
             except NovitaError as failed:
                 raise CleanupFailed(
                     f"instance {self._id} could not be deleted and may still bill: {failed}. Delete it with "
-                    f"client.instances.delete({self._id!r}), or in the console: it carries NOVITAI_INSTANCE_ID={self._id}",
+                    f"client.instances.delete({self._id!r}), or in the console: it carries "
+                    f"NOVITAI_INSTANCE_ID={self._id}",
                     instance_id=self._id,
                     reason=str(failed),
                 ) from (error or failed)

@@ -1,0 +1,256 @@
+"""Health: what a client stands on, checked for real and within a time.
+
+The contract's rule: healthy when every service is up. Shares are percent, memory is MB and times are milliseconds,
+as the contract has them.
+"""
+
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Final, Generic
+
+import attrs
+
+from ._calling import Mode
+from ._meter import Meter
+from ._retry import RetryPolicy
+from ._session import Patience, Session
+from ._waiting import Waiter
+from .cloud import Cloud, CloudClusters
+from .errors import NovitaError
+from .instances._records import KIND, at
+from .jobs import Store
+from .models import (
+    CacheDependency,
+    CpuUsage,
+    EnhancedHealthCheckResponse,
+    HealthCheckResponse,
+    HealthDependencies,
+    HealthServices,
+    HealthStatus,
+    JobQueueDependency,
+    Json,
+    MemoryUsage,
+    NovitaApiDependency,
+    PerformanceMetrics,
+    ServiceStatus,
+    SystemMetrics,
+)
+
+__all__ = ["Health", "cpu_seconds"]
+
+_MB: Final = 1024 * 1024
+_SHORTEST: Final = 0.001
+
+
+@attrs.frozen(kw_only=True)
+class _Finding:
+    """What one check came to."""
+
+    took: float
+    error: str | None = None
+
+    @property
+    def status(self) -> ServiceStatus:
+        return ServiceStatus.UP if self.error is None else ServiceStatus.DOWN
+
+    @property
+    def extra(self) -> dict[str, Json]:
+        # The contract has an `error` for the API only; what is wrong with the others is worth as much.
+        return {} if self.error is None else {"error": self.error}
+
+
+class Health(Generic[Mode]):
+    """The checks of one client."""
+
+    def __init__(
+        self,
+        session: Session[Mode],
+        store: Store,
+        waiter: Waiter[Mode],
+        *,
+        calls: Meter,
+        jobs: Meter,
+        started: float,
+        cpu_before: float,
+        check_runner: Callable[[], None],
+    ) -> None:
+        self._session = session
+        self._store = store
+        self._waiter = waiter
+        self._calls = calls
+        self._jobs = jobs
+        self._check_runner = check_runner
+        self._started = started
+        self._cpu_before = cpu_before
+
+    async def check(self, timeout: float) -> HealthCheckResponse:
+        """Return whether all services are up."""
+        services, *_ = await self._look(timeout)
+        return HealthCheckResponse(
+            status=_overall(services),
+            timestamp=at(self._waiter.time()),
+            services=services,
+            uptime=self._waiter.monotonic() - self._started,
+        )
+
+    async def report(self, timeout: float) -> EnhancedHealthCheckResponse:
+        """Return the same with what was measured."""
+        services, api, queue, cache = await self._look(timeout)
+        now = at(self._waiter.time())
+        return EnhancedHealthCheckResponse(
+            status=_overall(services),
+            timestamp=now,
+            services=services,
+            uptime=self._waiter.monotonic() - self._started,
+            performance=self._performance(),
+            system=self._system(),
+            dependencies=HealthDependencies(novita_api=api, job_queue=queue, cache=cache),
+        )
+
+    # One after another on one budget: a plain client has no loop to run them side by side, and two are local.
+    async def _look(
+        self, timeout: float
+    ) -> tuple[HealthServices, NovitaApiDependency, JobQueueDependency, CacheDependency]:
+        ends = self._waiter.monotonic() + timeout
+        queue = await self._queue(ends)
+        cache = await self._cache(ends)
+        api = await self._api(ends)
+        services = HealthServices(novita_api=api.status, job_queue=queue.status, cache=cache.status)
+        return services, api, queue, cache
+
+    async def _api(self, ends: float) -> NovitaApiDependency:
+        async def look() -> None:
+            left = self._left(ends)
+            once = Patience(timeout=left, attempt_timeout=left, retry=RetryPolicy(attempts=1))
+            # The smallest answer the API has; it needs a valid key like all the others.
+            await CloudClusters.list(Cloud(self._session.patient(once)).clusters)
+
+        found = await self._timed(look)
+        return NovitaApiDependency(
+            status=found.status,
+            response_time=round(found.took * 1000, 3),
+            error=found.error,
+            last_checked=at(self._waiter.time()),
+        )
+
+    async def _queue(self, ends: float) -> JobQueueDependency:
+        counted = {"queue_size": 0, "processing": 0, "completed": 0, "failed": 0}
+
+        async def look() -> None:
+            self._check_runner()
+            stats = await self._waiter.result(self._store.stats(), self._left(ends))
+            counted.update(
+                queue_size=stats.pending_jobs,
+                processing=stats.processing_jobs,
+                completed=stats.completed_jobs,
+                failed=stats.failed_jobs,
+            )
+
+        found = await self._timed(look)
+        return JobQueueDependency(
+            status=found.status,
+            last_checked=at(self._waiter.time()),
+            extra=found.extra,
+            **counted,
+        )
+
+    async def _cache(self, ends: float) -> CacheDependency:
+        states: list[int] = [0]
+
+        async def look() -> None:
+            kept = await self._waiter.result(self._store.scan(KIND), self._left(ends))
+            states[0] = len(kept)
+
+        found = await self._timed(look)
+        return CacheDependency(
+            status=found.status,
+            total_states=states[0],
+            last_checked=at(self._waiter.time()),
+            extra=found.extra,
+        )
+
+    async def _timed(self, look: Callable[[], Awaitable[None]]) -> _Finding:
+        started = self._waiter.monotonic()
+        try:
+            await look()
+        except (NovitaError, TimeoutError) as error:
+            took = self._waiter.monotonic() - started
+            return _Finding(took=took, error=f"{type(error).__name__}: {error}")
+        return _Finding(took=self._waiter.monotonic() - started)
+
+    def _left(self, ends: float) -> float:
+        return max(_SHORTEST, ends - self._waiter.monotonic())
+
+    def _performance(self) -> PerformanceMetrics:
+        now = self._waiter.monotonic()
+        calls, jobs = self._calls.read(at=now), self._jobs.read(at=now)
+        return PerformanceMetrics(
+            requests_per_minute=round(calls.per_minute, 3),
+            average_response_time=round(calls.average * 1000, 3),
+            error_rate=round(calls.failed, 3),
+            job_processing_rate=round(jobs.per_minute, 3),
+        )
+
+    def _system(self) -> SystemMetrics:
+        wall = max(_SHORTEST, self._waiter.monotonic() - self._started)
+        # Averaged over the life of the client: two samples a moment apart would tell of that moment only.
+        spent = cpu_seconds() - self._cpu_before
+        return SystemMetrics(
+            memory=_memory(),
+            cpu=CpuUsage(usage=round(min(100.0, 100 * spent / wall), 3), load_average=_load()),
+        )
+
+
+def cpu_seconds() -> float:
+    """Seconds of processor time this process has used."""
+    times = os.times()
+    return times.user + times.system
+
+
+def _overall(services: HealthServices) -> HealthStatus:
+    each = (services.novita_api, services.job_queue, services.cache)
+    well = all(one is ServiceStatus.UP for one in each)
+    return HealthStatus.HEALTHY if well else HealthStatus.UNHEALTHY
+
+
+def _load() -> tuple[float, float, float]:
+    try:
+        return os.getloadavg()
+    except (AttributeError, OSError):  # not on every system
+        return (0.0, 0.0, 0.0)
+
+
+def _memory() -> MemoryUsage:
+    resident, total = _resident() / _MB, _physical() / _MB
+    return MemoryUsage(
+        used_mb=round(resident, 3),
+        total_mb=round(total, 3),
+        external_mb=0.0,
+        rss=round(resident, 3),
+    )
+
+
+def _resident() -> float:
+    """Bytes of memory this process holds now; where only the peak is known, the peak."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return _peak()
+
+
+def _peak() -> float:
+    if sys.platform == "win32":
+        return 0.0
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(peak if sys.platform == "darwin" else peak * 1024)
+
+
+def _physical() -> float:
+    try:
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, ValueError, OSError):
+        return 0.0
