@@ -43,7 +43,7 @@ __all__ = [
     "validate_stop_instance",
 ]
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 _BAD_ID: Final = "Invalid instance ID"
 
 
@@ -65,10 +65,10 @@ class ValidationFailure:
 
 
 @attrs.frozen
-class Valid(Generic[T]):
+class Valid(Generic[_T]):
     """The input keeps to every rule."""
 
-    value: T
+    value: _T
     """What it stands for, defaults applied."""
 
     error: None = None
@@ -88,7 +88,7 @@ class Invalid:
     error: ValidationFailure
 
 
-ValidationResult: TypeAlias = Valid[T] | Invalid
+ValidationResult: TypeAlias = Valid[_T] | Invalid
 """What a validation found; looking at ``error`` tells type checkers which ``value`` it is."""
 
 
@@ -144,7 +144,7 @@ def validate_list_query(data: object) -> ValidationResult[ListInstancesQuery]:
     return _judge(data, LIST_RULES, ListInstancesQuery)
 
 
-def _judge(data: object, rules: Sequence[Rule], make: Callable[..., T]) -> ValidationResult[T]:
+def _judge(data: object, rules: Sequence[Rule], make: Callable[..., _T]) -> ValidationResult[_T]:
     if not isinstance(data, Mapping):
         return _refused(FAILED, wrong("", data, '"value" must be of type object').details)
     values, details = examine(rules, cast("Mapping[str, object]", data))

@@ -1,69 +1,24 @@
-"""Instances, as the service contract tells of them.
+"""Instances as the service contract has them: as kept, as shown to callers, and as the cloud reports them.
 
-Times are aware UTC datetimes, written as ISO-8601 with milliseconds and ``Z``.
+Times are UTC.
 """
 
 from collections.abc import Mapping
 from datetime import datetime
-from html import escape
 
 import attrs
 
-from ._base import Json, Secret, extra_field
-from ._enums import BillingMode, InstanceStatus
-
-__all__ = [
-    "Configuration",
-    "ConnectionDetails",
-    "ConnectionInfo",
-    "CreateInstanceResponse",
-    "EnvVar",
-    "InstanceDetails",
-    "InstanceResponse",
-    "InstanceState",
-    "ListInstancesResponse",
-    "Port",
-    "PortMapping",
-    "Timestamps",
-]
-
-TemplateId = str | int | float
-"""Texts and numbers are both in use; each stays what it was."""
-
-
-@attrs.frozen(kw_only=True)
-class PortMapping:
-    """A port of the container, and where it is reached."""
-
-    port: int
-    endpoint: str
-    """A URL for http, ``host:port`` for tcp. Read it, never build it."""
-
-    type: str
-    extra: Mapping[str, Json] = extra_field()
-
-
-@attrs.frozen(kw_only=True)
-class ConnectionDetails:
-    """How to reach a running instance. Passwords are not among them."""
-
-    ssh: str | None = None
-    """A command, such as ``ssh -p 40022 root@host``."""
-
-    jupyter: str | None = None
-    """A URL."""
-
-    web_terminal: str | None = None
-    """A URL."""
-
-    extra: Mapping[str, Json] = extra_field()
+from ._base import Json, JsonObject, Secret, extra_field
+from ._enums import BillingMode, InstanceStatus, TemplateId
+from ._shown import repr_of_url, without_credentials
 
 
 @attrs.frozen(kw_only=True)
 class Port:
-    """A port to be opened."""
+    """A port a machine opens."""
 
     port: int
+
     type: str
     """``tcp``, ``udp``, ``http`` or ``https``."""
 
@@ -73,25 +28,68 @@ class Port:
 
 @attrs.frozen(kw_only=True)
 class EnvVar:
-    """An environment variable; its value is masked, for it is often a credential."""
+    """An environment variable of a machine. Older records call the key ``name``.
+
+    >>> EnvVar(key="HF_TOKEN", value="hf_abc")
+    EnvVar(key='HF_TOKEN', value=Secret('***'))
+    """
 
     key: str = attrs.field(metadata={"also": ("name",)})
+
     value: Secret = attrs.field(converter=Secret)
+    """Masked, since tokens travel this way; a plain text is taken as well."""
+
+    extra: Mapping[str, Json] = extra_field()
+
+
+@attrs.frozen(kw_only=True)
+class PortMapping:
+    """Where a port of a machine can be reached."""
+
+    port: int
+    """The port inside the machine."""
+
+    endpoint: str
+    """The address outside, as the cloud wrote it: a URL, or host and port."""
+
+    type: str
+    """``tcp``, ``udp``, ``http`` or ``https``."""
+
+    extra: Mapping[str, Json] = extra_field()
+
+
+@attrs.frozen(kw_only=True)
+class ConnectionDetails:
+    """How to reach a machine. ``repr`` leaves out the credentials an address may carry."""
+
+    ssh: str | None = attrs.field(default=None, repr=repr_of_url)
+    """The command for a terminal, such as ``ssh -p 40022 root@host``."""
+
+    jupyter: str | None = attrs.field(default=None, repr=repr_of_url)
+    """The address of its notebook server."""
+
+    web_terminal: str | None = attrs.field(default=None, repr=repr_of_url)
+    """The address of a terminal in the browser."""
+
     extra: Mapping[str, Json] = extra_field()
 
 
 @attrs.frozen(kw_only=True)
 class Configuration:
-    """What an instance was asked to be."""
+    """What an instance was made of."""
 
     gpu_num: int
+
     rootfs_size: int
     """GB."""
 
     region: str
     image_url: str
-    image_auth: str | None = None
-    """Id of a registry credential."""
+
+    image_auth: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(Secret)
+    )
+    """The registry credential, or its id."""
 
     ports: tuple[Port, ...] = ()
     envs: tuple[EnvVar, ...] = ()
@@ -100,7 +98,7 @@ class Configuration:
 
 @attrs.frozen(kw_only=True)
 class Timestamps:
-    """When an instance came to each point of its life."""
+    """When an instance came to each station of its life; None where it has not been."""
 
     created: datetime
     started: datetime | None = None
@@ -115,43 +113,48 @@ class Timestamps:
 
 @attrs.frozen(kw_only=True)
 class InstanceState:
-    """What is kept of an instance."""
+    """An instance as it is kept."""
 
     id: str
+    """The id this library gave it."""
+
     name: str
     status: InstanceStatus
+
+    novita_instance_id: str | None = None
+    """The cloud's id of the machine, once there is one."""
+
     product_id: str
-    template_id: str | int | float
+    template_id: TemplateId
     configuration: Configuration
     timestamps: Timestamps
-    novita_instance_id: str | None = None
-    """The cloud's own id, once the machine exists."""
+    webhook_url: str | None = attrs.field(default=None, repr=repr_of_url)
 
-    webhook_url: str | None = None
     last_error: str | None = None
-    extra: Mapping[str, Json] = extra_field()
+    """Why it failed."""
 
+    health_check: JsonObject | None = attrs.field(default=None, hash=False)
+    """How its endpoints answered, as later versions record it."""
 
-@attrs.frozen(kw_only=True)
-class ConnectionInfo:
-    """How the cloud says an instance is reached."""
-
-    ssh: str | None = None
-    jupyter: str | None = None
-    web_terminal: str | None = None
     extra: Mapping[str, Json] = extra_field()
 
 
 @attrs.frozen(kw_only=True)
 class InstanceResponse:
-    """An instance as the cloud reported it, in the words of the contract."""
+    """An instance as the cloud reports it, in the service contract's words.
+
+    What later versions add beyond these fields is in ``extra``.
+    """
 
     id: str
+    """The cloud's id of the machine."""
+
     name: str
     status: InstanceStatus
     product_id: str
     region: str
     gpu_num: int
+
     rootfs_size: int
     """GB."""
 
@@ -159,33 +162,42 @@ class InstanceResponse:
     created_at: datetime
     started_at: datetime | None = None
     stopped_at: datetime | None = None
-    connection_info: ConnectionInfo | None = None
-    port_mappings: tuple[PortMapping, ...] | None = None
     last_started_at: datetime | None = None
     last_stopped_at: datetime | None = None
+    connection_info: ConnectionDetails | None = None
+    port_mappings: tuple[PortMapping, ...] | None = None
     cluster_id: str | None = None
     cluster_name: str | None = None
     product_name: str | None = None
-    template_id: str | int | float | None = None
+    image_url: str | None = None
+    template_id: TemplateId | None = None
     extra: Mapping[str, Json] = extra_field()
 
 
 @attrs.frozen(kw_only=True)
 class InstanceDetails:
-    """One instance, as it is shown."""
+    """What a caller is told of an instance."""
 
     id: str
-    """The id this library gave it, or the cloud's own for one it has no record of."""
+    """The id this library gave it, or the cloud's for a machine it has no record of."""
 
     name: str
+
     status: InstanceStatus
+    """The cloud's word where the contract has none for it."""
+
     gpu_num: int
     region: str
-    port_mappings: tuple[PortMapping, ...]
-    """Empty until the cloud supplies them."""
+
+    port_mappings: tuple[PortMapping, ...] = ()
+    """Empty until the machine runs."""
+
+    connection_details: ConnectionDetails | None = None
+    """None until the machine runs."""
 
     created_at: datetime
-    connection_details: ConnectionDetails | None = None
+    """When it was asked for."""
+
     ready_at: datetime | None = None
     """When it was first seen running."""
 
@@ -198,7 +210,7 @@ class InstanceDetails:
 
     @classmethod
     def from_state(cls, state: InstanceState) -> "InstanceDetails":
-        """Return what can be shown of a kept state; how to reach it is the cloud's to say."""
+        """Return what the record of an instance says; how to reach it is the cloud's to say."""
         times = state.timestamps
         return InstanceDetails(
             id=state.id,
@@ -206,7 +218,6 @@ class InstanceDetails:
             status=state.status,
             gpu_num=state.configuration.gpu_num,
             region=state.configuration.region,
-            port_mappings=(),
             created_at=times.created,
             ready_at=times.ready,
             last_used_at=times.last_used,
@@ -218,8 +229,11 @@ class InstanceDetails:
     def from_response(
         cls, response: InstanceResponse, *, state: InstanceState | None = None
     ) -> "InstanceDetails":
-        """Return what can be shown of the cloud's report; *state* keeps its own id, name and times."""
-        info = response.connection_info
+        """Return what the cloud reports of an instance, on top of its record where there is one.
+
+        A record knows the instance's own id and name, the region that was asked for, and when it was asked for, first
+        seen running and last used; the rest is the cloud's to say.
+        """
         seen = InstanceDetails(
             id=response.id,
             name=response.name,
@@ -227,13 +241,8 @@ class InstanceDetails:
             gpu_num=response.gpu_num,
             region=response.region,
             port_mappings=response.port_mappings or (),
+            connection_details=response.connection_info,
             created_at=response.created_at,
-            connection_details=None
-            if info is None
-            else ConnectionDetails(
-                ssh=info.ssh, jupyter=info.jupyter, web_terminal=info.web_terminal
-            ),
-            ready_at=response.started_at,
             started_at=response.started_at,
             stopped_at=response.stopped_at,
             last_started_at=response.last_started_at,
@@ -241,46 +250,81 @@ class InstanceDetails:
         )
         if state is None:
             return seen
-        kept = cls.from_state(state)
         return attrs.evolve(
             seen,
-            id=kept.id,
-            name=kept.name,
-            region=kept.region,
-            created_at=kept.created_at,
-            ready_at=kept.ready_at,
-            last_used_at=kept.last_used_at,
+            id=state.id,
+            name=state.name,
+            region=state.configuration.region,
+            created_at=state.timestamps.created,
+            ready_at=state.timestamps.ready,
+            last_used_at=state.timestamps.last_used,
         )
 
     def to_state(self, state: InstanceState) -> InstanceState:
-        """Return *state* brought up to date by what is shown here."""
+        """Return the record *state*, brought up to date by what is shown here."""
+        kept = state.timestamps
         times = attrs.evolve(
-            state.timestamps,
-            ready=self.ready_at or state.timestamps.ready,
-            started=self.started_at or state.timestamps.started,
-            stopped=self.stopped_at or state.timestamps.stopped,
-            last_used=self.last_used_at or state.timestamps.last_used,
+            kept,
+            created=self.created_at,
+            ready=self.ready_at or kept.ready,
+            last_used=self.last_used_at or kept.last_used,
+            started=self.started_at or kept.started,
+            stopped=self.stopped_at or kept.stopped,
         )
-        return attrs.evolve(state, name=self.name, status=self.status, timestamps=times)
+        configuration = attrs.evolve(state.configuration, gpu_num=self.gpu_num, region=self.region)
+        return attrs.evolve(
+            state,
+            id=self.id,
+            name=self.name,
+            status=self.status,
+            configuration=configuration,
+            timestamps=times,
+        )
+
+    def to_response(self, state: InstanceState, *, billing_mode: BillingMode) -> InstanceResponse:
+        """Return this instance as the cloud reports it; *state* knows the product, the size and the cloud's id."""
+        return InstanceResponse(
+            id=state.novita_instance_id or self.id,
+            name=self.name,
+            status=self.status,
+            product_id=state.product_id,
+            region=self.region,
+            gpu_num=self.gpu_num,
+            rootfs_size=state.configuration.rootfs_size,
+            billing_mode=billing_mode,
+            created_at=self.created_at,
+            started_at=self.started_at,
+            stopped_at=self.stopped_at,
+            last_started_at=self.last_started_at,
+            last_stopped_at=self.last_stopped_at,
+            connection_info=self.connection_details,
+            port_mappings=self.port_mappings,
+            image_url=state.configuration.image_url,
+            template_id=state.template_id,
+        )
 
     def _repr_html_(self) -> str:
-        """Show it as a table, for notebooks."""
-        ways = self.connection_details
-        rows = [
+        """Return what a notebook shows: a small table, every value escaped, no credentials."""
+        from html import escape  # for notebooks only, and not cheap to import
+
+        reach = self.connection_details or ConnectionDetails()
+        rows = (
             ("id", self.id),
             ("name", self.name),
-            ("status", self.status),
-            ("GPUs", self.gpu_num),
+            ("status", str(self.status)),
+            ("GPUs", str(self.gpu_num)),
             ("region", self.region),
-            ("created", self.created_at.isoformat(timespec="seconds")),
-            ("ready", self.ready_at.isoformat(timespec="seconds") if self.ready_at else None),
-            ("ssh", ways.ssh if ways else None),
+            ("created", self.created_at.isoformat(" ", "seconds")),
+            ("ready", self.ready_at.isoformat(" ", "seconds") if self.ready_at else None),
+            ("ssh", reach.ssh),
+            ("jupyter", reach.jupyter),
+            ("web terminal", reach.web_terminal),
             *((f"port {one.port}/{one.type}", one.endpoint) for one in self.port_mappings),
-        ]
+        )
         cells = "".join(
-            f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>"
-            for name, value in rows
-            if value is not None
+            f"<tr><th>{escape(name)}</th><td>{escape(without_credentials(text))}</td></tr>"
+            for name, text in rows
+            if text is not None
         )
         return f"<table>{cells}</table>"
 
@@ -290,20 +334,8 @@ class ListInstancesResponse:
     """A list of instances."""
 
     instances: tuple[InstanceDetails, ...]
+
     total: int
-    extra: Mapping[str, Json] = extra_field()
+    """How many there are in all."""
 
-
-@attrs.frozen(kw_only=True)
-class CreateInstanceResponse:
-    """The answer to a create: it has begun."""
-
-    instance_id: str
-    status: InstanceStatus
-    message: str
-    estimated_ready_time: datetime | None = None
-    novita_instance_id: str | None = None
-    product_id: str | None = None
-    region: str | None = None
-    spot_price: float | None = None
     extra: Mapping[str, Json] = extra_field()
