@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 import trio
 import trio.testing
@@ -72,7 +73,7 @@ async def running(
     runner = Runner(store, handlers, waiter=AsyncWaiter(LoopClock()), **options)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(runner.run)
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         try:
             yield runner
         finally:
@@ -276,7 +277,7 @@ async def test_two_runners_on_one_store_share_the_work_and_double_none() -> None
     store, seen = MemoryStore(), list[int]()
 
     async def work(job: Job, context: JobContext) -> Outcome:
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         seen.append(int(str(job.payload["number"])))
         return Done()
 

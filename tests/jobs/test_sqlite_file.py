@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import attrs
 import pytest
 
 from novitai_sdk.jobs import (
@@ -298,12 +299,15 @@ def test_what_cannot_be_written_is_said_to_be_so(tmp_path: Path, closed: str) ->
 def test_a_full_disk_is_told_and_what_was_stored_is_safe(path: Path) -> None:
     store = SqliteStore(path, max_bytes=400_000)
     stored = 0
-    with pytest.raises(StoreFull, match="make room"):
-        while True:
-            store.commit(Change(jobs=(new_job("greet", {"big": "x" * 20_000}, now=NOW),))).result(
-                SOON
-            )
-            stored += 1
+    big = new_job("greet", {"big": "x" * 20_000}, now=NOW).job
+    while True:
+        job = attrs.evolve(big, id=f"job_{stored}")
+        error = store.commit(Change(jobs=(NewJob(job=job),))).exception(SOON)
+        if error is not None:
+            break
+        stored += 1
+    assert isinstance(error, StoreFull)
+    assert "make room" in str(error)
     assert StoreFull.passing
     assert store.stats().result(SOON).pending_jobs == stored
     (claim,) = take(store)

@@ -44,8 +44,10 @@ class Events:
         work_due: Epoch seconds when the earliest job it made available is due, or None.
     """
 
-    records: dict[tuple[str, str], tuple[int, Record | None]] = attrs.field(factory=dict)
-    settled: list[Job] = attrs.field(factory=list)
+    records: dict[tuple[str, str], tuple[int, Record | None]] = attrs.Factory(
+        dict[tuple[str, str], tuple[int, Record | None]]
+    )
+    settled: list[Job] = attrs.Factory(list[Job])
     work_due: float | None = None
 
     def work(self, due: float) -> None:

@@ -1,6 +1,6 @@
 """The layout of the file, and the check that a file has it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -62,10 +62,6 @@ CREATE: Final = (
 )
 
 
-# What turns a file of layout n into one of layout n + 1, at index n - 1.
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = ()
-
-
 class Cursor(Protocol):
     """What a statement answers."""
 
@@ -93,6 +89,10 @@ class Connection(Protocol):
         ...
 
 
+# What turns a file of layout n into one of layout n + 1, at index n - 1.
+MIGRATIONS: Final[tuple[Callable[[Connection], None], ...]] = ()
+
+
 def establish(db: Connection, path: Path) -> None:
     """Give an empty file the layout, or bring an earlier one up to date; refuse any other file.
 
@@ -102,7 +102,9 @@ def establish(db: Connection, path: Path) -> None:
         StoreForeign: The file belongs to another program.
         StoreTooNew: A later version of this library wrote it.
     """
+    db.execute("BEGIN")  # one view: a file that another process is just making looks like neither
     _look(db, path)
+    db.execute("ROLLBACK")
     db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # takes effect on an empty file only
     db.execute("BEGIN IMMEDIATE")  # fails here, and not at the first job, if the file is read-only
     layout = _look(db, path)  # again: another process may have been faster
@@ -111,8 +113,7 @@ def establish(db: Connection, path: Path) -> None:
             db.execute(statement)
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     for step in MIGRATIONS[layout - 1 :] if layout else ():
-        for statement in step:
-            db.execute(statement)
+        step(db)
     db.execute(f"PRAGMA user_version = {LAYOUT}")
     db.execute("COMMIT")
 

@@ -85,7 +85,7 @@ class Jobs(Moded[Mode]):
         self,
         *,
         status: JobStatus | str | None = None,
-        type: JobType | str | None = None,  # noqa: A002 - the field's name
+        type: JobType | str | None = None,
         limit: int = 50,
         offset: int = 0,
     ) -> tuple[Job, ...]:

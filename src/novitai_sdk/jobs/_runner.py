@@ -10,7 +10,7 @@ import math
 import os
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from types import MappingProxyType
 from typing import Final, TypeAlias, TypeVar
@@ -65,7 +65,7 @@ class JobContext:
 
     claim: Claim
     waiter: Waiter[Async] = attrs.field(repr=False)
-    _store: Store = attrs.field(repr=False)
+    _store: Store = attrs.field(repr=False, alias="store")
 
     @property
     def job(self) -> Job:
@@ -303,12 +303,7 @@ class Runner:
         context = JobContext(claim=claim, waiter=self._waiter, store=self._store)
         try:
             with anyio.move_on_after(self._time_limit):
-                outcome = await self._handlers[slot.type](claim.job, context)
-                if isinstance(outcome, Done | Again | GiveUp | Retry | HandBack):
-                    return outcome
-                raise TypeError(
-                    f"the handler of {slot.type!r} answered {outcome!r}, not an outcome"
-                )
+                return _outcome(await self._handlers[slot.type](claim.job, context))
             raise TimeoutError(f"no outcome within {self._time_limit:g} seconds")
         except ClaimLost:
             slot.lost = True
@@ -371,11 +366,18 @@ class Runner:
                 continue
 
 
+def _outcome(answer: object) -> Outcome:
+    if isinstance(answer, Done | Again | GiveUp | Retry | HandBack):
+        return answer
+    raise TypeError(f"the handler answered {answer!r}, not an outcome")
+
+
 def describe(error: BaseException) -> str:
     """Return class and message of *error*, and of what a group of errors holds; never a traceback."""
-    inner = getattr(error, "exceptions", None)
-    if isinstance(inner, tuple) and inner:
-        return "; ".join(describe(one) for one in inner if isinstance(one, BaseException))
+    # Asked by attribute: before Python 3.11 groups come from a package that need not be installed.
+    inner: Sequence[BaseException] = getattr(error, "exceptions", ())
+    if inner:
+        return "; ".join(describe(one) for one in inner)
     message = str(error)
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 

@@ -4,7 +4,7 @@ Values that answer questions: nothing here sleeps or looks at a clock.
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 import attrs
@@ -33,6 +33,15 @@ def _at_least_zero(_: object, attribute: "attrs.Attribute[float]", value: float)
 def _fraction(_: object, attribute: "attrs.Attribute[float]", value: float) -> None:
     if not 0 <= value <= 1:
         raise ValueError(f"{attribute.name} is {value}: 0 to 1 is expected")
+
+
+def _as_tuple(waits: Iterable[float]) -> tuple[float, ...]:
+    return tuple(waits)
+
+
+def _some_waits(_: object, attribute: object, waits: tuple[float, ...]) -> None:
+    if not waits or min(waits) < 0:
+        raise ValueError(f"waits is {waits!r}: one or more seconds are expected, none below 0")
 
 
 @attrs.frozen(kw_only=True)
@@ -85,14 +94,9 @@ class Steps:
     300.0
     """
 
-    waits: Sequence[float] = attrs.field(converter=tuple)
+    waits: tuple[float, ...] = attrs.field(converter=_as_tuple, validator=_some_waits)
     jitter: float = attrs.field(default=0.2, validator=_fraction)
     chance: Callable[[], float] = attrs.field(default=random.random, repr=False, eq=False)
-
-    @waits.validator
-    def _some(self, _: "attrs.Attribute[Sequence[float]]", waits: Sequence[float]) -> None:
-        if not waits or min(waits) < 0:
-            raise ValueError(f"waits is {waits!r}: one or more seconds are expected, none below 0")
 
     def wait_after(self, attempts: int) -> float:
         """Seconds to wait after *attempts* failed ones (1 after the first)."""

@@ -62,7 +62,7 @@ class _Task(Generic[T]):
     """An operation, and who waits for it."""
 
     run: Callable[[Rows, Events], T]
-    future: "Future[T]" = attrs.field(factory=Future)
+    future: "Future[T]" = attrs.Factory(Future[T])
     events: Events = attrs.field(factory=Events)
 
     def wanted(self) -> bool:

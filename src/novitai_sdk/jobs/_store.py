@@ -335,7 +335,7 @@ class Store(Protocol):
 
 
 def new_job(
-    type: JobType | str,  # noqa: A002 - the field's name
+    type: JobType | str,
     payload: JsonObject,
     *,
     now: float,
