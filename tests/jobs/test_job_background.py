@@ -108,17 +108,6 @@ def test_closing_gives_handlers_the_drain_time_and_hands_back_the_rest(store: St
     ]
 
 
-def test_a_failure_surfaces_to_the_caller() -> None:
-    store = MemoryStore()
-    background = BackgroundRunner(making(store, {"greet": done}))
-    background.ensure_started()
-    store.close()
-    store.on_work(lambda _: None)
-    background_thread = next(t for t in threading.enumerate() if t.name == "novitai-jobs")
-    background.close(0)  # wakes it: it looks for work and finds the store closed
-    background_thread.join(SOON)
-
-
 def test_a_runner_that_dies_is_seen_and_says_why() -> None:
     store = MemoryStore()
     store.close()
@@ -164,6 +153,7 @@ def test_closed_before_it_was_ready_it_still_ends(store: Store) -> None:
     threading.Timer(0.02, go.set).start()
     background.close(drain=0)
     assert not background.alive
+    assert background.error is None
 
 
 def test_after_close_it_does_not_start_again(store: Store) -> None:

@@ -287,6 +287,26 @@ async def test_two_runners_on_one_store_share_the_work_and_double_none() -> None
     assert sorted(seen) == list(range(100))
 
 
+@pytest.mark.anyio
+async def test_a_runner_cancelled_while_it_claims_keeps_no_job(store: Store) -> None:
+    ids = await add(store, *(greet(n) for n in range(8)))
+    for _ in range(20):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(Runner(store, {"greet": forever}, waiter=AsyncWaiter(LoopClock())).run)
+            await anyio.lowlevel.checkpoint()
+            await anyio.lowlevel.checkpoint()
+            tasks.cancel_scope.cancel()
+    for job_id in ids:
+        job = await AsyncWaiter().result(store.job(job_id))
+        assert job is not None
+        assert (job.status, job.attempts) == (JobStatus.PENDING, 0)
+
+
+async def forever(job: Job, context: JobContext) -> Outcome:
+    await anyio.sleep_forever()
+    raise AssertionError
+
+
 # In virtual time
 
 
@@ -569,6 +589,7 @@ async def test_an_idle_runner_looks_twice_a_minute() -> None:
 async def test_a_runner_runs_once() -> None:
     runner = Runner(MemoryStore(), {}, waiter=AsyncWaiter(LoopClock()))
     runner.stop()
+    await runner.run()  # stopped before it began: it has nothing to do
     with pytest.raises(RuntimeError, match="once"):
         await runner.run()
 

@@ -54,13 +54,6 @@ class Events:
         """Note a job that is due at *due*."""
         self.work_due = due if self.work_due is None else min(self.work_due, due)
 
-    def add(self, other: "Events") -> None:
-        """Take in what a later operation did."""
-        self.records.update(other.records)
-        self.settled.extend(other.settled)
-        if other.work_due is not None:
-            self.work(other.work_due)
-
 
 class _Waiting(Generic[K, T]):
     """Futures by what they wait for; a cancelled one leaves by itself."""
@@ -80,6 +73,9 @@ class _Waiting(Generic[K, T]):
         # Copied: futures are settled outside the lock, since their callbacks come back for it.
         with self._lock:
             return list(self._futures[key].items()) if key in self._futures else []
+
+    def __bool__(self) -> bool:
+        return bool(self._futures)
 
     def keys(self) -> list[K]:
         with self._lock:
@@ -130,7 +126,7 @@ class Announcer:
     @property
     def listening(self) -> bool:
         """Whether anybody waits for anything."""
-        return bool(self._listeners or self._records.keys() or self._jobs.keys())
+        return bool(self._listeners or self._records or self._jobs)
 
     def awaited_records(self) -> Sequence[tuple[str, str]]:
         """Kind and key of the records that somebody waits for."""

@@ -155,6 +155,7 @@ class Runner:
         self._renew_at = 0.0
         self._wake: Future[None] = Future()
         self._asleep_until = math.inf
+        self._ran = False
         self._stopping = False
         self._drain_for = 0.0
 
@@ -165,9 +166,9 @@ class Runner:
             RunnerFailed: The store failed in a way that waiting does not mend; the cause is attached
                 and stays in ``error``.
         """
-        if self.running or self._stopping:
+        if self._ran:
             raise RuntimeError("a runner runs once; make another one")
-        self.running = True
+        self._ran = self.running = True
         unsubscribe = self._store.on_work(self._on_work)
         try:
             async with anyio.create_task_group() as tasks:
@@ -220,12 +221,16 @@ class Runner:
         free = self._free()
         # Until the answer is here, any type may turn out to have had more jobs than slots.
         self._full = frozenset(self._slots)
-        batch = await self._waiter.result(
-            self._store.claim(self.owner, free, self._waiter.time(), self._lease)
-        )
-        taken = Counter(str(claim.job.type) for claim in batch.claims)
-        self._full = frozenset(type_ for type_ in self._slots if taken[type_] == free.get(type_, 0))
-        return batch
+        # Shielded: whoever is cancelled between asking and hearing would hold jobs that he does not know of.
+        with anyio.CancelScope(shield=True):
+            batch = await self._waiter.result(
+                self._store.claim(self.owner, free, self._waiter.time(), self._lease)
+            )
+            taken = Counter(str(claim.job.type) for claim in batch.claims)
+            self._full = frozenset(
+                type_ for type_ in self._slots if taken[type_] == free.get(type_, 0)
+            )
+            return batch
 
     def _free(self) -> dict[str, int]:
         busy = Counter(slot.type for slot in self._at_work.values())
@@ -355,15 +360,15 @@ class Runner:
     async def _drain(self) -> None:
         deadline = self._waiter.monotonic() + self._drain_for
         while self._at_work:
-            self._wake, self._asleep_until = Future(), -math.inf
-            await self._renew()
-            left = min(deadline, self._renew_at) - self._waiter.monotonic()
-            if self._waiter.monotonic() >= deadline or not self._at_work:
+            self._wake = Future()
+            left = deadline - self._waiter.monotonic()
+            if left <= 0:
                 return
             try:
-                await self._waiter.result(self._wake, max(_SHORTEST_NAP, left))
-            except TimeoutError:
-                continue
+                await self._renew()
+            except StoreError as error:
+                self._bear(error)
+            await self._nap(max(_SHORTEST_NAP, min(left, self._lease / 3)))
 
 
 def _outcome(answer: object) -> Outcome:

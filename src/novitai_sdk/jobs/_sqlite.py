@@ -5,6 +5,7 @@ once, and only then answers. Another reads. Several processes may share the file
 """
 
 import errno
+import logging
 import os
 import sqlite3
 import sys
@@ -40,6 +41,8 @@ from ._worker import Worker
 __all__ = ["SqliteStore"]
 
 T = TypeVar("T")
+
+_log = logging.getLogger("novitai_sdk")
 
 # Another process's commits are seen by asking a counter that costs three microseconds. Asked only while
 # somebody here waits for something.
@@ -231,7 +234,10 @@ class SqliteStore:
 
     def close_at_exit(self) -> None:
         """Finish what was accepted."""
-        self.close(_EXIT_TIMEOUT)
+        try:
+            self.close(_EXIT_TIMEOUT)
+        except (StoreError, RuntimeError) as error:  # no new threads any more, says the interpreter
+            _log.warning("the job store was not closed at exit: %s", error)
 
     # Around a fork
 
