@@ -221,16 +221,15 @@ class Runner:
         free = self._free()
         # Until the answer is here, any type may turn out to have had more jobs than slots.
         self._full = frozenset(self._slots)
+        batch = Batch(claims=(), next_due=None)
         # Shielded: whoever is cancelled between asking and hearing would hold jobs that he does not know of.
         with anyio.CancelScope(shield=True):
             batch = await self._waiter.result(
                 self._store.claim(self.owner, free, self._waiter.time(), self._lease)
             )
-            taken = Counter(str(claim.job.type) for claim in batch.claims)
-            self._full = frozenset(
-                type_ for type_ in self._slots if taken[type_] == free.get(type_, 0)
-            )
-            return batch
+        taken = Counter(str(claim.job.type) for claim in batch.claims)
+        self._full = frozenset(type_ for type_ in self._slots if taken[type_] == free.get(type_, 0))
+        return batch
 
     def _free(self) -> dict[str, int]:
         busy = Counter(slot.type for slot in self._at_work.values())
