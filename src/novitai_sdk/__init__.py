@@ -12,9 +12,9 @@
 running
 terminated
 
-`Novitai` returns results, `AsyncNovitai` is awaited, on asyncio or trio; both offer the same. Beside them stand the models, the
-errors, the validators and the converter; ``cloud``, ``jobs``, ``webhooks``, ``emulator`` and ``testing`` are packages of their
-own, loaded when they are used.
+`Novitai` returns results, `AsyncNovitai` is awaited, on asyncio or trio; both offer the same. Beside them stand the
+models, the errors, the validators and the converter; ``cloud``, ``jobs``, ``webhooks``, ``emulator`` and ``testing``
+are packages of their own, loaded when they are used.
 """
 
 from ._convert import converter

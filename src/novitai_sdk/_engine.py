@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Generic, Protocol
 
 import anyio
@@ -166,17 +165,14 @@ class _Host:
         await self._tasks.__aenter__()
         self._task = _TaskHost(self._make, self._tasks)
 
-    async def leave(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool | None:
+    async def leave(self) -> None:
         """Stop, and wait for the runner's end."""
         if self._task is None or self._tasks is None:
-            return None
+            return
         self._task.stop(self._drain)
-        return await self._tasks.__aexit__(kind, error, trace)
+        # Without the block's exception: handed to the task group it would come back wrapped in a group,
+        # and `except InstanceFailed` around the block would catch nothing.
+        await self._tasks.__aexit__(None, None, None)
 
     def close(self) -> None:
         """Stop the thread, if there is one."""
@@ -347,15 +343,10 @@ class Engine(Generic[Mode]):
         await self._core.host.enter()
         self._core.resume()
 
-    async def leave(
-        self: "Engine[Async]",
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool | None:
+    async def leave(self: "Engine[Async]") -> None:
         """Stop the runner of the block and close everything."""
         try:
-            return await self._core.host.leave(kind, error, trace)
+            await self._core.host.leave()
         finally:
             with self._core.waiter.shield(_CLOSING):
                 await self.aclose()

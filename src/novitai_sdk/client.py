@@ -192,8 +192,8 @@ class AsyncNovitai(_Client[Async]):
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> bool | None:
-        return await self._engine.leave(kind, error, trace)
+    ) -> None:
+        await self._engine.leave()
 
 
 def _settings(settings: Settings | None, options: Options) -> Settings:

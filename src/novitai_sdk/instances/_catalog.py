@@ -117,6 +117,12 @@ class Catalog(Moded[Mode], Generic[Mode]):
             gpu_num=request.gpu_num,
             billing_method=_CLOUD_MODE[request.billing_mode],
         )
+        if not products:
+            # The cloud leaves out what has no price in this mode. Asked without one, it shows what there
+            # is, so that the error can say why none of it will do.
+            products = await CloudProducts.list(
+                self._cloud.products, product_name=request.product_name
+            )
         return pick(products, regions, request)
 
 

@@ -47,6 +47,8 @@ _LOST: Final = (TransportFailed, ServerFailed, UnexpectedReply)
 # What says that it does not, and may be different in a moment.
 _PASSING: Final = (ConnectFailed, RateLimited)
 _MOST_SENDS: Final = 3
+# So that the look after the settling time comes after it, whatever the clock rounds.
+_A_MOMENT: Final = 0.01
 _LONGEST: Final = 15.0
 
 
@@ -173,22 +175,19 @@ class _Create:
     # -- after a lost answer ---------------------------------------------------------------------------
 
     async def _reconcile(self, managed: Managed, intent: Intent) -> Outcome:
+        settings = self.back.settings
         age = self._now() - intent.at.timestamp()
         try:
             machine = await self._find(managed.state.name)
         except CallError as error:
             _log.debug("%s: the listing could not be read: %s", self.instance_id, error)
-            return Again(after=look_after(age, self.back.settings.poll_interval))
+            return Again(after=look_after(age, settings.poll_interval))
         if machine is not None:
             return await self._adopt(machine)
         # The request may still be under way, and what it makes may take a moment to be listed.
-        if age <= self.back.settings.settle:
-            return Again(
-                after=min(
-                    look_after(age, self.back.settings.poll_interval),
-                    self.back.settings.settle - age + 0.01,
-                )
-            )
+        if age <= settings.settle:
+            left = settings.settle - age
+            return Again(after=min(look_after(age, settings.poll_interval), left + _A_MOMENT))
         cleared = await self._nothing_happened()
         if cleared.status is not InstanceStatus.CREATING:
             return Done()
@@ -200,7 +199,7 @@ class _Create:
             body = await self._body(cleared)
         except CallError as error:
             if isinstance(error, _PASSING + _LOST):
-                return Again(after=look_after(age, self.back.settings.poll_interval))
+                return Again(after=look_after(age, settings.poll_interval))
             return await self._fail(str(error))
         return await self._send(cleared, body, intent.sends + 1)
 
