@@ -243,6 +243,8 @@ class InstanceDetails:
             port_mappings=response.port_mappings or (),
             connection_details=response.connection_info,
             created_at=response.created_at,
+            # Without a record nobody saw it become ready; the contract takes the start for it.
+            ready_at=response.started_at,
             started_at=response.started_at,
             stopped_at=response.stopped_at,
             last_started_at=response.last_started_at,

@@ -96,8 +96,8 @@ class SendWebhookJobPayload:
 
     url: str = attrs.field(repr=repr_of_url)
 
-    payload: Json = attrs.field(hash=False, repr=False)
-    """The event."""
+    payload: Json = attrs.field(default=None, hash=False, repr=False)
+    """The event; None stands for null."""
 
     headers: Mapping[str, str] | None = attrs.field(default=None, hash=False, repr=False)
     """Further headers; they may carry credentials."""
