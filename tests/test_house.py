@@ -332,7 +332,7 @@ def undocumented(name: str, value: object) -> Iterator[str]:
     for key, member in vars(value).items():
         face = inspect.isroutine(member) or hasattr(type(member), "__get__")
         slot = inspect.ismemberdescriptor(member)
-        ours = getattr(member, "__module__", PACKAGE).partition(".")[0] == PACKAGE
+        ours = (getattr(member, "__module__", None) or PACKAGE).partition(".")[0] == PACKAGE
         # A method that says nothing may stand for one above it that does: getdoc asks there too.
         public = face and ours and not slot and not key.startswith("_")
         if public and not inspect.getdoc(getattr(value, key)):

@@ -77,7 +77,7 @@ class World:
         self.build()
 
     def build(self, key: str | None = None, **options: Any) -> "Cloud[Any]":
-        self.emulator = Emulator(clock=self.clock, **options)
+        self.emulator = Emulator(api_key="emulator-key", clock=self.clock, **options)
         mode, waiter = (Sync, BlockingWaiter()) if self.backend is None else (Async, AsyncWaiter())
         session: Session[Any] = Session(
             InMemory(self.emulator, mode),

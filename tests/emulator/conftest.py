@@ -25,7 +25,7 @@ class Hand:
 
     def __init__(self, **options: Any) -> None:
         self.clock = HandClock()
-        self.cloud = Emulator(clock=self.clock, **options)
+        self.cloud = Emulator(api_key="emulator-key", clock=self.clock, **options)
 
     def create(self, **changes: Any) -> str:
         """Create an instance and return its id."""

@@ -57,7 +57,7 @@ def test_every_route_of_the_client_is_answered() -> None:
 def test_a_missing_or_wrong_key_comes_before_anything_else(
     headers: dict[str, str], path: str
 ) -> None:
-    status, _, body = Emulator().handle("GET", PREFIX + path, headers)
+    status, _, body = Emulator(api_key="emulator-key").handle("GET", PREFIX + path, headers)
     assert status == 401
     assert json.loads(body)["reason"] == "UNAUTHORIZED"
 
@@ -67,7 +67,10 @@ def test_a_missing_or_wrong_key_comes_before_anything_else(
     "value", ["Bearer emulator-key", "bearer emulator-key", "Bearer  emulator-key "]
 )
 def test_any_spelling_of_the_header_will_do(name: str, value: str) -> None:
-    assert Emulator().handle("GET", f"{PREFIX}/clusters", {name: value})[0] == 200
+    assert (
+        Emulator(api_key="emulator-key").handle("GET", f"{PREFIX}/clusters", {name: value})[0]
+        == 200
+    )
 
 
 def test_unknown_routes_are_404(hand: Any) -> None:
@@ -508,7 +511,7 @@ def test_requests_are_remembered_without_their_secrets(hand: Any) -> None:
 def test_a_life_cannot_be_negative() -> None:
     for life in (-1.0, float("nan")):
         with pytest.raises(ValueError, match="life"):
-            Emulator(life=life)
+            Emulator(api_key="emulator-key", life=life)
 
 
 def test_a_fault_of_the_emulator_itself_is_answered_and_logged(

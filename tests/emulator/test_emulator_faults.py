@@ -48,7 +48,7 @@ def test_a_fault_is_not_spent_on_a_call_without_a_key(hand: Any) -> None:
 
 
 def test_faults_may_be_given_from_the_start() -> None:
-    cloud = Emulator(faults=[faults.rate_limited()])
+    cloud = Emulator(api_key="emulator-key", faults=[faults.rate_limited()])
     assert cloud.get("/clusters").status == 429
 
 

@@ -25,7 +25,7 @@ KEY = {"Authorization": "Bearer emulator-key", "Content-Type": "application/json
 
 @pytest.fixture
 def cloud() -> Iterator[Emulator]:
-    with Emulator(life=0.0) as cloud:
+    with Emulator(api_key="emulator-key", life=0.0) as cloud:
         yield cloud
 
 
@@ -250,7 +250,7 @@ FIELDS = [
 
 @pytest.fixture(scope="module")
 def sturdy() -> Iterator[Emulator]:
-    with Emulator(life=0.0) as cloud:
+    with Emulator(api_key="emulator-key", life=0.0) as cloud:
         yield cloud
 
 
@@ -323,7 +323,7 @@ def test_html_and_emptiness_arrive_as_such(cloud: Emulator, client: httpx.Client
 
 
 def test_a_slow_reply_does_not_hold_up_others_nor_the_end(body: Any) -> None:
-    with Emulator() as cloud:
+    with Emulator(api_key="emulator-key") as cloud:
         cloud.order(faults.slow("clusters.list", seconds=60))
         with httpx.Client(base_url=cloud.base_url + PREFIX, headers=KEY, trust_env=False) as client:
             with pytest.raises(httpx.ReadTimeout):
@@ -340,7 +340,7 @@ def test_closing_leaves_no_thread_and_no_socket() -> None:
     before = set(threading.enumerate())
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        with Emulator() as cloud:
+        with Emulator(api_key="emulator-key") as cloud:
             idle = [
                 socket.create_connection(("127.0.0.1", port_of(cloud)), timeout=10)
                 for _ in range(5)
@@ -361,7 +361,7 @@ def test_closing_leaves_no_thread_and_no_socket() -> None:
 
 def test_in_memory_there_is_no_thread_and_no_address() -> None:
     before = set(threading.enumerate())
-    cloud = Emulator()
+    cloud = Emulator(api_key="emulator-key")
     assert cloud.get("/clusters").status == 200
     assert set(threading.enumerate()) == before
     assert cloud.base_url == "https://emulator.invalid"
@@ -369,7 +369,7 @@ def test_in_memory_there_is_no_thread_and_no_address() -> None:
 
 
 def test_closing_twice_is_closing_and_serving_again_is_possible() -> None:
-    cloud = Emulator(life=0)
+    cloud = Emulator(api_key="emulator-key", life=0)
     for _ in range(2):
         with cloud:
             cloud.serve()
@@ -382,11 +382,11 @@ def test_closing_twice_is_closing_and_serving_again_is_possible() -> None:
 
 def test_it_serves_on_loopback_only() -> None:
     with pytest.raises(ValueError, match="loopback"):
-        Emulator(host="0.0.0.0").serve()
+        Emulator(api_key="emulator-key", host="0.0.0.0").serve()
 
 
 def test_a_taken_port_is_an_error(cloud: Emulator) -> None:
-    other = Emulator(port=port_of(cloud))
+    other = Emulator(api_key="emulator-key", port=port_of(cloud))
     with pytest.raises(OSError, match="in use"):
         other.serve()
     other.close()
@@ -397,7 +397,7 @@ def test_it_serves_on_the_other_loopback_too() -> None:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError:
         pytest.skip("this machine has no IPv6")
-    with Emulator(host="::1") as cloud:
+    with Emulator(api_key="emulator-key", host="::1") as cloud:
         assert cloud.base_url.startswith("http://[::1]:")
         reply = httpx.get(cloud.base_url + PREFIX + "/clusters", headers=KEY, trust_env=False)
     assert reply.status_code == 200

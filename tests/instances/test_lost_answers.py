@@ -106,7 +106,8 @@ def test_while_nobody_can_know_the_wait_says_so_and_the_search_goes_on(years):
 def test_a_listing_cut_short_proves_nothing(years):
     async def story(client: Any, cloud: Emulator) -> None:
         cloud.order(
-            faults.dropped("instances.create"), faults.cut_list("instances.list", keep=0, times=None)
+            faults.dropped("instances.create"),
+            faults.cut_list("instances.list", keep=0, times=None),
         )
         # Somebody else's machine, so that there is something the listing leaves out.
         product = cloud.get("/products").json()["data"][0]["id"]
@@ -115,7 +116,8 @@ def test_a_listing_cut_short_proves_nothing(years):
         cloud.clear_faults()
         cloud.post("/gpu/instance/create", body)
         cloud.order(
-            faults.dropped("instances.create"), faults.cut_list("instances.list", keep=0, times=None)
+            faults.dropped("instances.create"),
+            faults.cut_list("instances.list", keep=0, times=None),
         )
         made = await client.instances.create(**WANTED)
         with pytest.raises(CreateOutcomeUnknown):

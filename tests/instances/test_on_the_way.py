@@ -39,7 +39,9 @@ def test_a_machine_that_never_arrives_fails_after_its_time_with_one_webhook(year
     async def story(client: Any, cloud: Emulator) -> None:
         cloud.order(faults.stuck_pull())
         made = await client.instances.create(**TOLD, max_wait=600)
-        with pytest.raises(InstanceFailed, match="Instance startup timeout after 600000ms") as caught:
+        with pytest.raises(
+            InstanceFailed, match="Instance startup timeout after 600000ms"
+        ) as caught:
             await made.wait_until_ready(timeout=1200)
         assert caught.value.phase == "pulling"
         assert 600 <= caught.value.elapsed < 650

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import secrets
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
@@ -67,8 +68,8 @@ class Emulator:
     memory, without socket or thread, whether it serves or not.
 
     >>> with Emulator() as cloud:
-    ...     cloud.base_url.startswith("http://127.0.0.1:"), cloud.api_key
-    (True, 'emulator-key')
+    ...     cloud.base_url.startswith("http://127.0.0.1:")
+    True
 
     Args:
         clock: What tells the time: anything with ``monotonic()`` and ``time()`` in seconds. Default: the system's.
@@ -76,7 +77,8 @@ class Emulator:
         stock: What there is to rent.
         quirks: Where the cloud departs from its documents.
         faults: What goes wrong, see :mod:`novitai_sdk.emulator.faults`.
-        api_key: The key of the first account.
+        api_key: The key of the first account. By default a fresh one, so that a client's durable store never
+            takes the machines of an earlier emulator for those of this one.
         seed: Ids and passwords are drawn from it: the same in every run.
         host: Address to serve on; loopback only, since the keys are no secret.
         port: Port to serve on; 0 for a free one.
@@ -90,7 +92,7 @@ class Emulator:
         stock: Stock = DEFAULT_STOCK,
         quirks: Quirks | None = None,
         faults: Iterable[Fault] = (),
-        api_key: str = DEFAULT_KEY,
+        api_key: str | None = None,
         seed: int = 0,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -98,7 +100,7 @@ class Emulator:
         if not life >= 0:
             raise ValueError(f"life must be 0 or more seconds, not {life}")
         self.clock: Clock = clock or SystemClock()
-        self.api_key = api_key
+        self.api_key: str = api_key or f"emulator-{secrets.token_hex(8)}"
         self._lock = Lock()
         self._world = World(
             stock=stock, clock=self.clock, life=life, quirks=quirks or Quirks(), seed=seed
@@ -107,7 +109,7 @@ class Emulator:
         self._requests: deque[Seen] = deque(maxlen=_REMEMBERED)
         self._address = (host, port)
         self._server: Server | None = None
-        self.open_account(api_key, name="first")
+        self.open_account(self.api_key, name="first")
         self.order(*faults)
 
     # -- serving -----------------------------------------------------------------------------------

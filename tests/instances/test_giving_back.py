@@ -1,0 +1,230 @@
+"""Nothing is left running that the caller does not know of: deletes in every moment, rentals, Ctrl-C."""
+
+import asyncio
+import signal
+import threading
+from typing import Any
+
+import anyio
+import pytest
+from faces import WANTED, Face
+
+from novitai_sdk import (
+    AsyncNovitai,
+    CleanupFailed,
+    InstanceFailed,
+    InstanceStatus,
+    Novitai,
+    WaitTimedOut,
+)
+from novitai_sdk.emulator import Emulator, faults
+
+LEAVING = {"toRemove", "removing", "removed", "(gone)"}
+
+
+def left(cloud: Emulator) -> list[str]:
+    return [one.status for one in cloud.instances if one.status not in LEAVING]
+
+
+# -- deletes ------------------------------------------------------------------------------------------
+
+
+def test_an_instance_deleted_before_its_machine_was_asked_for_is_never_made(years):
+    async def story(client: Any, cloud: Emulator) -> None:
+        made = await client.instances.create(**WANTED)
+        gone = await made.delete()
+        assert gone.status is InstanceStatus.TERMINATED
+        await anyio.sleep(600)
+        assert left(cloud) == []
+
+    years.tell(story)
+
+
+def test_an_instance_deleted_while_its_create_is_unknown_is_removed_when_it_is_found(years):
+    async def story(client: Any, cloud: Emulator) -> None:
+        cloud.order(
+            faults.no_answer("instances.create"), faults.server_error("instances.list", times=None)
+        )
+        made = await client.instances.create(**WANTED)
+        with pytest.raises(WaitTimedOut):
+            await made.wait_until_ready(timeout=60)
+        with pytest.raises(CleanupFailed, match="may still bill") as caught:
+            await made.delete(timeout=60)
+        assert caught.value.instance_id == made.id
+        assert f"NOVITAI_INSTANCE_ID={made.id}" in str(caught.value)
+
+        cloud.clear_faults()
+        await anyio.sleep(600)
+        assert left(cloud) == []
+        (machine,) = cloud.instances
+        assert machine.status in LEAVING
+
+    years.tell(story)
+
+
+def test_an_instance_on_its_way_can_be_deleted_and_nobody_is_told_it_failed(years):
+    async def story(client: Any, cloud: Emulator) -> None:
+        made = await client.instances.create(**WANTED, webhook_url="https://example.com/webhook")
+        with pytest.raises(WaitTimedOut):
+            await made.wait_until_ready(timeout=20)
+        assert (await made.delete()).status is InstanceStatus.TERMINATED
+        await anyio.sleep(600)
+        assert left(cloud) == []
+        jobs = await client.jobs.list(type="send_webhook")
+        assert [job.payload["payload"]["status"] for job in jobs] == ["deleted"]
+
+    years.tell(story)
+
+
+def test_a_delete_that_the_cloud_does_not_carry_out_is_an_error_not_a_success(years):
+    async def story(client: Any, cloud: Emulator) -> None:
+        made = await client.instances.create(**WANTED)
+        ready = await made.wait_until_ready(timeout=600)
+        cloud.order(faults.garbled_reply("instances.delete", body=b"", status=200, times=None))
+        cloud.order(faults.unknown_status("instances.get", status="running", times=None))
+        with pytest.raises(CleanupFailed, match="may still bill") as caught:
+            await ready.delete(timeout=30)
+        assert caught.value.instance_id == ready.id
+        assert caught.value.last.status is InstanceStatus.RUNNING
+
+    years.tell(story)
+
+
+def test_a_second_delete_is_no_error(face: Face):
+    async def story(client: Any, done: Any) -> None:
+        made = await done(client.instances.create(**WANTED))
+        ready = await done(made.wait_until_ready(timeout=10))
+        await done(ready.delete())
+        assert (await done(ready.delete())).status is InstanceStatus.TERMINATED
+
+    face.tell(story)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_create_cancelled_in_the_middle_leaves_no_machine(cloud: Emulator, backend: str):
+    """Whenever the cancellation comes: either the caller has the instance, or there is none."""
+
+    async def main() -> None:
+        async with AsyncNovitai(
+            api_key=cloud.api_key, base_url=cloud.base_url, store="memory", poll_interval=0.01
+        ) as client:
+            known = []
+            for delay in range(40):
+                with anyio.move_on_after(delay * 0.0005):
+                    known.append((await client.instances.create(**WANTED)).id)
+            for instance_id in known:
+                await client.instances.delete(instance_id, timeout=10)
+            await anyio.sleep(0.3)
+
+    anyio.run(main, backend=backend)
+    assert left(cloud) == []
+
+
+# -- rentals ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def plain(cloud: Emulator):
+    with Novitai(
+        api_key=cloud.api_key, base_url=cloud.base_url, store="memory", poll_interval=0.01
+    ) as client:
+        yield client
+
+
+def test_a_rental_is_ready_inside_and_gone_after(cloud: Emulator, plain: Novitai):
+    with plain.instances.rent(**WANTED) as instance:
+        assert instance.status is InstanceStatus.RUNNING
+        assert len(left(cloud)) == 1
+    assert left(cloud) == []
+
+
+def test_an_exception_in_the_block_gives_the_machine_back_and_comes_out(
+    cloud: Emulator, plain: Novitai
+):
+    with pytest.raises(ZeroDivisionError), plain.instances.rent(**WANTED):
+        raise ZeroDivisionError
+    assert left(cloud) == []
+
+
+def test_a_rental_that_never_becomes_ready_is_given_back(cloud: Emulator, plain: Novitai):
+    cloud.order(faults.failing_pull(message="no such image"))
+    with pytest.raises(InstanceFailed, match="no such image"), plain.instances.rent(**WANTED):
+        pytest.fail("the block must not begin")
+    assert left(cloud) == []
+
+
+def test_a_rental_that_takes_too_long_is_given_back(cloud: Emulator, plain: Novitai):
+    cloud.order(faults.stuck_pull())
+    with pytest.raises(WaitTimedOut), plain.instances.rent(**WANTED, timeout=0.2):
+        pytest.fail("the block must not begin")
+    assert left(cloud) == []
+
+
+def test_when_the_machine_cannot_be_given_back_the_error_says_what_still_bills(years):
+    async def story(client: Any, cloud: Emulator) -> None:
+        with pytest.raises(CleanupFailed) as caught:
+            async with client.instances.rent(**WANTED) as instance:
+                cloud.order(faults.refused("instances.delete", status=403, times=None))
+                raise ZeroDivisionError("mine")
+        assert caught.value.instance_id == instance.id
+        assert f"client.instances.delete({instance.id!r})" in str(caught.value)
+        assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+    years.tell(story)
+
+
+def test_ctrl_c_in_the_block_gives_the_machine_back(cloud: Emulator, plain: Novitai):
+    with pytest.raises(KeyboardInterrupt), plain.instances.rent(**WANTED):
+        signal.raise_signal(signal.SIGINT)
+    assert left(cloud) == []
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.005, 0.01, 0.02, 0.05, 0.1])
+def test_ctrl_c_on_the_way_gives_the_machine_back(cloud: Emulator, plain: Novitai, delay: float):
+    cloud.order(faults.stuck_pull(times=None))
+    timer = threading.Timer(
+        delay, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT]
+    )
+    with pytest.raises(KeyboardInterrupt):
+        timer.start()
+        with plain.instances.rent(**WANTED):
+            pytest.fail("the block must not begin")
+    timer.join()
+    anyio.run(anyio.sleep, 0.1)
+    assert left(cloud) == []
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_cancelled_rental_is_given_back(cloud: Emulator, backend: str):
+    async def main() -> None:
+        async with AsyncNovitai(
+            api_key=cloud.api_key, base_url=cloud.base_url, store="memory", poll_interval=0.01
+        ) as client:
+            with anyio.move_on_after(0.3) as scope:
+                async with client.instances.rent(**WANTED):
+                    await anyio.sleep_forever()
+            assert scope.cancelled_caught
+            assert left(cloud) == []
+            cloud.order(faults.stuck_pull())
+            with anyio.move_on_after(0.1):
+                async with client.instances.rent(**WANTED):
+                    pytest.fail("the block must not begin")
+            assert left(cloud) == []
+
+    anyio.run(main, backend=backend)
+
+
+def test_wait_for_of_asyncio_gives_the_machine_back_too(cloud: Emulator):
+    async def rent(client: AsyncNovitai) -> None:
+        async with client.instances.rent(**WANTED):
+            await asyncio.sleep(60)
+
+    async def main() -> None:
+        async with AsyncNovitai(
+            api_key=cloud.api_key, base_url=cloud.base_url, store="memory", poll_interval=0.01
+        ) as client:
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(rent(client), 0.3)
+
+    asyncio.run(main())
+    assert left(cloud) == []
