@@ -233,7 +233,7 @@ class _Core(Generic[Mode]):
         """Close the store, unless it was given: then it is not ours."""
         store, self._store = self._store, None
         if store is not None and store is not self._spec:
-            store.close(self.settings.drain)
+            store.close(_CLOSING)
 
 
 class Engine(Generic[Mode]):
