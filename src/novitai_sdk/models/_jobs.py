@@ -95,6 +95,7 @@ class SendWebhookJobPayload:
     """What a ``send_webhook`` job delivers."""
 
     url: str = attrs.field(repr=repr_of_url)
+    """Where it goes."""
 
     payload: Json = attrs.field(default=None, hash=False, repr=False)
     """The event; None stands for null."""

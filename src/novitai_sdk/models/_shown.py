@@ -39,7 +39,7 @@ def repr_of_url(value: str | None) -> str:
 def bounded(value: object) -> Json:
     """Return *value* as JSON that is short, shallow and can be printed and encoded, whatever it was.
 
-    >>> bounded(float("nan")), bounded("x" * 10_000_000)[-25:], bounded(b"raw")
+    >>> bounded(float("nan")), bounded("x" * 10_000_000)[-24:], bounded(b"raw")
     ('NaN', 'x… (10000000 characters)', '<bytes>')
     """
     return _bounded(value, _DEEPEST)
