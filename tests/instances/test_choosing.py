@@ -70,7 +70,10 @@ def test_a_product_without_regions_is_everywhere():
 def test_an_exact_name_goes_before_one_that_contains_it():
     longer = product("a", name="RTX 4090 24GB Super", spot_price=1)
     assert pick([longer, product("b")], REGIONS, wanted()).product.id == "b"
-    assert pick([longer, product("b")], REGIONS, wanted(product_name="rtx 4090  24gb")).product.id == "b"
+    assert (
+        pick([longer, product("b")], REGIONS, wanted(product_name="rtx 4090  24gb")).product.id
+        == "b"
+    )
     assert pick([longer], REGIONS, wanted(product_name="RTX 4090")).product.id == "a"
 
 

@@ -159,7 +159,9 @@ def test_a_record_survives_the_store_with_what_later_versions_added():
     ],
 )  # fmt: skip
 def test_a_machine_without_a_record_is_shown_in_the_contracts_words(status: str, expected: str):
-    sight = cloud.Instance(id="0f1e", status=CloudStatus(status), cluster_name="US-CA-06 (California)")
+    sight = cloud.Instance(
+        id="0f1e", status=CloudStatus(status), cluster_name="US-CA-06 (California)"
+    )
     shown = details_of(sight, NOW)
     assert (shown.id, shown.status, shown.region) == ("0f1e", expected, "US-CA-06")
     broken = attrs.evolve(sight, status_error=cloud.StatusError(message="no such image"))

@@ -60,7 +60,11 @@ def test_the_next_process_brings_the_instance_to_ready_and_nothing_is_made_twice
     with Emulator(life=0.4) as cloud:
         instance_id = killed_when(start(cloud, store), lambda: moment(cloud))
         with Novitai(
-            api_key=cloud.api_key, base_url=cloud.base_url, store=store, poll_interval=0.01, settle=0.2
+            api_key=cloud.api_key,
+            base_url=cloud.base_url,
+            store=store,
+            poll_interval=0.01,
+            settle=0.2,
         ) as client:
             ready = client.instances.get(instance_id).wait_until_ready(timeout=20)
             assert ready.status is InstanceStatus.RUNNING
@@ -78,7 +82,11 @@ def test_a_create_whose_answer_nobody_was_left_to_hear_is_adopted(tmp_path: Path
         cloud.order(faults.slow("instances.create", seconds=2.0))
         instance_id = killed_when(start(cloud, store), lambda: len(cloud.instances) == 1)
         with Novitai(
-            api_key=cloud.api_key, base_url=cloud.base_url, store=store, poll_interval=0.01, settle=0.2
+            api_key=cloud.api_key,
+            base_url=cloud.base_url,
+            store=store,
+            poll_interval=0.01,
+            settle=0.2,
         ) as client:
             ready = client.instances.get(instance_id).wait_until_ready(timeout=20)
             assert ready.novita_instance_id == cloud.instances[0].id

@@ -69,7 +69,9 @@ class Face:
 class Years:
     """An awaiting client on virtual time: hours pass in milliseconds, and nothing ever sleeps for real."""
 
-    def tell(self, story: Callable[[AsyncNovitai, Emulator], Awaitable[Any]], **options: Any) -> Any:
+    def tell(
+        self, story: Callable[[AsyncNovitai, Emulator], Awaitable[Any]], **options: Any
+    ) -> Any:
         life = options.pop("life", 60.0)
 
         async def main() -> Any:

@@ -53,7 +53,8 @@ class Backstage(Generic[Mode]):
 
     async def everything(self) -> tuple[Managed, ...]:
         """Return all managed instances."""
-        return tuple(map(read_record, await self.waiter.result(self.store.scan(KIND))))
+        records = await self.waiter.result(self.store.scan(KIND))
+        return tuple(map(read_record, records))
 
     async def commit(self, change: Change) -> None:
         """Write *change* as one transaction."""

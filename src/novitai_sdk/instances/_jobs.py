@@ -18,6 +18,10 @@ from ._records import Managed, at
 
 __all__ = ["TIMED_OUT", "create_job", "monitor_job", "webhook_jobs"]
 
+# An attempt ends without an answer when the cloud cannot be reached or the process dies. What bounds both is the time
+# the instance may take, not a count that an outage of a minute would use up.
+_ATTEMPTS: Final = 25
+
 TIMED_OUT: Final = "Instance startup timeout after"
 """How the reason of a failure by timeout begins."""
 
@@ -48,6 +52,7 @@ def create_job(managed: Managed, *, now: float) -> NewJob:
         record_converter.unstructure(payload),
         now=now,
         priority=JobPriority.HIGH,
+        max_attempts=_ATTEMPTS,
         key=f"create:{managed.id}",
     )
 
@@ -67,6 +72,7 @@ def monitor_job(managed: Managed, *, now: float) -> NewJob:
         record_converter.unstructure(payload),
         now=now,
         priority=JobPriority.HIGH,
+        max_attempts=_ATTEMPTS,
         key=f"monitor:{managed.id}:{int(started.timestamp() * 1000)}",
     )
 

@@ -21,6 +21,7 @@ from ..models import (
     InstanceStatus,
     Json,
     PortMapping,
+    Timestamps,
 )
 from ..models._base import extra_field
 from ._life import Move, after
@@ -99,11 +100,13 @@ class Managed:
             times = attrs.evolve(
                 times, started=None, ready=None, failed=None, stopping=None, stopped=None
             )
-        stamps = {name: now for name in _STAMPS.get(status, ()) if not getattr(times, name)}
+        stamp = _STAMPS.get(status)
+        if stamp is not None:
+            times = stamp(times, now)
         state = attrs.evolve(
             self.state,
             status=status,
-            timestamps=attrs.evolve(times, **stamps),
+            timestamps=times,
             last_error=error if status is InstanceStatus.FAILED else None,
         )
         return attrs.evolve(self, state=state)
@@ -117,14 +120,15 @@ class Managed:
         )
 
 
-_STAMPS: Final[Mapping[InstanceStatus, tuple[str, ...]]] = {
-    InstanceStatus.CREATED: ("started",),
-    InstanceStatus.STARTING: ("started",),
-    InstanceStatus.RUNNING: ("ready",),
-    InstanceStatus.FAILED: ("failed",),
-    InstanceStatus.STOPPING: ("stopping",),
-    InstanceStatus.STOPPED: ("stopped",),
-    InstanceStatus.TERMINATED: ("terminated",),
+_STAMPS: Final[Mapping[InstanceStatus, Callable[[Timestamps, datetime], Timestamps]]] = {
+    # The first time counts: a machine seen running twice was ready once.
+    InstanceStatus.CREATED: lambda times, now: attrs.evolve(times, started=times.started or now),
+    InstanceStatus.STARTING: lambda times, now: attrs.evolve(times, started=times.started or now),
+    InstanceStatus.RUNNING: lambda times, now: attrs.evolve(times, ready=times.ready or now),
+    InstanceStatus.FAILED: lambda times, now: attrs.evolve(times, failed=times.failed or now),
+    InstanceStatus.STOPPING: lambda times, now: attrs.evolve(times, stopping=now),
+    InstanceStatus.STOPPED: lambda times, now: attrs.evolve(times, stopped=now),
+    InstanceStatus.TERMINATED: lambda times, now: attrs.evolve(times, terminated=now),
 }
 
 
@@ -164,7 +168,8 @@ async def rewrite(
     *change* and *follow_up* (told what was and what is) may run several times: they decide on what they are
     given and do nothing else. When nothing changes, nothing follows.
     """
-    for _ in range(_TRIES):
+    tries = 0
+    while True:
         record = await read()
         if record is None:
             return None
@@ -172,13 +177,12 @@ async def rewrite(
         changed = change(before)
         if changed == before:
             return before
+        jobs = follow_up(before, changed)
         try:
-            await commit(
-                Change(writes=(write_of(changed, record.version),), jobs=follow_up(before, changed))
-            )
+            await commit(Change(writes=(write_of(changed, record.version),), jobs=jobs))
         except RecordChanged:
-            continue
-        return changed
-    raise JobError(
-        f"the record of instance {before.id} changed {_TRIES} times while it was being changed"
-    )
+            tries += 1
+            if tries == _TRIES:
+                raise
+        else:
+            return changed

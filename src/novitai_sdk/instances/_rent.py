@@ -34,7 +34,9 @@ class Rental(Generic[Mode]):
     ) -> None:
         self._owner = owner
         self._fields = fields
-        self._wait = {"timeout": timeout, "progress": progress, "on_progress": on_progress}
+        self._timeout = timeout
+        self._progress = progress
+        self._on_progress = on_progress
         self._id: str | None = None
 
     def __enter__(self: "Rental[Sync]") -> Instance[Sync]:
@@ -63,7 +65,12 @@ class Rental(Generic[Mode]):
         made = await self._owner.make(**self._fields)
         self._id = made.id
         try:
-            return await self._owner.wait_for(made.id, **self._wait)
+            return await self._owner.wait_for(
+                made.id,
+                timeout=self._timeout,
+                progress=self._progress,
+                on_progress=self._on_progress,
+            )
         except BaseException as error:
             # `with` does not call __exit__ when __enter__ fails, and the machine may be there already.
             await self._close(error)
