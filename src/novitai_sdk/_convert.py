@@ -31,7 +31,7 @@ from cattrs.errors import (
 )
 
 from .errors import ValidationError
-from .models._base import MASK, Json, JsonObject, Secret
+from .models._base import MASK, Json, JsonObject, OpenInt, OpenStr, Secret
 
 T = TypeVar("T")
 
@@ -235,13 +235,8 @@ def _optional_factory(converter: Converter, blank_is_none: bool) -> Callable[[An
     return factory
 
 
-def _enum_factory(kind: Any) -> Structure:
-    base: Structure = _whole if issubclass(kind, int) else _text
-
-    def structure(value: Any, _: Any) -> Any:
-        return kind(base(value, None))
-
-    return structure
+def _member(value: Any, kind: Any) -> Any:
+    return kind((_whole if issubclass(kind, int) else _text)(value, None))
 
 
 def _sequence_factory(converter: Converter) -> Callable[[Any], Structure]:
@@ -409,15 +404,16 @@ def _model_writer(converter: Converter) -> Callable[[Any], Unstructure]:
 
 def _make(values: Mapping[Any, Structure], *, blank_is_none: bool) -> Converter:
     converter = Converter(detailed_validation=True)
-    # By identity: registered as a class, the hook of `str` would also take every enumeration of texts.
-    converter.register_structure_hook_factory(
-        lambda kind: kind in values, lambda kind: values[kind]
-    )
+    for kind, hook in values.items():
+        converter.register_structure_hook(kind, hook)
+    # The hook of `str` would be found for every enumeration of texts before any rule is asked; so these are
+    # found first.
+    converter.register_structure_hook(OpenStr, _member)
+    converter.register_structure_hook(OpenInt, _member)
     converter.register_structure_hook_func(_is_json, _json)
     converter.register_structure_hook_func(_is_id, _either_id)
     factories: Sequence[tuple[Callable[[Any], bool], Callable[[Any], Structure]]] = (
         (_is_optional, _optional_factory(converter, blank_is_none)),
-        (_is_enum, _enum_factory),
         (_is_sequence, _sequence_factory(converter)),
         (_is_mapping, _mapping_factory(converter)),
         (attrs.has, _model_factory(converter)),
