@@ -6,6 +6,7 @@ twin. So a plain client works where a loop is already running, in any thread, an
 """
 
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import wraps
 from types import MethodType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
@@ -22,6 +23,8 @@ class Async:
 
 
 Mode = TypeVar("Mode", bound=Sync | Async)
+Mode_co = TypeVar("Mode_co", bound=Sync | Async, covariant=True)
+"""The same for ports, which only tell their mode."""
 
 
 class Moded(Generic[Mode]):
@@ -55,24 +58,6 @@ def drive(work: Awaitable[T]) -> T:
     raise RuntimeError(f"{work!r} suspended: a plain client may await its own ports only")
 
 
-class _Driven(Generic[P, T]):
-    """A coroutine method bound to a plain owner: calling it runs it."""
-
-    __slots__ = ("__wrapped__",)
-
-    def __init__(self, method: Callable[P, Coroutine[Any, Any, T]]) -> None:
-        self.__wrapped__ = method  # the name inspect.signature() and help() follow
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        return drive(self.__wrapped__(*args, **kwargs))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.__wrapped__, name)
-
-    def __repr__(self) -> str:
-        return repr(self.__wrapped__)
-
-
 class dual(Generic[P, T]):  # noqa: N801 - a decorator, named like one
     """A coroutine method that is an ordinary method on a plain owner.
 
@@ -90,9 +75,13 @@ class dual(Generic[P, T]):  # noqa: N801 - a decorator, named like one
     """
 
     def __init__(self, body: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]], /) -> None:
+        @wraps(body)
+        def plain(owner: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+            return drive(body(owner, *args, **kwargs))
+
         self.__wrapped__ = body
         self.__doc__ = body.__doc__
-        self.__name__ = body.__name__
+        self._plain = plain
 
     @overload
     def __get__(
@@ -105,5 +94,5 @@ class dual(Generic[P, T]):  # noqa: N801 - a decorator, named like one
     def __get__(self, owner: Moded[Any] | None, cls: type) -> Any:
         if owner is None:
             return self.__wrapped__
-        method = MethodType(self.__wrapped__, owner)
-        return _Driven(method) if owner.mode is Sync else method
+        # Bound methods proper, both of them: help(), signatures, pickling and equality work as for any other.
+        return MethodType(self._plain if owner.mode is Sync else self.__wrapped__, owner)

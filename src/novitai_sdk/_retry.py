@@ -9,7 +9,7 @@ __all__ = ["Attempt", "RetryPolicy", "exactly", "full_jitter"]
 
 
 def full_jitter(longest: float) -> float:
-    """Spread a wait evenly between nothing and *longest* seconds, so that callers who failed together come back apart."""
+    """Spread a wait evenly between nothing and *longest* seconds: who failed together comes back apart."""
     return random.uniform(0.0, longest)
 
 

@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 import anyio
 from anyio.lowlevel import checkpoint
 
-from ._calling import Async, Mode, Sync
+from ._calling import Async, Mode_co, Sync
 
 T = TypeVar("T")
 
@@ -43,11 +43,11 @@ class SystemClock:
         return time.time()
 
 
-class Waiter(Protocol[Mode]):
+class Waiter(Protocol[Mode_co]):
     """Waits, in the way of a plain or of an awaiting client."""
 
     @property
-    def mode(self) -> type[Mode]:
+    def mode(self) -> type[Mode_co]:
         """`Sync` or `Async`."""
         ...
 
@@ -101,16 +101,18 @@ class BlockingWaiter(_Timed):
 
     async def sleep(self, seconds: float) -> None:
         """Block for *seconds*."""
-        time.sleep(max(0.0, seconds))
+        time.sleep(max(0.0, seconds))  # noqa: ASYNC251 - driven without a loop: to block is its purpose
 
     async def result(self, future: "Future[T]", timeout: float | None = None) -> T:
         """Block until *future* is settled."""
         try:
-            return future.result(timeout)
-        except FutureTimeout:  # a class of its own before Python 3.11
-            if future.done():
-                raise
-            raise TimeoutError(f"no result within {timeout} seconds") from None
+            try:
+                return future.result(timeout)
+            except FutureTimeout:  # a class of its own before Python 3.11
+                if not future.done():
+                    raise TimeoutError(f"no result within {timeout} seconds") from None
+            # It was settled at the last moment, or with a timeout of its own.
+            return future.result()
         finally:
             # Also on KeyboardInterrupt: whoever leaves must not stay on the listeners' list.
             future.cancel()
@@ -166,6 +168,13 @@ def current_loop() -> Hashable:
     return asyncio.get_running_loop()
 
 
+def has_ended(loop: Hashable) -> bool:
+    """Tell whether an event loop, by what `current_loop` returned for it, is known to be closed."""
+    import asyncio
+
+    return isinstance(loop, asyncio.AbstractEventLoop) and loop.is_closed()
+
+
 def threadsafe(call: Callable[[], object]) -> Callable[[], None]:
     """Return a callable that runs *call* in the current event loop from any thread.
 
@@ -188,10 +197,9 @@ def threadsafe(call: Callable[[], object]) -> Callable[[], None]:
     loop = asyncio.get_running_loop()
 
     def from_any_thread() -> None:
-        if not loop.is_closed():
-            try:
-                loop.call_soon_threadsafe(call)
-            except RuntimeError:  # closed in between
-                return
+        try:
+            loop.call_soon_threadsafe(call)
+        except RuntimeError:  # the loop is closed
+            return
 
     return from_any_thread

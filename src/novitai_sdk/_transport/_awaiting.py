@@ -1,0 +1,243 @@
+"""Requests of awaiting clients, on asyncio and trio."""
+
+import ssl
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Hashable, Iterable
+from contextlib import suppress
+from typing import Any, Final, cast
+from weakref import WeakKeyDictionary
+
+import anyio
+import attrs
+import httpcore
+
+from .._calling import Async, drive
+from .._waiting import current_loop, has_ended
+from ..errors import ClientClosed
+from ._messages import Reply, Request
+from ._wires import (
+    FAULTS,
+    Body,
+    Trip,
+    bare,
+    dress,
+    fits,
+    no_slot,
+    options,
+    outworn,
+    proxy_of,
+    read_reply,
+)
+
+
+# Both loops through anyio. httpcore has a stand-in of that name for where anyio is missing, which hides the type.
+_BACKEND: Final = cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
+
+
+class AsyncTransport:
+    """Requests suspend the calling task, on asyncio or trio; one transport serves several loops in turn."""
+
+    def __init__(self, *, max_connections: int = 100, connect_timeout: float = 5.0) -> None:
+        self._most = max_connections
+        self._connect_timeout = connect_timeout
+        self._loops: WeakKeyDictionary[Hashable, _Loop] = WeakKeyDictionary()
+        self._closed = False
+
+    @property
+    def mode(self) -> type[Async]:
+        """`Async`."""
+        return Async
+
+    async def send(self, request: Request) -> Reply:
+        """Return the reply of *request*."""
+        if self._closed:
+            raise ClientClosed
+        loop, trip = self._here(), Trip(request.timeout)
+        waiting = True
+        with anyio.move_on_after(trip.left()):
+            async with loop.slots:
+                waiting = False
+                return await self._send(loop.shelf, request, trip)
+        if waiting:
+            raise no_slot(request)
+        raise trip.failed(httpcore.ReadTimeout())
+
+    async def _send(self, shelf: "_Shelf", request: Request, trip: "Trip") -> Reply:
+        wire = await self._take(shelf, httpcore.URL(request.url))
+        try:
+            reply = await wire.carry(request, trip)
+        except BaseException as error:
+            await wire.aclose()
+            if isinstance(error, FAULTS):
+                raise trip.failed(error) from bare(error)
+            raise
+        await self._put(shelf, wire)
+        return reply
+
+    async def _take(self, shelf: "_Shelf", url: httpcore.URL) -> "_AsyncWire":
+        while shelf.idle:
+            wire = shelf.idle.pop()
+            if fits(wire, url):
+                return wire
+            await wire.aclose()
+        return _AsyncWire(url, self._connect_timeout)
+
+    async def _put(self, shelf: "_Shelf", wire: "_AsyncWire") -> None:
+        if self._closed or shelf.closed:
+            await wire.aclose()
+            return
+        wire.since = time.monotonic()
+        shelf.idle.append(wire)
+        while (worn := outworn(shelf.idle)) is not None:
+            await worn.aclose()
+
+    def _here(self) -> "_Loop":
+        key = current_loop()
+        found = self._loops.get(key)
+        if found is None:
+            # A loop that was closed by hand leaves connections which refer to it, and so keep it.
+            for gone in [other for other in self._loops if has_ended(other)]:
+                del self._loops[gone]
+            found = self._loops[key] = _Loop.begin(self._most)
+        return found
+
+    async def close(self) -> None:
+        """Close the idle connections of the running loop; those of a loop that has ended went with it."""
+        self._closed = True
+        here = self._loops.pop(current_loop(), None)
+        if here is not None:
+            await here.keeper.aclose()
+
+
+@attrs.define(eq=False)
+class _Shelf:
+    """Where the idle connections of one event loop lie."""
+
+    idle: "deque[_AsyncWire]" = attrs.field(factory=lambda: deque[_AsyncWire]())
+    closed: bool = False
+
+
+@attrs.define(eq=False)
+class _Loop:
+    """What belongs to one event loop: its connections cannot be used from another."""
+
+    slots: anyio.Semaphore
+    shelf: _Shelf
+    keeper: AsyncGenerator[None, None]
+
+    @classmethod
+    def begin(cls, most: int) -> "_Loop":
+        shelf = _Shelf()
+        keeper = _keep(shelf)
+        drive(keeper.__anext__())
+        return cls(anyio.Semaphore(most, fast_acquire=True), shelf, keeper)
+
+
+async def _keep(shelf: _Shelf) -> AsyncGenerator[None, None]:
+    """Close the connections of a loop before it ends.
+
+    Event loops close the asynchronous generators begun in them as the last thing they do. That is the one moment
+    to close connections that is announced to everybody: after it they can be neither used nor closed.
+    """
+    try:
+        yield
+    finally:
+        shelf.closed = True
+        while shelf.idle:
+            await shelf.idle.pop().aclose()
+
+
+class _AsyncWire(httpcore.AsyncNetworkBackend):
+    """One connection; it opens itself when the first request needs it."""
+
+    def __init__(self, url: httpcore.URL, connect_timeout: float) -> None:
+        self.since = 0.0
+        self.trip = Trip(0.0)
+        self._connect_timeout = connect_timeout
+        self._stream: httpcore.AsyncNetworkStream | None = None
+        proxy = proxy_of(url)
+        pool: httpcore.AsyncConnectionPool
+        if proxy is None:
+            pool = httpcore.AsyncConnectionPool(**options(url), network_backend=self)
+        elif proxy.is_socks:
+            pool = httpcore.AsyncSOCKSProxy(
+                proxy.url, proxy.auth, **options(url), network_backend=self
+            )
+        else:
+            pool = httpcore.AsyncHTTPProxy(
+                proxy.url,
+                proxy.auth,
+                proxy_ssl_context=proxy.tls(),
+                **options(url),
+                network_backend=self,
+            )
+        self.line = pool.create_connection(url.origin)
+
+    async def carry(self, request: Request, trip: "Trip") -> Reply:
+        self.trip = trip
+        response = await self.line.handle_async_request(dress(request))
+        body = Body(response)
+        async for part in response.aiter_stream():
+            body.add(part)
+        await response.aclose()
+        return read_reply(response, body)
+
+    async def aclose(self) -> None:
+        # Shielded, for a cancelled caller would otherwise leave the socket to the garbage collector; bounded, for
+        # a peer that does not answer the end of TLS must not hold anybody up.
+        with anyio.move_on_after(1.0, shield=True), suppress(OSError, anyio.BrokenResourceError):
+            try:
+                await self.line.aclose()
+            finally:
+                # The line does not know a stream that was given up before it was whole.
+                if self._stream is not None:
+                    await self._stream.aclose()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        left = min(self._connect_timeout, self.trip.left())
+        try:
+            stream = await _BACKEND.connect_tcp(host, port, left)
+        except UnicodeError as error:
+            raise httpcore.ConnectError(f"{host}: {error}") from error
+        self._stream = stream
+        return _AsyncStream(self, stream)
+
+
+class _AsyncStream(httpcore.AsyncNetworkStream):
+    """A stream that notes when the first byte leaves; its deadline is the caller's cancel scope."""
+
+    def __init__(self, wire: _AsyncWire, inner: httpcore.AsyncNetworkStream) -> None:
+        self._wire = wire
+        self._inner = inner
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return await self._inner.read(max_bytes)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._wire.trip.sent = True
+        await self._inner.write(buffer)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        trip = self._wire.trip
+        trip.sent = False  # what was written before was for the proxy
+        inner = await self._inner.start_tls(ssl_context, server_hostname, trip.left())
+        return _AsyncStream(self._wire, inner)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)

@@ -1,0 +1,235 @@
+"""What both kinds of connections share: deadlines, proxies, trust, bodies, and our words for what went wrong."""
+
+import ssl
+import time
+import zlib
+from collections import deque
+from functools import cache
+from importlib.util import find_spec
+from typing import Any, Final, Protocol, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import attrs
+import httpcore
+import httpx
+
+from ..errors import CallTimedOut, ConnectFailed, TransportFailed
+from ._messages import Reply, Request
+
+LARGEST_REPLY: Final = 32 * 1024 * 1024
+"""Bytes of a reply, after decompression, that are read at most."""
+
+_KEEP_ALIVE: Final = 30.0
+# Longer waits overflow the types of the operating system; nobody waits for a year.
+_LONGEST: Final = 365 * 86_400.0
+
+
+FAULTS: Final = (
+    httpcore.TimeoutException,
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.ProxyError,
+    httpcore.UnsupportedProtocol,
+    zlib.error,
+)
+
+
+class Trip:
+    """One request on its way: until when, and whether any of it has left."""
+
+    __slots__ = ("_ends", "_seconds", "sent")
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._ends = time.monotonic() + min(seconds, _LONGEST)
+        self.sent = False
+
+    def left(self, late: type[Exception] | None = None) -> float:
+        """Seconds left; *late* is raised when there are none."""
+        left = self._ends - time.monotonic()
+        if left <= 0 and late is not None:
+            raise late
+        return max(0.0, left)
+
+    def failed(self, error: Exception) -> TransportFailed:
+        """Say in our words how it ended."""
+        said = str(error) or type(error).__name__
+        if not self.sent or isinstance(error, httpcore.ProxyError):
+            return ConnectFailed(f"no connection, nothing was sent: {said}")
+        if isinstance(error, httpcore.TimeoutException):
+            return CallTimedOut(f"no whole reply within {self._seconds:g} s")
+        return TransportFailed(f"the connection broke: {said}")
+
+
+def no_slot(request: Request) -> ConnectFailed:
+    return ConnectFailed(f"no free connection within {request.timeout:g} s; nothing was sent")
+
+
+def bare(error: BaseException) -> BaseException:
+    """Take the frames off an error and off those behind it.
+
+    Where the wire failed, local variables hold the bytes that were being written, the API key among them, and a
+    report of the error may show the locals of every frame.
+    """
+    behind: BaseException | None = error
+    while behind is not None and behind.__traceback__ is not None:
+        behind.__traceback__ = None
+        behind = behind.__cause__ or behind.__context__
+    return error
+
+
+class _Line(Protocol):
+    """What both kinds of connections of httpcore tell of themselves."""
+
+    def can_handle_request(self, origin: httpcore.Origin) -> bool: ...
+    def is_available(self) -> bool: ...
+    def has_expired(self) -> bool: ...
+
+
+class _Idle(Protocol):
+    since: float
+
+    @property
+    def line(self) -> _Line: ...
+
+
+def fits(wire: _Idle, url: httpcore.URL) -> bool:
+    line = wire.line
+    return line.is_available() and not line.has_expired() and line.can_handle_request(url.origin)
+
+
+_W = TypeVar("_W", bound=_Idle)
+
+
+def outworn(idle: "deque[_W]") -> "_W | None":
+    """Take out the connection that has been idle longest, if it is past use.
+
+    The stack is used at its top; what a busy minute left at the bottom would otherwise stay open for ever.
+    """
+    limit = time.monotonic() - _KEEP_ALIVE
+    try:
+        return idle.popleft() if idle[0].since < limit else None
+    except IndexError:  # another thread was quicker
+        return None
+
+
+@cache
+def _trust() -> ssl.SSLContext:
+    # Reading the trust store costs 18 ms: once per process, for all clients.
+    return httpx.create_ssl_context()
+
+
+def options(url: httpcore.URL) -> dict[str, Any]:
+    tls = _trust() if url.scheme == b"https" else None
+    return {"ssl_context": tls, "keepalive_expiry": _KEEP_ALIVE}
+
+
+@attrs.frozen
+class _Proxy:
+    """A proxy of the environment."""
+
+    url: httpcore.URL
+    auth: tuple[bytes, bytes] | None = attrs.field(repr=False)
+
+    @property
+    def is_socks(self) -> bool:
+        return self.url.scheme.startswith(b"socks")
+
+    def tls(self) -> ssl.SSLContext | None:
+        return _trust() if self.url.scheme == b"https" else None
+
+
+def proxy_of(url: httpcore.URL) -> _Proxy | None:
+    # Imported here, for it is heavy and only a new connection needs it.
+    from urllib.request import getproxies, proxy_bypass
+
+    host, scheme = url.host.decode(), url.scheme.decode()
+    if proxy_bypass(host):
+        return None
+    proxies = getproxies()
+    named = proxies.get(scheme) or proxies.get("all")
+    return _read_proxy(named) if named else None
+
+
+def _read_proxy(named: str) -> _Proxy:
+    # The variable may hold a password: none of its text goes into a message.
+    try:
+        parts = urlsplit(named if "://" in named else f"http://{named}")
+        host, port = parts.hostname or "", parts.port
+        auth = unquote(parts.username or "").encode(), unquote(parts.password or "").encode()
+        url = httpcore.URL(scheme=parts.scheme, host=host.encode("ascii"), port=port, target="/")
+    except (ValueError, TypeError):
+        raise ConnectFailed("the proxy of the environment is not a URL") from None
+    if not host or parts.scheme not in ("http", "https", "socks5", "socks5h"):
+        raise ConnectFailed(
+            "the proxy of the environment is not of the form http://host:port or socks5://host:port"
+        )
+    if parts.scheme.startswith("socks") and find_spec("socksio") is None:
+        raise ConnectFailed("a SOCKS proxy needs the package socksio: pip install 'httpx[socks]'")
+    return _Proxy(url, auth if any(auth) else None)
+
+
+def dress(request: Request) -> httpcore.Request:
+    netloc = urlsplit(request.url).netloc
+    headers = {"Host": netloc, "Accept-Encoding": "gzip", **request.headers}
+    if request.content or request.method != "GET":
+        headers["Content-Length"] = str(len(request.content))
+    return httpcore.Request(
+        request.method,
+        request.url,
+        headers=[(name.encode("ascii"), text.encode("latin-1")) for name, text in headers.items()],
+        content=request.content,
+    )
+
+
+class Body:
+    """A reply's body as it arrives: unpacked, and never more than it may be."""
+
+    def __init__(self, response: httpcore.Response) -> None:
+        encoding = b"".join(
+            text for name, text in response.headers if name.lower() == b"content-encoding"
+        )
+        packed = encoding.strip().lower()
+        if packed not in (b"", b"identity", b"gzip", b"x-gzip"):
+            raise TransportFailed(
+                f"the reply is packed in a way that was not asked for: {packed!r}"
+            )
+        self._packed = bool(packed) and packed != b"identity"
+        self._gzip = zlib.decompressobj(_GZIP)
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def add(self, part: bytes) -> None:
+        """Take what came."""
+        if not self._packed:
+            self._keep(part)
+            return
+        while part:
+            if self._gzip.eof:  # gzip may come in several members
+                self._gzip = zlib.decompressobj(_GZIP)
+            # Never unpacked further than it may grow: a few KB can stand for gigabytes.
+            self._keep(self._gzip.decompress(part, LARGEST_REPLY + 1 - self._size))
+            part = self._gzip.unused_data
+
+    def _keep(self, part: bytes) -> None:
+        self._parts.append(part)
+        self._size += len(part)
+        if self._size > LARGEST_REPLY:
+            raise TransportFailed(f"the reply is larger than {LARGEST_REPLY // 2**20} MB")
+
+    def whole(self) -> bytes:
+        """All of it."""
+        if self._packed and self._parts and not self._gzip.eof:
+            raise TransportFailed("the reply broke off")
+        return b"".join(self._parts)
+
+
+_GZIP: Final = 16 + zlib.MAX_WBITS
+
+
+def read_reply(response: httpcore.Response, body: Body) -> Reply:
+    headers: dict[str, str] = {}
+    for raw, text in response.headers:
+        name, value = raw.decode("latin-1").lower(), text.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return Reply(status=response.status, headers=headers, body=body.whole())
