@@ -47,6 +47,7 @@ FLOOR = {
     "_transport": 2,
     "_waiting": 2,
     "jobs": 2,
+    "webhooks._sender": 2,
     # 1, contract
     "_convert": 1,
     "cloud._instance_models": 1,
@@ -59,6 +60,7 @@ FLOOR = {
     "cloud._template_models": 1,
     "cloud._words": 1,
     "validation": 1,
+    "webhooks._event": 1,
     # 0, words
     "_calling": 0,
     "_meter": 0,
@@ -70,7 +72,8 @@ FLOOR = {
     "jobs._schedule": 0,
     "models": 0,
     "settings": 0,
-    "webhooks._event": 0,
+    "webhooks._address": 0,
+    "webhooks._port": 0,
     "webhooks._signature": 0,
 }
 # Beside the floors: nobody inside may lean on them, and they may lean on no floor above the one named.
@@ -78,12 +81,12 @@ BESIDE = {"emulator": 1, "testing": 2}
 
 # Whoever waits, waits on a port, so that a test holds the clock in its hands. These are the ports, and what
 # gives the runner a loop to live in.
-WAITING = {"_transport", "_waiting", "_engine", "jobs._background", "jobs._runner", *BESIDE}
+WAITING = {"_transport", "_waiting", "_engine", "jobs._background", "jobs._runner", "webhooks._sender", *BESIDE}
 # What is imported in few places, so that it can be replaced, faked, or left unloaded.
 ONLY_IN = {
     "cattrs": {"_convert"},
     "sqlite3": {"jobs._sqlite"},
-    "httpx": {"_transport"},
+    "httpx": {"_transport", "webhooks._sender"},
     "httpcore": {"_transport"},
     "anyio": WAITING,
     "asyncio": WAITING,

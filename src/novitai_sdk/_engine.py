@@ -4,11 +4,12 @@ import hashlib
 import os
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Generic, Protocol
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -17,12 +18,13 @@ from anyio.abc import TaskGroup
 
 from ._calling import Async, Mode, Sync, drive
 from ._meter import Meter
+from ._retry import RetryPolicy
 from ._session import Patience, Session
 from ._transport import AsyncTransport, BlockingTransport, Transport, user_agent
 from ._version import __version__
 from ._waiting import AsyncWaiter, BlockingWaiter, Clock, SystemClock, Waiter
 from .cloud import Cloud
-from .errors import ClientClosed
+from .errors import ClientClosed, SettingsError
 from .health import Health, cpu_seconds
 from .instances import Catalog, Instances
 from .instances._backstage import Backstage
@@ -39,17 +41,21 @@ from .jobs import (
     Runner,
     RunnerFailed,
     Store,
+    StoreClosed,
     open_store,
 )
+from .jobs._runner import describe
 from .models import Job, JobType
-from .settings import Options, Settings
-from .webhooks import Webhooks, webhook_handler
+from .settings import Settings
+from .webhooks import Webhooks, delivery_handler
+from .webhooks._port import Sending
 
 __all__ = ["Engine", "Network", "awaiting_engine", "blocking_engine"]
 
 # Seconds a clean-up may take when its caller was cancelled.
 _CLOSING: Final = 10.0
-_PATIENCE: Final = frozenset({"timeout", "attempt_timeout", "retry"})
+
+T = TypeVar("T")
 
 
 class Network(Protocol):
@@ -61,6 +67,10 @@ class Network(Protocol):
 
     def awaiting(self) -> Transport[Async]:
         """Return a transport for an awaiting client, or for the job runner of a plain one."""
+        ...
+
+    def webhooks(self) -> Sending:
+        """Return what sends webhooks."""
         ...
 
 
@@ -84,6 +94,15 @@ class _Http:
             connect_timeout=self.settings.connect_timeout,
         )
 
+    def webhooks(self) -> Sending:
+        """A sender over httpx, which judges every address before it connects."""
+        from .webhooks import Sender
+
+        return Sender(
+            allow_http=self.settings.webhook_allow_http,
+            allow_networks=self.settings.webhook_allow_networks,
+        )
+
 
 # -- where the jobs run -------------------------------------------------------------------------------
 
@@ -105,34 +124,37 @@ class _TaskHost:
 
     def __init__(self, make: _Making, tasks: TaskGroup) -> None:
         self.error: BaseException | None = None
-        self.alive = False
         self._make = make
         self._tasks = tasks
+        self._ended: anyio.Event | None = None
         self._runner: Runner | None = None
         self._stopping = False
 
     def ensure_started(self) -> None:
-        """Start the runner if it does not run."""
-        if not (self.alive or self.error or self._stopping):
-            self.alive = True
-            self._tasks.start_soon(self._run)
+        """Start the runner, once; a dead one is not raised here but told to whoever waits for its work."""
+        if self._ended is None and not self._stopping:
+            self._ended = anyio.Event()
+            self._tasks.start_soon(self._run, self._ended)
 
-    async def _run(self) -> None:
+    async def _run(self, ended: anyio.Event) -> None:
         try:
             async with self._make() as self._runner:
                 if not self._stopping:
                     await self._runner.run()
         except Exception as error:  # noqa: BLE001 - kept, and told to whoever waits
             # Raised here it would cancel the caller's block; whoever waits for a job is told instead.
-            self.error = error
+            self.error = (isinstance(error, RunnerFailed) and error.__cause__) or error
         finally:
-            self.alive, self._runner = False, None
+            self._runner = None
+            ended.set()
 
-    def stop(self, drain: float) -> None:
-        """Let handlers finish for *drain* seconds; the task group waits for the end."""
+    async def stop(self, drain: float) -> None:
+        """Let handlers finish for *drain* seconds, and wait for the end."""
         self._stopping = True
         if self._runner is not None:
             self._runner.stop(drain)
+        if self._ended is not None:
+            await self._ended.wait()
 
 
 class _Host:
@@ -161,22 +183,60 @@ class _Host:
 
     async def enter(self) -> None:
         """Live in the caller's task from now on."""
+        if self._task is not None:
+            raise RuntimeError("this client is in use in an `async with` block already")
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
         self._task = _TaskHost(self._make, self._tasks)
 
     async def leave(self) -> None:
         """Stop, and wait for the runner's end."""
-        if self._task is None or self._tasks is None:
+        if self._tasks is None:
             return
-        self._task.stop(self._drain)
-        # Without the block's exception: handed to the task group it would come back wrapped in a group,
-        # and `except InstanceFailed` around the block would catch nothing.
-        await self._tasks.__aexit__(None, None, None)
+        try:
+            await self.stop()
+        finally:
+            # Without the block's exception: handed to the task group it would come back wrapped in a group,
+            # and `except InstanceFailed` around the block would catch nothing.
+            await self._tasks.__aexit__(None, None, None)
+
+    async def stop(self) -> None:
+        """Stop what runs in the caller's loop, if anything does."""
+        if self._task is not None:
+            await self._task.stop(self._drain)
 
     def close(self) -> None:
         """Stop the thread, if there is one."""
         self._thread.close(self._drain)
+
+
+class _UntilClosed(Generic[Mode]):
+    """A waiter that tells whoever still holds a noun of a closed client so, and not that some store is shut."""
+
+    def __init__(self, waiter: Waiter[Mode], closed: Callable[[], bool]) -> None:
+        self._waiter = waiter
+        self._closed = closed
+        self.sleep = waiter.sleep
+        self.shield = waiter.shield
+        self.monotonic = waiter.monotonic
+        self.time = waiter.time
+
+    @property
+    def mode(self) -> type[Mode]:
+        """`Sync` or `Async`."""
+        return self._waiter.mode
+
+    async def result(self, future: "Future[T]", timeout: float | None = None) -> T:
+        """Return what *future* comes to. Raises ClientClosed, also when the client is closed meanwhile."""
+        if self._closed():
+            future.cancel()
+            raise ClientClosed
+        try:
+            return await self._waiter.result(future, timeout)
+        except StoreClosed as error:
+            if self._closed():
+                raise ClientClosed from error
+            raise
 
 
 # -- the engine ---------------------------------------------------------------------------------------
@@ -195,13 +255,13 @@ class _Core(Generic[Mode]):
     ) -> None:
         self.settings = settings
         self.transport = transport
-        self.waiter = waiter
+        self.closed = False
+        self.waiter = _UntilClosed(waiter, lambda: self.closed)
         self.calls = Meter()
         self.jobs = Meter()
         self.started = waiter.monotonic()
         self.cpu_before = cpu_seconds()
-        self.closed = False
-        self._spec = store if store is not None else settings.store or default_store(settings)
+        self._spec = store or settings.store or default_store(settings)
         self._lock = threading.Lock()
         self._store: Store | None = None
         self.host = _Host(make(self), settings.drain)
@@ -209,37 +269,56 @@ class _Core(Generic[Mode]):
     @property
     def store(self) -> Store:
         """The store, opened when it is first needed; jobs an earlier process left in it are taken up at once."""
-        if self.closed:
-            raise ClientClosed
+        opened = self._store
+        if opened is None:
+            opened = self._open()
+            if _has_work(opened):
+                self.host.ensure_started()
+        return opened
+
+    def _open(self) -> Store:
         with self._lock:
-            if self._store is not None:
-                return self._store
-            self._store = open_store(self._spec)
-        self._take_up()
-        return self._store
+            if self.closed:
+                raise ClientClosed
+            if self._store is None:
+                self._store = open_store(self._spec)
+            return self._store
 
-    def _take_up(self) -> None:
-        stats = self.store.stats().result()
-        if stats.pending_jobs or stats.processing_jobs:
-            self.host.ensure_started()
+    def awaited(self) -> bool:
+        """Whether unfinished jobs wait in the store, which is opened if there may be any."""
+        return self._may_have_jobs and _has_work(self._open())
 
-    def resume(self) -> None:
-        """Open the store now if there may be jobs in it."""
+    async def awaited_from_loop(self) -> bool:
+        """`awaited`, without holding up the loop where a file has to be opened."""
+        if isinstance(self._spec, str | os.PathLike) and self._may_have_jobs:
+            return await anyio.to_thread.run_sync(self.awaited)
+        return self.awaited()
+
+    @property
+    def _may_have_jobs(self) -> bool:
         spec = self._spec
-        if not isinstance(spec, str | os.PathLike) or (spec != "memory" and Path(spec).exists()):
-            self.store  # noqa: B018 - opening it is what takes up the jobs
+        return not isinstance(spec, str | os.PathLike) or (spec != "memory" and Path(spec).exists())
 
     def close_store(self) -> None:
         """Close the store, unless it was given: then it is not ours."""
-        store, self._store = self._store, None
+        with self._lock:
+            store, self._store = self._store, None
         if store is not None and store is not self._spec:
-            store.close(_CLOSING)
+            store.close(self.settings.drain)
+
+
+def _has_work(store: Store) -> bool:
+    stats = store.stats().result()
+    return stats.pending_jobs + stats.processing_jobs > 0
 
 
 class Engine(Generic[Mode]):
     """One client's view of what drives it."""
 
-    def __init__(self, core: _Core[Mode], session: Session[Mode], *, owner: bool = True) -> None:
+    def __init__(
+        self, core: _Core[Mode], session: Session[Mode], settings: Settings, *, owner: bool = True
+    ) -> None:
+        self.settings = settings
         self._core = core
         self._session = session
         self._owner = owner
@@ -248,11 +327,6 @@ class Engine(Generic[Mode]):
     def mode(self) -> type[Mode]:
         """`Sync` or `Async`."""
         return self._session.mode
-
-    @property
-    def settings(self) -> Settings:
-        """What the client was told."""
-        return self._core.settings
 
     @cached_property
     def cloud(self) -> Cloud[Mode]:
@@ -304,7 +378,7 @@ class Engine(Generic[Mode]):
         core = self._core
         return Health(
             self._session,
-            core.store,
+            lambda: core.store,
             core.waiter,
             calls=core.calls,
             jobs=core.jobs,
@@ -313,53 +387,77 @@ class Engine(Generic[Mode]):
             check_runner=lambda: _check(core.host),
         )
 
-    def sibling(self, options: Options) -> "Engine[Mode]":
-        """Return an engine on the same core with another patience."""
+    def opened(self) -> "Engine[Mode]":
+        """Return itself. Raises ClientClosed."""
         if self._core.closed:
             raise ClientClosed
-        unknown = sorted(set(options) - _PATIENCE)
-        if unknown:
-            raise TypeError(
-                f"using() takes timeout, attempt_timeout and retry, not {', '.join(unknown)}"
-            )
-        settings = self.settings.but(**options)
-        return Engine(self._core, self._session.patient(_patience(settings)), owner=False)
+        return self
+
+    def sibling(
+        self, *, timeout: float | None, attempt_timeout: float | None, retry: RetryPolicy | None
+    ) -> "Engine[Mode]":
+        """Return an engine on the same core with another patience."""
+        settings = self.opened().settings.but(
+            timeout=timeout, attempt_timeout=attempt_timeout, retry=retry
+        )
+        return Engine(self._core, self._session.patient(_patience(settings)), settings, owner=False)
 
     def forgotten(self) -> bool:
         """Whether somebody should have closed it and did not."""
         return self._owner and not self._core.closed
 
+    def resume(self) -> None:
+        """Take up what an earlier client left."""
+        if self._core.awaited():
+            self._core.host.ensure_started()
+
     def close(self: "Engine[Sync]") -> None:
         """Stop and close everything; a second call does nothing."""
-        if not self._owner or self._core.closed:
+        core = self._core
+        if not self._owner or core.closed:
             return
-        self._core.closed = True
-        self._core.host.close()
-        self._core.close_store()
-        drive(self._core.transport.close())
+        core.closed = True
+        try:
+            core.host.close()
+            core.close_store()
+        finally:
+            drive(core.transport.close())
 
     async def enter(self: "Engine[Async]") -> None:
-        """Begin to live in the caller's task."""
-        await self._core.host.enter()
-        self._core.resume()
+        """Begin to live in the caller's task; what a sibling's block begins is for its owner to end."""
+        core = self.opened()._core
+        if not self._owner:
+            return
+        # Before the task group: an error raised with that open would leave the caller's task in it.
+        awaited = await core.awaited_from_loop()
+        await core.host.enter()
+        if awaited:
+            core.host.ensure_started()
 
     async def leave(self: "Engine[Async]") -> None:
         """Stop the runner of the block and close everything."""
+        if not self._owner:
+            return
         try:
             await self._core.host.leave()
         finally:
-            with self._core.waiter.shield(_CLOSING):
-                await self.aclose()
+            await self.aclose()
 
     async def aclose(self: "Engine[Async]") -> None:
         """Stop and close everything; a second call does nothing."""
-        if not self._owner or self._core.closed:
+        core = self._core
+        if not self._owner or core.closed:
             return
-        self._core.closed = True
-        # Both may wait for a thread, which must not hold up the loop.
-        await anyio.to_thread.run_sync(self._core.host.close)
-        await anyio.to_thread.run_sync(self._core.close_store)
-        await self._core.transport.close()
+        core.closed = True
+        # Nobody would close what a cancelled close had left open.
+        with core.waiter.shield(core.settings.drain + _CLOSING):
+            try:
+                await core.host.stop()
+                # Both may wait for a thread, which must not hold up the loop.
+                await anyio.to_thread.run_sync(core.host.close)
+                await anyio.to_thread.run_sync(core.close_store)
+            finally:
+                await core.transport.close()
 
 
 def blocking_engine(
@@ -377,8 +475,8 @@ def blocking_engine(
         store,
         lambda core: _maker(core, network, clock),
     )
-    engine = Engine(core, _session(core, core.transport, core.waiter))
-    core.resume()
+    engine = Engine(core, _session(core, core.transport, core.waiter), settings)
+    engine.resume()
     return engine
 
 
@@ -397,7 +495,7 @@ def awaiting_engine(
         store,
         lambda core: _maker(core, network, clock),
     )
-    return Engine(core, _session(core, core.transport, core.waiter))
+    return Engine(core, _session(core, core.transport, core.waiter), settings)
 
 
 def _maker(core: _Core[Any], network: Network, clock: Clock) -> _Making:
@@ -415,20 +513,22 @@ def _maker(core: _Core[Any], network: Network, clock: Clock) -> _Making:
             waiter=waiter,
             runner=_NoHost(),
         )
-        async with webhook_handler(core.settings) as send_webhook:
-            handlers = {**instance_handlers(back), JobType.SEND_WEBHOOK.value: send_webhook}
-            try:
-                yield Runner(
-                    core.store,
-                    {
-                        kind: _counted(handler, core.jobs, waiter)
-                        for kind, handler in handlers.items()
-                    },
-                    waiter=waiter,
-                )
-            finally:
-                with waiter.shield(_CLOSING):
-                    await transport.close()
+        send_webhook = delivery_handler(
+            network.webhooks(), lambda: core.settings.webhook_secrets, clock
+        )
+        handlers = {**instance_handlers(back), JobType.SEND_WEBHOOK.value: send_webhook}
+        try:
+            yield Runner(
+                core.store,
+                {
+                    kind: _counted(handler, core.jobs, waiter)
+                    for kind, handler in handlers.items()
+                },
+                waiter=waiter,
+            )
+        finally:
+            with waiter.shield(_CLOSING):
+                await transport.close()
 
     return make
 
@@ -469,19 +569,36 @@ def _patience(settings: Settings) -> Patience:
 def _check(host: _Host) -> None:
     error = host.error
     if error is not None:
-        raise RunnerFailed(f"the job runner of this client died: {error}") from error
+        raise RunnerFailed(
+            f"the job runner of this client died, so its jobs wait in the store for the next one: {describe(error)}"
+        ) from error
 
 
-def default_store(settings: Settings) -> Path:
-    """Return the file of this account: named by base URL and key, so that two accounts never mix."""
+def default_store(
+    settings: Settings,
+    *,
+    platform: str = sys.platform,
+    environ: Mapping[str, str] = os.environ,
+) -> Path:
+    """Return the file of this account: named by base URL and key, so that two accounts never mix.
+
+    Raises SettingsError where no directory of the user is known.
+    """
     account = f"{settings.base_url}\n{settings.api_key.reveal()}".encode()
     name = hashlib.sha256(account).hexdigest()[:16]
-    return _state_directory() / "novitai_sdk" / f"{name}.sqlite3"
+    return _state_directory(platform, environ) / "novitai_sdk" / f"{name}.sqlite3"
 
 
-def _state_directory() -> Path:
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support"
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+def _state_directory(platform: str, environ: Mapping[str, str]) -> Path:
+    try:
+        if platform == "win32":
+            return Path(environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+        if platform == "darwin":
+            return Path.home() / "Library" / "Application Support"
+        told = Path(environ.get("XDG_STATE_HOME", ""))
+        # A relative path there is to be ignored, says the specification of that variable.
+        return told if told.is_absolute() else Path.home() / ".local" / "state"
+    except RuntimeError as error:
+        raise SettingsError(
+            [f"store must be given, since no home directory is known ({error}): pass store=..."]
+        ) from error

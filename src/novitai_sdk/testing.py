@@ -14,13 +14,15 @@ from typing import Generic, Protocol
 from urllib.parse import urlsplit
 
 import anyio
+import attrs
 from anyio.lowlevel import checkpoint
 
 from ._calling import Async, Mode, Sync
 from ._transport import Reply, Request, Transport
 from .errors import TransportFailed
+from .webhooks._port import Sending, WebhookReply
 
-__all__ = ["Answering", "LoopClock", "ManualClock", "MemoryNetwork", "ScriptedTransport"]
+__all__ = ["Answering", "LoopClock", "ManualClock", "MemoryNetwork", "ScriptedTransport", "SentWebhook"]
 
 
 class ManualClock:
@@ -82,7 +84,13 @@ class MemoryNetwork:
     """A network that ends in an emulator in this process: no socket, no thread."""
 
     def __init__(self, cloud: Answering) -> None:
+        self.sent: list[SentWebhook] = []
+        """The webhooks that would have been sent, oldest first."""
         self._cloud = cloud
+
+    def webhooks(self) -> Sending:
+        """Return what keeps webhooks in `sent` instead of sending them."""
+        return _Outbox(self.sent)
 
     def blocking(self) -> Transport[Sync]:
         """Return a transport for a plain client."""
@@ -91,6 +99,25 @@ class MemoryNetwork:
     def awaiting(self) -> Transport[Async]:
         """Return a transport for an awaiting client."""
         return _InMemory(self._cloud, Async)
+
+
+@attrs.frozen(kw_only=True)
+class SentWebhook:
+    """A webhook that would have been sent."""
+
+    url: str
+    body: bytes
+    headers: Mapping[str, str]
+
+
+class _Outbox:
+    def __init__(self, sent: "list[SentWebhook]") -> None:
+        self._sent = sent
+
+    async def post(self, url: str, body: bytes, headers: dict[str, str]) -> WebhookReply:
+        await checkpoint()
+        self._sent.append(SentWebhook(url=url, body=body, headers=headers))
+        return WebhookReply(status=204)
 
 
 class _InMemory(Generic[Mode]):

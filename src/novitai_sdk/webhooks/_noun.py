@@ -1,0 +1,60 @@
+"""``client.webhooks``: what is sent, and what became of it."""
+
+from collections.abc import Callable
+from typing import Generic
+
+from .._calling import Mode, Moded, dual
+from .._waiting import Waiter
+from ..errors import ValidationError
+from ..jobs import Change, JobQuery, Store
+from ..models import Job, JobStatus, JobType, Json, WebhookEvent
+from ..models._rules import WEBHOOK_URL
+from ._delivery import webhook_job
+
+__all__ = ["Webhooks"]
+
+
+class Webhooks(Moded[Mode], Generic[Mode]):
+    """Outgoing webhooks. Each delivery is a job of type ``send_webhook``."""
+
+    __slots__ = ("_started", "_store", "_waiter")
+
+    def __init__(self, store: Store, waiter: Waiter[Mode], *, started: Callable[[], None]) -> None:
+        self._store = store
+        self._waiter = waiter
+        self._started = started
+
+    @property
+    def mode(self) -> type[Mode]:
+        """`Sync` or `Async`."""
+        return self._waiter.mode
+
+    @dual
+    async def send(self, event: WebhookEvent | Json, url: str) -> Job:
+        """Store *event* for delivery to *url* and return its job; it is delivered in the background, in any order.
+
+        Raises ValidationError for a URL that is none, and for a payload that is not JSON or larger than 256 kB.
+        """
+        judged = WEBHOOK_URL.check("url", url)
+        if judged.details:
+            raise ValidationError("Validation failed", judged.details)
+        new = webhook_job(event, url, now=self._waiter.time())
+        await self._waiter.result(self._store.commit(Change(jobs=(new,))))
+        self._started()
+        return new.job
+
+    @dual
+    async def deliveries(
+        self, *, status: JobStatus | str | None = None, limit: int = 50, offset: int = 0
+    ) -> tuple[Job, ...]:
+        """Return deliveries, oldest first; ``status="failed"`` gives those that were given up.
+
+        One that was given up is sent again, with the same message id, by ``client.jobs.retry(job.id)``.
+        """
+        query = JobQuery(
+            status=None if status is None else JobStatus(status),
+            type=str(JobType.SEND_WEBHOOK),
+            limit=limit,
+            offset=offset,
+        )
+        return await self._waiter.result(self._store.jobs(query))

@@ -1,0 +1,74 @@
+"""For receivers: what arrived, once it is proven to be ours."""
+
+import json
+from collections.abc import Sequence
+
+import attrs
+
+from .._convert import converter, explain
+from .._waiting import SystemClock
+from ..errors import SignatureInvalid
+from ..models import JsonObject, Secret, WebhookEvent
+from ._signature import Headers, SeenIds, check_signature
+
+__all__ = ["Received", "verify"]
+
+
+@attrs.frozen(kw_only=True)
+class Received:
+    """A webhook whose signature is valid."""
+
+    message_id: str
+    """The same in every redelivery: keep it to do things once."""
+
+    timestamp: int
+    """Seconds since 1970 at which this delivery was sent."""
+
+    body: bytes = attrs.field(repr=False)
+    """The bytes that were signed."""
+
+    @property
+    def json(self) -> JsonObject:
+        """The body as a JSON object. Raises SignatureInvalid when it is none."""
+        try:
+            found = json.loads(self.body)
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            raise SignatureInvalid("the body is no JSON object")
+        return found
+
+    @property
+    def event(self) -> WebhookEvent:
+        """The body as an event about an instance. Raises SignatureInvalid when it is none."""
+        found = self.json
+        try:
+            return converter.structure(found, WebhookEvent)
+        except Exception as error:
+            raise SignatureInvalid(f"the body is no event: {'; '.join(explain(error))}") from error
+
+
+def verify(
+    body: bytes,
+    headers: Headers,
+    secrets: "str | Secret | Sequence[str | Secret]",
+    *,
+    tolerance: float = 300.0,
+    now: float | None = None,
+    seen: SeenIds | None = None,
+    legacy: bool = False,
+) -> Received:
+    """Return the webhook if one of *secrets* signed it; raise SignatureInvalid for whatever else a stranger sends.
+
+    Give the *body* exactly as it arrived and all *headers* (a mapping or pairs; case does not matter). The timestamp
+    may be *tolerance* seconds off *now* (default: the system's time) in either direction. With *seen*, a webhook that
+    was accepted before is refused. *legacy* accepts the service's own signature where there is no standard one: it
+    can be replayed.
+
+    Raises ValueError for unusable secrets: that is a mistake of the receiver, not of the sender.
+    """
+    moment = SystemClock().time() if now is None else now
+    signed = check_signature(body, headers, secrets, now=moment, tolerance=tolerance, legacy=legacy)
+    if seen is not None and signed.message_id and not seen.add(signed.message_id, now=moment):
+        raise SignatureInvalid(f"{signed.message_id} was received before")
+    return Received(message_id=signed.message_id, timestamp=signed.timestamp, body=body)

@@ -1,0 +1,178 @@
+"""One webhook on the wire: resolved, judged, and sent to the very address that was judged.
+
+The second module that imports httpx, and for a reason: the cloud's transport keeps connections and honours proxies; a
+webhook must do neither. A proxy would resolve the name again, where nobody judges; and a kept connection could serve
+another name at the same address without its certificate being looked at. So each delivery has a transport of its own,
+made for one judged address and one name, and thrown away.
+"""
+
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from functools import cache
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+import anyio
+import attrs
+import httpx
+
+from ..errors import CallTimedOut, ConnectFailed, TransportFailed
+from ._address import Network, networks, why_refused
+from ._port import TargetRefused, WebhookReply
+
+__all__ = ["Resolve", "Sender"]
+
+LARGEST_REPLY: Final = 20_000
+"""Bytes of an answer that are read; the rest is left."""
+
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+"""Turns a host and a port into addresses."""
+
+
+async def resolve(host: str, port: int) -> Sequence[str]:
+    """Ask the system's resolver."""
+    found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(address[0]) for *_, address in found]
+
+
+@attrs.frozen(kw_only=True)
+class Sender:
+    """Sends webhooks: https unless told otherwise, no redirects, no proxies, no private addresses."""
+
+    allow_http: bool = False
+    allow_networks: tuple[Network, ...] = attrs.field(default=(), converter=networks)
+    """Networks that are not public and may be sent to all the same, such as ``"127.0.0.0/8"``."""
+
+    timeout: float = 15.0
+    """Seconds in all."""
+
+    connect_timeout: float = 5.0
+    resolve: Resolve = resolve
+
+    async def post(self, url: str, body: bytes, headers: dict[str, str]) -> WebhookReply:
+        """Send *body* and return the answer, whatever its status.
+
+        Raises TargetRefused for a URL or address webhooks do not go to, ConnectFailed when nothing was sent,
+        CallTimedOut and TransportFailed when it may have arrived.
+        """
+        parts = self._judged_url(url)
+        with anyio.move_on_after(self.timeout):
+            return await self._post(parts, await self._addresses(parts), body, headers)
+        raise CallTimedOut(f"no answer within {self.timeout:g} s")
+
+    def _judged_url(self, url: str) -> SplitResult:
+        try:
+            parts = urlsplit(url)
+            _ = parts.port
+        except ValueError as error:
+            raise TargetRefused(f"not a URL: {error}") from None
+        if parts.scheme not in ("https", "http") or not parts.hostname:
+            raise TargetRefused("webhooks go to http and https URLs only")
+        if parts.scheme == "http" and not self.allow_http:
+            raise TargetRefused(
+                "plain http is not allowed; the setting webhook_allow_http allows it"
+            )
+        if parts.username is not None or parts.password is not None:
+            raise TargetRefused("a webhook URL must not carry credentials")
+        return parts
+
+    async def _addresses(self, parts: SplitResult) -> list[str]:
+        host = parts.hostname or ""
+        try:
+            found = list(dict.fromkeys(await self.resolve(host, _port(parts))))
+        except (OSError, UnicodeError) as error:
+            raise ConnectFailed(f"{host} cannot be resolved: {error}") from error
+        for address in found:
+            reason = why_refused(address, self.allow_networks)
+            if reason is not None:
+                raise TargetRefused(
+                    f"{host} resolves to {address}, {reason}; the setting webhook_allow_networks can allow it"
+                )
+        if not found:
+            raise ConnectFailed(f"{host} has no address")
+        return found
+
+    async def _post(
+        self, parts: SplitResult, addresses: list[str], body: bytes, headers: dict[str, str]
+    ) -> WebhookReply:
+        for address in addresses[:-1]:
+            try:
+                return await self._post_to(address, parts, body, headers)
+            except ConnectFailed:
+                continue
+        return await self._post_to(addresses[-1], parts, body, headers)
+
+    async def _post_to(
+        self, address: str, parts: SplitResult, body: bytes, headers: dict[str, str]
+    ) -> WebhookReply:
+        request = self._request(address, parts, body, headers)
+        wire = httpx.AsyncHTTPTransport(verify=_tls(parts.scheme), trust_env=False)
+        try:
+            response = await wire.handle_async_request(request)
+            return WebhookReply(
+                status=response.status_code,
+                retry_after=response.headers.get("retry-after"),
+                body=await _beginning(response),
+            )
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise ConnectFailed(f"no connection to {address}: {error}") from error
+        except httpx.TimeoutException as error:
+            raise CallTimedOut(f"no answer within {self.timeout:g} s") from error
+        except httpx.HTTPError as error:
+            raise TransportFailed(f"the connection broke: {error}") from error
+        finally:
+            with anyio.move_on_after(1.0, shield=True):
+                await wire.aclose()
+
+    def _request(
+        self, address: str, parts: SplitResult, body: bytes, headers: dict[str, str]
+    ) -> httpx.Request:
+        host = f"[{address}]" if ":" in address else address
+        path = parts.path or "/"
+        target = f"{path}?{parts.query}" if parts.query else path
+        timeout = {
+            "connect": min(self.connect_timeout, self.timeout),
+            "read": self.timeout,
+            "write": self.timeout,
+            "pool": self.timeout,
+        }
+        name = _ascii_name(parts.hostname or "")
+        authority = f"[{name}]" if ":" in name else name
+        if parts.port is not None:
+            authority += f":{parts.port}"
+        # The connection goes to the judged address; the certificate and the Host are those of the name.
+        return httpx.Request(
+            "POST",
+            f"{parts.scheme}://{host}:{_port(parts)}{target}",
+            headers={**headers, "Host": authority},
+            content=body,
+            extensions={"timeout": timeout, "sni_hostname": name},
+        )
+
+
+@cache
+def _trust() -> ssl.SSLContext:
+    return httpx.create_ssl_context(trust_env=False)
+
+
+def _tls(scheme: str) -> ssl.SSLContext:
+    # A bare context costs nothing; a trust store is read for those who need one.
+    return _trust() if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def _ascii_name(host: str) -> str:
+    return host if host.isascii() else host.encode("idna").decode()
+
+
+def _port(parts: SplitResult) -> int:
+    return parts.port or (443 if parts.scheme == "https" else 80)
+
+
+async def _beginning(response: httpx.Response) -> bytes:
+    read = bytearray()
+    async for part in response.aiter_raw():
+        read += part
+        if len(read) >= LARGEST_REPLY:
+            break
+    return bytes(read[:LARGEST_REPLY])
