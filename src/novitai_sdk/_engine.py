@@ -304,7 +304,8 @@ class _Core(Generic[Mode]):
         with self._lock:
             store, self._store = self._store, None
         if store is not None and store is not self._spec:
-            store.close(self.settings.drain)
+            # Not `drain`: that is for jobs, and what the store has accepted is to be written in any case.
+            store.close(_CLOSING)
 
 
 def _has_work(store: Store) -> bool:
@@ -520,10 +521,7 @@ def _maker(core: _Core[Any], network: Network, clock: Clock) -> _Making:
         try:
             yield Runner(
                 core.store,
-                {
-                    kind: _counted(handler, core.jobs, waiter)
-                    for kind, handler in handlers.items()
-                },
+                {kind: _counted(handler, core.jobs, waiter) for kind, handler in handlers.items()},
                 waiter=waiter,
             )
         finally:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Generic, NoReturn
 
 from typing_extensions import Self, Unpack
 
 from ._calling import Async, Mode, Moded, Sync, dual
-from .settings import Options, Settings
+from ._retry import RetryPolicy
+from .settings import ClientOptions, Settings
 
 # The engine (httpx, sqlite3, the cloud's models) is imported when a client is made, not when this package is.
 if TYPE_CHECKING:
@@ -42,27 +43,27 @@ class _Client(Moded[Mode], Generic[Mode]):
     @property
     def instances(self) -> Instances[Mode]:
         """Managed instances: rent, find, stop and give back machines."""
-        return self._engine.instances
+        return self._engine.opened().instances
 
     @property
     def catalog(self) -> Catalog[Mode]:
         """What can be rented, at what price."""
-        return self._engine.catalog
+        return self._engine.opened().catalog
 
     @property
     def cloud(self) -> Cloud[Mode]:
         """The GPU cloud, operation by operation, with no policy on top."""
-        return self._engine.cloud
+        return self._engine.opened().cloud
 
     @property
     def jobs(self) -> Jobs[Mode]:
         """The records of the task runner."""
-        return self._engine.jobs
+        return self._engine.opened().jobs
 
     @property
     def webhooks(self) -> Webhooks[Mode]:
         """Outgoing webhooks."""
-        return self._engine.webhooks
+        return self._engine.opened().webhooks
 
     @dual
     async def health(self, timeout: float = 5.0) -> HealthCheckResponse:
@@ -71,7 +72,7 @@ class _Client(Moded[Mode], Generic[Mode]):
         Never raises for what it checks: a service that does not answer is ``down``, and the status ``unhealthy``.
         ``uptime`` is in seconds.
         """
-        return await self._engine.health.check(timeout)
+        return await self._engine.opened().health.check(timeout)
 
     @dual
     async def health_report(self, timeout: float = 5.0) -> EnhancedHealthCheckResponse:
@@ -79,22 +80,30 @@ class _Client(Moded[Mode], Generic[Mode]):
 
         Rates are those of the last minute, per minute; times in milliseconds; memory in MB; shares in percent.
         """
-        return await self._engine.health.report(timeout)
+        return await self._engine.opened().health.report(timeout)
 
-    def using(self, **options: Unpack[Options]) -> Self:
-        """Return a sibling on the same connections, store and runner, with another timeout or retry policy.
+    def using(
+        self,
+        *,
+        timeout: float | None = None,
+        attempt_timeout: float | None = None,
+        retry: RetryPolicy | None = None,
+    ) -> Self:
+        """Return a sibling on the same connections, store and runner, with other limits for its calls.
 
-        Takes ``timeout``, ``attempt_timeout`` (seconds) and ``retry``; raises TypeError for anything else,
-        SettingsError for wrong values. Closing the sibling closes nothing.
+        *timeout* and *attempt_timeout* are in seconds; what is not given stays as it is here. Closing the sibling
+        closes nothing; closing this client closes both. Raises SettingsError for wrong values.
         """
         sibling = object.__new__(type(self))
-        sibling._engine = self._engine.sibling(options)
+        sibling._engine = self._engine.sibling(
+            timeout=timeout, attempt_timeout=attempt_timeout, retry=retry
+        )
         return sibling
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._engine.settings.base_url!r})"
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> NoReturn:
         raise TypeError(
             f"{type(self).__name__} holds connections and threads and cannot be pickled: make one in each process, "
             "from its settings"
@@ -133,7 +142,7 @@ class Novitai(_Client[Sync]):
         store: str | os.PathLike[str] | Store | None = None,
         network: Network | None = None,
         clock: Clock | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[ClientOptions],
     ) -> None:
         from ._engine import blocking_engine
 
@@ -147,6 +156,7 @@ class Novitai(_Client[Sync]):
         self._engine.close()
 
     def __enter__(self) -> Self:
+        self._engine.opened()
         return self
 
     def __exit__(
@@ -162,8 +172,8 @@ class AsyncNovitai(_Client[Async]):
     """A client whose calls are awaited, on asyncio or trio.
 
     Inside ``async with`` its jobs run in the caller's event loop; without, in a background thread, as those of
-    `Novitai` do. Takes what `Novitai` takes; close it with :meth:`aclose` where it is not used as a context
-    manager.
+    `Novitai` do. Takes what `Novitai` takes, and raises what it raises; a store that cannot be used is noticed when
+    the block is entered, or at the first use. Close it with :meth:`aclose` where it is not used as a context manager.
     """
 
     def __init__(
@@ -173,14 +183,17 @@ class AsyncNovitai(_Client[Async]):
         store: str | os.PathLike[str] | Store | None = None,
         network: Network | None = None,
         clock: Clock | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[ClientOptions],
     ) -> None:
         from ._engine import awaiting_engine
 
         self._engine = awaiting_engine(_settings(settings, options), store, network, clock)
 
     async def aclose(self) -> None:
-        """Let running jobs finish for the setting ``drain``, hand back the rest, and close every connection."""
+        """Let running jobs finish for the setting ``drain``, hand back the rest, and close every connection.
+
+        Unfinished jobs stay in a durable store for the next client. A second call does nothing.
+        """
         await self._engine.aclose()
 
     async def __aenter__(self) -> Self:
@@ -196,7 +209,7 @@ class AsyncNovitai(_Client[Async]):
         await self._engine.leave()
 
 
-def _settings(settings: Settings | None, options: Options) -> Settings:
+def _settings(settings: Settings | None, options: ClientOptions) -> Settings:
     if settings is None:
         return Settings(**options)
     if options:

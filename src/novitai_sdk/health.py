@@ -7,7 +7,7 @@ as the contract has them.
 import os
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Final, Generic
+from typing import Final, Generic, TypeVar
 
 import attrs
 
@@ -19,7 +19,7 @@ from ._waiting import Waiter
 from .cloud import Cloud, CloudClusters
 from .errors import NovitaError
 from .instances._records import KIND, at
-from .jobs import Store
+from .jobs import Change, Store
 from .models import (
     CacheDependency,
     CpuUsage,
@@ -29,7 +29,7 @@ from .models import (
     HealthServices,
     HealthStatus,
     JobQueueDependency,
-    Json,
+    JobQueueStats,
     MemoryUsage,
     NovitaApiDependency,
     PerformanceMetrics,
@@ -39,25 +39,23 @@ from .models import (
 
 __all__ = ["Health", "cpu_seconds"]
 
+T = TypeVar("T")
+
 _MB: Final = 1024 * 1024
 _SHORTEST: Final = 0.001
 
 
 @attrs.frozen(kw_only=True)
-class _Finding:
+class _Finding(Generic[T]):
     """What one check came to."""
 
     took: float
+    value: T | None = None
     error: str | None = None
 
     @property
     def status(self) -> ServiceStatus:
         return ServiceStatus.UP if self.error is None else ServiceStatus.DOWN
-
-    @property
-    def extra(self) -> dict[str, Json]:
-        # The contract has an `error` for the API only; what is wrong with the others is worth as much.
-        return {} if self.error is None else {"error": self.error}
 
 
 class Health(Generic[Mode]):
@@ -66,7 +64,7 @@ class Health(Generic[Mode]):
     def __init__(
         self,
         session: Session[Mode],
-        store: Store,
+        store: Callable[[], Store],
         waiter: Waiter[Mode],
         *,
         calls: Meter,
@@ -135,49 +133,46 @@ class Health(Generic[Mode]):
         )
 
     async def _queue(self, ends: float) -> JobQueueDependency:
-        counted = {"queue_size": 0, "processing": 0, "completed": 0, "failed": 0}
-
-        async def look() -> None:
+        async def look() -> JobQueueStats:
             self._check_runner()
-            stats = await self._waiter.result(self._store.stats(), self._left(ends))
-            counted.update(
-                queue_size=stats.pending_jobs,
-                processing=stats.processing_jobs,
-                completed=stats.completed_jobs,
-                failed=stats.failed_jobs,
-            )
+            store = self._store()
+            # Changes nothing, yet only a store that can be written accepts it.
+            await self._waiter.result(store.commit(Change()), self._left(ends))
+            return await self._waiter.result(store.stats(), self._left(ends))
 
         found = await self._timed(look)
+        stats = found.value
         return JobQueueDependency(
             status=found.status,
+            queue_size=stats.pending_jobs if stats else 0,
+            processing=stats.processing_jobs if stats else 0,
+            completed=stats.completed_jobs if stats else 0,
+            failed=stats.failed_jobs if stats else 0,
             last_checked=at(self._waiter.time()),
-            extra=found.extra,
-            **counted,
+            error=found.error,
         )
 
     async def _cache(self, ends: float) -> CacheDependency:
-        states: list[int] = [0]
-
-        async def look() -> None:
-            kept = await self._waiter.result(self._store.scan(KIND), self._left(ends))
-            states[0] = len(kept)
+        async def look() -> int:
+            kept = await self._waiter.result(self._store().scan(KIND), self._left(ends))
+            return len(kept)
 
         found = await self._timed(look)
         return CacheDependency(
             status=found.status,
-            total_states=states[0],
+            total_states=found.value or 0,
             last_checked=at(self._waiter.time()),
-            extra=found.extra,
+            error=found.error,
         )
 
-    async def _timed(self, look: Callable[[], Awaitable[None]]) -> _Finding:
+    async def _timed(self, look: Callable[[], Awaitable[T]]) -> _Finding[T]:
         started = self._waiter.monotonic()
         try:
-            await look()
+            value = await look()
         except (NovitaError, TimeoutError) as error:
             took = self._waiter.monotonic() - started
             return _Finding(took=took, error=f"{type(error).__name__}: {error}")
-        return _Finding(took=self._waiter.monotonic() - started)
+        return _Finding(took=self._waiter.monotonic() - started, value=value)
 
     def _left(self, ends: float) -> float:
         return max(_SHORTEST, ends - self._waiter.monotonic())

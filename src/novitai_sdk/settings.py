@@ -14,7 +14,7 @@ from ._retry import RetryPolicy
 from .errors import SettingsError
 from .models import DEFAULT_REGIONS, Secret
 
-__all__ = ["Options", "Settings"]
+__all__ = ["ClientOptions", "Options", "Settings"]
 
 _LOOPBACK: Final = re.compile(r"localhost|127(\.\d{1,3}){3}|::1", re.ASCII)
 _KEY_VARIABLE: Final = "NOVITA_API_KEY"
@@ -22,8 +22,8 @@ _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
 
-class Options(TypedDict, total=False):
-    """What may be given to `Settings` and to a client, by name; None counts as not given."""
+class ClientOptions(TypedDict, total=False):
+    """The settings a client takes by name; None counts as not given. Its store it takes in more forms."""
 
     api_key: str | Secret | None
     base_url: str | None
@@ -33,7 +33,6 @@ class Options(TypedDict, total=False):
     max_connections: int | None
     retry: RetryPolicy | None
     regions: Sequence[str] | None
-    store: str | None
     startup_timeout: float | None
     poll_interval: float | None
     settle: float | None
@@ -42,6 +41,12 @@ class Options(TypedDict, total=False):
     webhook_allow_http: bool | None
     webhook_allow_networks: Sequence[str] | None
     application: str | None
+
+
+class Options(ClientOptions, total=False):
+    """What may be given to `Settings`, by name; None counts as not given."""
+
+    store: str | None
 
 
 @attrs.frozen(kw_only=True, init=False)
