@@ -15,12 +15,12 @@ from novitai_sdk.instances._catalog import pick
 REGIONS = (Region(code="US-WEST-01", cluster_id="us-west-1"),)
 
 
-def product(id: str, **known: Any) -> cloud.Product:
+def product(product_id: str, **known: Any) -> cloud.Product:
     values: dict[str, Any] = {
         "name": "RTX 4090 24GB", "available_deploy": True, "price": 35000, "spot_price": 18000,
         "regions": ("US-WEST-01 (Oregon)",), **known,
     }  # fmt: skip
-    return cloud.Product(id=id, **values)
+    return cloud.Product(id=product_id, **values)
 
 
 def wanted(**others: Any) -> CreateInstanceRequest:
@@ -42,7 +42,7 @@ def test_the_cheapest_in_the_asked_billing_mode_wins():
 
 @given(st.permutations(["a", "b", "c", "d"]))
 def test_equal_prices_always_give_the_same_choice(order: list[str]):
-    assert pick([product(id) for id in order], REGIONS, wanted()).product.id == "a"
+    assert pick([product(name) for name in order], REGIONS, wanted()).product.id == "a"
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_the_catalogue_lists_what_there_is(face: Face):
     async def story(client: Any, done: Any) -> None:
         everywhere = await done(client.catalog.products())
         here = await done(client.catalog.products("US-WEST-01"))
-        assert set(one.id for one in here) < set(one.id for one in everywhere)
+        assert {one.id for one in here} < {one.id for one in everywhere}
         prices = [one.price_usd for one in here]
         assert prices == sorted(prices)
         assert all(isinstance(price, Decimal) for price in prices)

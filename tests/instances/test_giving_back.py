@@ -162,12 +162,16 @@ def test_a_rental_that_takes_too_long_is_given_back(cloud: Emulator, plain: Novi
 
 def test_when_the_machine_cannot_be_given_back_the_error_says_what_still_bills(years):
     async def story(client: Any, cloud: Emulator) -> None:
-        with pytest.raises(CleanupFailed) as caught:
-            async with client.instances.rent(**WANTED) as instance:
+        async def rent() -> None:
+            async with client.instances.rent(**WANTED):
                 cloud.order(faults.refused("instances.delete", status=403, times=None))
                 raise ZeroDivisionError("mine")
-        assert caught.value.instance_id == instance.id
-        assert f"client.instances.delete({instance.id!r})" in str(caught.value)
+
+        with pytest.raises(CleanupFailed) as caught:
+            await rent()
+        (still,) = await client.instances.list()
+        assert caught.value.instance_id == still.id
+        assert f"client.instances.delete({still.id!r})" in str(caught.value)
         assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
     years.tell(story)
@@ -179,16 +183,18 @@ def test_ctrl_c_in_the_block_gives_the_machine_back(cloud: Emulator, plain: Novi
     assert left(cloud) == []
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.005, 0.01, 0.02, 0.05, 0.1])
+# Ctrl-C may come between any two instructions, also between making a socket and keeping it: that socket is closed by
+# the garbage collector, with a warning. What is promised here is that the machine goes.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("delay", [0.002, 0.005, 0.01, 0.02, 0.05, 0.1])
 def test_ctrl_c_on_the_way_gives_the_machine_back(cloud: Emulator, plain: Novitai, delay: float):
     cloud.order(faults.stuck_pull(times=None))
     timer = threading.Timer(
         delay, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT]
     )
-    with pytest.raises(KeyboardInterrupt):
-        timer.start()
-        with plain.instances.rent(**WANTED):
-            pytest.fail("the block must not begin")
+    timer.start()
+    with pytest.raises(KeyboardInterrupt), plain.instances.rent(**WANTED):
+        pytest.fail("the block must not begin")
     timer.join()
     anyio.run(anyio.sleep, 0.1)
     assert left(cloud) == []

@@ -1,8 +1,8 @@
 """One story, told on every face of the library.
 
-A story is an `async def` that takes a client and `done`: it awaits `done(client.something(...))`, and gets the result
-whether the call returned it or has to be awaited. On the plain client without a loop the story itself is driven, so that
-nothing in it can hide a loop.
+A story is an `async def` that takes a client and `done`: it awaits `done(client.something(...))`, and gets the
+result whether the call returned it or has to be awaited. On the plain client without a loop the story itself is
+driven, so that nothing in it can hide a loop.
 """
 
 import asyncio
