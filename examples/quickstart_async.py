@@ -3,8 +3,6 @@
 Runs on the emulator that comes with the library; no key, no cost.
 """
 
-import sys
-
 import anyio
 
 from novitai_sdk import AsyncNovitai
@@ -20,7 +18,8 @@ async def use(client: AsyncNovitai, number: int) -> None:
         region="US-WEST-01",
         timeout=60,
     ) as instance:
-        print(f"{instance.name} is {instance.status}: {instance.connection_details.ssh}")
+        reach = instance.connection_details
+        print(f"{instance.name} is {instance.status}: {reach.ssh if reach else 'no ssh'}")
 
 
 async def main() -> None:
@@ -37,4 +36,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(anyio.run(main))
+    anyio.run(main)  # or anyio.run(main, backend="trio"), or asyncio.run(main())

@@ -4,7 +4,7 @@ import hashlib
 import os
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cached_property
@@ -503,7 +503,7 @@ def _maker(core: _Core[Any], network: Network, clock: Clock) -> _Making:
     """Return what makes the runner, inside the loop it will run in: connections belong to a loop."""
 
     @asynccontextmanager
-    async def make() -> AsyncIterator[Runner]:
+    async def make() -> AsyncGenerator[Runner, None]:
         transport, waiter = network.awaiting(), AsyncWaiter(clock)
         cloud = Cloud(_session(core, transport, waiter))
         back = Backstage(

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable
 from decimal import Decimal
-from types import TracebackType
 from typing import Protocol, TextIO
 
 import attrs
@@ -44,12 +43,7 @@ class Reporter(Protocol):
     """Shows a wait while it lasts."""
 
     def __enter__(self) -> "Reporter": ...
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
     def show(self, progress: WaitProgress) -> None: ...
 
 
