@@ -18,7 +18,7 @@ from datetime import datetime, timedelta, timezone
 from decimal import Decimal, InvalidOperation
 from enum import Enum
 from types import NoneType, UnionType
-from typing import Any, Final, TypeVar, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, TypeVar, Union, cast, get_args, get_origin
 
 import attrs
 from cattrs import Converter, transform_error
@@ -33,7 +33,7 @@ from cattrs.errors import (
 from .errors import ValidationError
 from .models._base import MASK, Json, JsonObject, OpenInt, OpenStr, Secret
 
-T = TypeVar("T")
+Group = TypeVar("Group", bound=BaseValidationError)
 
 Structure = Callable[[Any, Any], Any]
 Unstructure = Callable[[Any], Any]
@@ -179,6 +179,12 @@ def _to_epoch(moment: datetime) -> str:
     return str(int((moment - _EPOCH).total_seconds()))
 
 
+def _object(value: Any) -> Mapping[str, Any]:
+    if isinstance(value, Mapping):
+        return cast(Mapping[str, Any], value)
+    raise _refuse(value, "an object")
+
+
 # -- classes of types ------------------------------------------------------------------------------
 
 
@@ -211,15 +217,15 @@ def _is_mapping(kind: Any) -> bool:
 
 
 def _json(value: Any, kind: Any) -> Any:
-    if kind == JsonObject and not isinstance(value, Mapping):
-        raise _refuse(value, "an object")
+    if kind == JsonObject:
+        _object(value)
     return value
 
 
 def _optional_factory(converter: Converter, blank_is_none: bool) -> Callable[[Any], Structure]:
     def factory(kind: Any) -> Structure:
         # Evaluated from its parts: there is no other spelling of a union whose members are known only here.
-        inner = Union[tuple(arg for arg in get_args(kind) if arg is not NoneType)]  # noqa: UP007
+        inner: Any = Union[tuple(arg for arg in get_args(kind) if arg is not NoneType)]  # noqa: UP007
         hook = converter.get_structure_hook(inner)
         nothing: frozenset[Any] = frozenset()
         if blank_is_none and inner not in (str, Secret):
@@ -249,14 +255,14 @@ def _sequence_factory(converter: Converter) -> Callable[[Any], Structure]:
                 raise _refuse(value, "a list")
             items: list[Any] = []
             failures: list[Exception] = []
-            for index, item in enumerate(value):
+            for index, item in enumerate(cast(Sequence[Any], value)):
                 try:
                     items.append(hook(item, inner))
                 except Exception as error:  # noqa: BLE001 - hooks raise what they like; all of it is kept
                     _note(error, IterableValidationNote(f"in item {index}", index, inner))
                     failures.append(error)
             if failures:
-                raise IterableValidationError("a list with wrong items", failures, kind)
+                raise _several(IterableValidationError, "a list with wrong items", failures, kind)
             return tuple(items)
 
         return structure
@@ -271,18 +277,18 @@ def _mapping_factory(converter: Converter) -> Callable[[Any], Structure]:
         hook = converter.get_structure_hook(inner)
 
         def structure(value: Any, _: Any) -> Any:
-            if not isinstance(value, Mapping):
-                raise _refuse(value, "an object")
             items: dict[Any, Any] = {}
             failures: list[Exception] = []
-            for key, item in value.items():
+            for key, item in _object(value).items():
                 try:
                     items[key_hook(key, key_kind)] = hook(item, inner)
                 except Exception as error:  # noqa: BLE001 - hooks raise what they like; all of it is kept
                     _note(error, IterableValidationNote(f"at {key}", key, inner))
                     failures.append(error)
             if failures:
-                raise IterableValidationError("an object with wrong values", failures, kind)
+                raise _several(
+                    IterableValidationError, "an object with wrong values", failures, kind
+                )
             return items
 
         return structure
@@ -291,7 +297,13 @@ def _mapping_factory(converter: Converter) -> Callable[[Any], Structure]:
 
 
 def _note(error: Exception, note: Any) -> None:
-    error.__notes__ = [*getattr(error, "__notes__", ()), note]  # type: ignore[attr-defined]  # PEP 678, in the type since 3.11
+    # The attribute of PEP 678, by the way that types of every Python version know.
+    vars(error)["__notes__"] = [*getattr(error, "__notes__", ()), note]
+
+
+def _several(group: type[Group], message: str, failures: Sequence[Exception], kind: Any) -> Group:
+    # cattrs makes its groups of three, in __new__; the __init__ above it is typed as taking two.
+    return group(message, failures, kind)  # pyright: ignore[reportCallIssue]
 
 
 # -- models ----------------------------------------------------------------------------------------
@@ -343,29 +355,29 @@ def _model_factory(converter: Converter) -> Callable[[Any], Structure]:
         def structure(value: Any, _: Any) -> Any:
             if isinstance(value, kind):
                 return value
-            if not isinstance(value, Mapping):
-                raise _refuse(value, "an object")
+            wire = _object(value)
             arguments: dict[str, Any] = {}
             failures: list[Exception] = []
             for name, also, target, inner, hook, required in plan:
-                found = next((key for key in (name, *also) if key in value), None)
-                if found is None or (value[found] is None and not required):
+                found = next((key for key in (name, *also) if key in wire), None)
+                if found is None or (wire[found] is None and not required):
                     if required:
                         failures.append(_missing(name, inner))
                     continue
                 try:
-                    arguments[target] = hook(value[found], inner)
+                    arguments[target] = hook(wire[found], inner)
                 except Exception as error:  # noqa: BLE001 - hooks raise what they like; all of it is kept
                     _note(error, AttributeValidationNote(f"in {name}", name, inner))
                     failures.append(error)
             if failures:
-                raise ClassValidationError(f"not a {kind.__name__}", failures, kind)
-            if keeps and not known.issuperset(value):
-                arguments["extra"] = {key: value[key] for key in value if key not in known}
+                raise _several(ClassValidationError, f"not a {kind.__name__}", failures, kind)
+            if keeps and not known.issuperset(wire):
+                arguments["extra"] = {key: wire[key] for key in wire if key not in known}
             try:
                 return kind(**arguments)
             except ValidationError as error:
-                raise ClassValidationError(f"not a {kind.__name__}", [error], kind) from None
+                wrong = f"not a {kind.__name__}"
+                raise _several(ClassValidationError, wrong, [error], kind) from None
 
         return structure
 
@@ -479,11 +491,25 @@ def _make_cloud_converter() -> Converter:
 converter: Final = make_converter()
 """The converter of the service contract, public as ``novitai_sdk.converter``."""
 
-record_converter: Final = _make_record_converter()
-"""The contract's converter with secrets masked: for what is stored or logged."""
+if TYPE_CHECKING:
+    record_converter: Converter
+    """The contract's converter with secrets masked: for what is stored or logged."""
 
-cloud_converter: Final = _make_cloud_converter()
-"""The converter of the cloud's API."""
+    cloud_converter: Converter
+    """The converter of the cloud's API."""
+
+_LATER: Final = {
+    "record_converter": _make_record_converter,
+    "cloud_converter": _make_cloud_converter,
+}
+
+
+def __getattr__(name: str) -> Converter:
+    # Made when the engine asks for them: whoever only imports this library pays for the one it offers.
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    made = globals()[name] = _LATER[name]()
+    return made
 
 
 def explain(error: BaseException) -> list[str]:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from typing import Final
 
 import attrs
 
@@ -38,12 +39,22 @@ class Attempt:
     """Seconds the server asked to wait."""
 
 
+_LONGEST: Final = 365 * 86_400.0
+
+
+def _seconds(_: object, field: "attrs.Attribute[float]", value: float) -> None:
+    # Bounded above as well: infinity spread evenly is no number any more.
+    if not 0 <= value <= _LONGEST:
+        raise ValueError(f"{field.name} must be a number of seconds from 0 to a year, not {value}")
+
+
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
     """Exponential backoff with jitter, bounded in tries and in time.
 
     A call is tried again when nothing was sent, when the server refused it unseen (429), and, if doing it twice
-    does no harm, when no reply arrived or the server failed (500, 502, 503, 504). Times are in seconds.
+    does no harm, when no reply arrived or the server failed (500, 502, 503, 504). Times are in seconds, and at most
+    a year. Raises ValueError or TypeError for wrong values.
 
     >>> policy = RetryPolicy(spread=exactly)
     >>> policy.wait_after(Attempt(number=2, status=503, repeatable=True))
@@ -52,13 +63,15 @@ class RetryPolicy:
     True
     """
 
-    attempts: int = attrs.field(default=4, validator=attrs.validators.ge(1))
+    attempts: int = attrs.field(
+        default=4, validator=(attrs.validators.instance_of(int), attrs.validators.ge(1))
+    )
     """Tries in all, the first included."""
 
-    first_wait: float = attrs.field(default=0.5, validator=attrs.validators.ge(0))
-    longest_wait: float = attrs.field(default=20.0, validator=attrs.validators.ge(0))
+    first_wait: float = attrs.field(default=0.5, validator=_seconds)
+    longest_wait: float = attrs.field(default=20.0, validator=_seconds)
 
-    longest_retry_after: float = attrs.field(default=60.0, validator=attrs.validators.ge(0))
+    longest_retry_after: float = attrs.field(default=60.0, validator=_seconds)
     """A server that asks for more is not waited for: the error is raised, with what it asked."""
 
     spread: Callable[[float], float] = full_jitter

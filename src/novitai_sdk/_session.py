@@ -7,8 +7,8 @@ a value or an error. Every wait draws on one deadline.
 import json
 import logging
 from collections.abc import Mapping
-from typing import Any, Final, Generic, TypeVar
-from urllib.parse import quote, urlencode
+from typing import Any, Final, Generic, TypeVar, cast
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 import attrs
 
@@ -29,6 +29,7 @@ from .errors import (
     UnexpectedReply,
 )
 from .models import Secret
+from .models._base import MASK
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -36,6 +37,7 @@ B = TypeVar("B")
 _log = logging.getLogger("novitai_sdk")
 
 _DEEPEST: Final = 100
+_SUCCESS: Final = frozenset({200, 201, 202, 204})
 
 
 @attrs.frozen(kw_only=True)
@@ -50,7 +52,7 @@ class Patience:
 class Session(Moded[Mode], Generic[Mode]):
     """Calls routes; everything above it speaks in values."""
 
-    __slots__ = ("_base", "_headers", "_meter", "_patience", "_transport", "waiter")
+    __slots__ = ("_base", "_headers", "_key", "_meter", "_patience", "_transport", "waiter")
 
     def __init__(
         self,
@@ -67,6 +69,7 @@ class Session(Moded[Mode], Generic[Mode]):
         self._transport = transport
         self.waiter = waiter
         self._base = base_url
+        self._key = api_key
         self._patience = patience
         self._headers = {
             "Authorization": f"Bearer {api_key.reveal()}",
@@ -83,7 +86,7 @@ class Session(Moded[Mode], Generic[Mode]):
 
     def patient(self, patience: Patience) -> "Session[Mode]":
         """Return a session on the same connections with other limits."""
-        other: Session[Mode] = object.__new__(Session)
+        other = cast("Session[Mode]", object.__new__(Session))
         for name in Session.__slots__:
             setattr(other, name, getattr(self, name))
         other._patience = patience
@@ -104,36 +107,42 @@ class Session(Moded[Mode], Generic[Mode]):
         started = self.waiter.monotonic()
         ends = started + (self._patience.timeout if timeout is None else timeout)
         number = 0
-        while True:
+        error: CallError = CallTimedOut("the deadline had passed before anything was sent")
+        error.resend_safe = True
+        while (left := ends - self.waiter.monotonic()) > 0:
             number += 1
-            error = await self._try(route, body, ends)
-            if not isinstance(error, CallError):
-                return error
-            error.operation = route.name
-            error.attempts = number
-            error.elapsed = self.waiter.monotonic() - started
+            request = self._request(route, body, min(left, self._patience.attempt_timeout))
+            try:
+                return await self._try(route, request)
+            except CallError as failed:
+                error = failed
             error.resend_safe = _resend_safe(route, error)
             wait = self._patience.retry.wait_after(_attempt(route, error, number))
             if wait is None or self.waiter.monotonic() + wait >= ends:
-                raise error
+                break
             _log.debug("%s: trying again in %.2f s: %s", route.name, wait, error.message)
             await self.waiter.sleep(wait)
+        error.operation = route.name
+        error.attempts = number
+        error.elapsed = self.waiter.monotonic() - started
+        raise error
 
-    async def _try(self, route: Route[B, A], body: B | None, ends: float) -> "A | CallError":
-        left = ends - self.waiter.monotonic()
-        if left <= 0:
-            return CallTimedOut("the deadline passed")
-        request = self._request(route, body, min(left, self._patience.attempt_timeout))
+    async def _try(self, route: Route[B, A], request: Request) -> A:
         started = self.waiter.monotonic()
         try:
             reply = await self._transport.send(request)
-        except TransportFailed as error:
+        except TransportFailed:
             self._count(started, failed=True)
-            return error
+            raise
         self._count(started, failed=reply.status >= 400)
-        if reply.status == 200 or reply.status in (201, 202, 204):
-            return _answer(route, reply, self.waiter.time())
-        return read_refusal(reply.status, reply.headers, reply.body, now=self.waiter.time()).error()
+        return _read(route, self._masked(reply), self.waiter.time())
+
+    def _masked(self, reply: Reply) -> Reply:
+        # Some services repeat the key they refuse; what they say ends in errors and logs.
+        key = self._key.reveal().encode()
+        if reply.status in _SUCCESS or key not in reply.body:
+            return reply
+        return attrs.evolve(reply, body=reply.body.replace(key, MASK.encode()))
 
     def _count(self, started: float, *, failed: bool) -> None:
         if self._meter is not None:
@@ -158,51 +167,131 @@ class Session(Moded[Mode], Generic[Mode]):
 def _in_query(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, cast(list[object], value)))
+    return str(value)
 
 
 def _attempt(route: Route[Any, Any], error: CallError, number: int) -> Attempt:
-    refused = isinstance(error, ApiError)
+    refused = error if isinstance(error, ApiError) else None
     return Attempt(
         number=number,
-        status=error.status if refused else None,
+        status=refused.status if refused else None,
         sent=not isinstance(error, ConnectFailed),
         # A reply that cannot be read is not asked for again: it would be the same.
         repeatable=route.resend is not Resend.NEVER and not isinstance(error, UnexpectedReply),
-        retry_after=error.retry_after if refused else None,
+        retry_after=refused.retry_after if refused else None,
     )
 
 
 def _resend_safe(route: Route[Any, Any], error: CallError) -> bool:
     if route.resend is not Resend.NEVER or isinstance(error, ConnectFailed):
         return True
-    return isinstance(error, ApiError) and error.status < 500
+    # 408 comes from between us and the cloud. A refusal in a 200 is not proof enough either.
+    return isinstance(error, ApiError) and 400 <= error.status < 500 and error.status != 408
 
 
-def _answer(route: Route[B, A], reply: Reply, now: float) -> "A | CallError":
+def _read(route: Route[B, A], reply: Reply, now: float) -> A:
+    """Turn a reply into the answer the route promises, or raise what it is instead."""
+    if 300 <= reply.status < 400:
+        raise _redirected(route, reply)
+    if reply.status not in _SUCCESS:
+        if reply.status < 300:
+            raise _unexpected(route, reply, [f"status {reply.status} is not part of the contract"])
+        raise _refused(reply, now)
+    found = _json(route, reply)
     if route.answer is None:
-        nothing: Any = None
-        return nothing  # type: ignore[no-any-return]  # a route without an answer has A = None
-    text = reply.body.strip()
-    if not text:
-        found: Any = {}
-    else:
-        try:
-            found = json.loads(text)
-        except (ValueError, RecursionError):
-            return _unexpected(route, reply, ["not JSON: " + repr(text[:80])])
+        if _complains(found, promised=False):
+            raise _refused(reply, now)
+        return cast(A, None)  # a route without an answer has A = None
     try:
         return cloud_converter.structure(found, route.answer)
-    except RecursionError:
-        return _unexpected(route, reply, [f"nested deeper than {_DEEPEST} levels"])
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - hooks raise what they like; all of it is explained
         problems = explain(error)
-    if isinstance(found, dict) and (
-        isinstance(found.get("error"), str) or isinstance(found.get("message"), str)
-    ):
-        # Some refusals come with a 200; without what was promised they are refusals all the same.
-        return read_refusal(reply.status, reply.headers, reply.body, now=now).error()
-    return _unexpected(route, reply, problems)
+    # Some refusals come with a 200; without what was promised they are refusals all the same.
+    if _complains(found, promised=True):
+        raise _refused(reply, now)
+    raise _unexpected(route, reply, problems)
+
+
+def _json(route: Route[Any, Any], reply: Reply) -> object:
+    """The JSON of a reply; an empty body stands for an empty object."""
+    text = reply.body.strip()
+    if not text:
+        return {}
+    try:
+        found: object = json.loads(text, parse_constant=_no_number)
+    except RecursionError:
+        raise _too_deep(route, reply) from None
+    except ValueError:
+        # Writes are documented to answer nothing; what they answer all the same need not be JSON. A page is not
+        # an answer of the cloud, though, but of something in between.
+        if route.answer is None and not text.startswith(b"<"):
+            return {}
+        raise _unexpected(route, reply, [f"not JSON: {text[:80]!r}"]) from None
+    if text.count(b"{") + text.count(b"[") > _DEEPEST and _depth(found) > _DEEPEST:
+        raise _too_deep(route, reply)
+    return found
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _depth(value: object) -> int:
+    # Level by level: a function that called itself would meet the limit this one is here to keep from others.
+    level, depth = _inside(value), 1
+    while level and depth <= _DEEPEST:
+        level, depth = [below for one in level for below in _inside(one)], depth + 1
+    return depth
+
+
+def _inside(value: object) -> list[object]:
+    """The objects and lists in an object or a list."""
+    if isinstance(value, dict):
+        inner = list(cast(dict[str, object], value).values())
+    elif isinstance(value, list):
+        inner = cast(list[object], value)
+    else:
+        return []
+    return [one for one in inner if isinstance(one, dict | list)]
+
+
+def _complains(found: object, *, promised: bool) -> bool:
+    """Whether the body of a success is a refusal; where something was *promised*, only if that is missing."""
+    if not isinstance(found, dict):
+        return False
+    fields = cast(dict[str, object], found)
+    if promised:
+        return isinstance(fields.get("error"), str) or isinstance(fields.get("message"), str)
+    # A message alone may say "success".
+    code = fields.get("code")
+    return bool(fields.get("error") or fields.get("reason")) or (
+        isinstance(code, int) and code >= 400
+    )
+
+
+def _refused(reply: Reply, now: float) -> ApiError:
+    return read_refusal(reply.status, reply.headers, reply.body, now=now).error()
+
+
+def _redirected(route: Route[Any, Any], reply: Reply) -> UnexpectedReply:
+    # Only where to, without path and query: they may hold what is nobody else's business.
+    parts = _split(reply.headers.get("location", ""))
+    to = f"to {parts.scheme}://{parts.hostname}" if parts and parts.hostname else "to another path"
+    advice = f"it redirects {to}, which is not followed: the API key goes to the base URL only. Is that right?"
+    return _unexpected(route, reply, [advice])
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return None
+
+
+def _too_deep(route: Route[Any, Any], reply: Reply) -> UnexpectedReply:
+    return _unexpected(route, reply, [f"nested deeper than {_DEEPEST} levels"])
 
 
 def _unexpected(route: Route[Any, Any], reply: Reply, problems: list[str]) -> UnexpectedReply:

@@ -18,12 +18,12 @@
     │       ├── InvalidState       not now: the thing is in another state
     │       ├── NoCapacity         no free GPU for this product or cluster
     │       ├── RateLimited        too many calls; knows how long to wait
-    │       ├── InsufficientBalance
+    │       ├── InsufficientBalance    the account has to be topped up first
     │       ├── RequestRefused     a parameter the cloud does not accept
     │       └── ServerFailed       a fault on the cloud's side
     ├── NoSuitableProduct          nothing to rent matches what was asked
     ├── InstanceError              carries the instance id and its last sight
-    │   ├── InstanceNotFound
+    │   ├── InstanceNotFound   no instance of that id
     │   ├── InstanceStateError     this instance cannot do that now
     │   ├── InstanceFailed         it will not become ready
     │   ├── WaitTimedOut           not ready in time (also a TimeoutError)
@@ -182,7 +182,10 @@ class UnexpectedReply(CallError):
     ) -> None:
         self.status: int = status
         self.problems: tuple[str, ...] = tuple(problems)
-        super().__init__(message + "".join(f"\n  {line}" for line in self.problems), **context)
+        super().__init__(message, **context)
+
+    def __str__(self) -> str:
+        return super().__str__() + "".join(f"\n  {line}" for line in self.problems)
 
 
 class ApiError(CallError):

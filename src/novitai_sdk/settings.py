@@ -1,10 +1,8 @@
 """Settings: an argument wins over the environment, the environment over the default."""
 
-import math
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypedDict
+from typing import Any, Final, TypedDict, TypeGuard, cast
 from urllib.parse import urlsplit
 
 import attrs
@@ -16,7 +14,7 @@ from .models import DEFAULT_REGIONS, Secret
 
 __all__ = ["ClientOptions", "Options", "Settings"]
 
-_LOOPBACK: Final = re.compile(r"localhost|127(\.\d{1,3}){3}|::1", re.ASCII)
+_LONGEST: Final = 365 * 86_400.0
 _KEY_VARIABLE: Final = "NOVITA_API_KEY"
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
@@ -115,22 +113,13 @@ class Settings:
     def __init__(
         self, *, environ: Mapping[str, str] | None = None, **given: Unpack[Options]
     ) -> None:
-        environ = os.environ if environ is None else environ
-        offered: dict[str, object] = dict(given)
-        problems = [f"{name} is not a setting" for name in sorted(set(offered) - set(_RULES))]
-        values: dict[str, Any] = {}
-        for name, rule in _RULES.items():
-            source, value = _find(name, rule, offered, environ)
-            if source is None:
-                continue
-            values[name] = value if isinstance(value, _Problem) else rule.check(value)
-            if isinstance(values[name], _Problem):
-                problems.append(f"{source} {values[name].text}")
-        if "api_key" not in values:
-            problems.append(f"an API key is missing: pass api_key=... or set {_KEY_VARIABLE}")
+        values, problems = _read(given, os.environ if environ is None else environ)
+        # A report of the error may show the locals of its frames, and these hold the key as it was given.
+        del given, environ
         if problems:
             raise SettingsError(problems)
-        self.__attrs_init__(**values)  # type: ignore[attr-defined]  # attrs makes it, the mypy plugin does not tell
+        # Made by attrs, which only mypy is told of.
+        self.__attrs_init__(**values)  # pyright: ignore[reportUnknownMemberType,reportAttributeAccessIssue]
 
     def but(self, **others: Unpack[Options]) -> "Settings":
         """Return these settings with *others* in their place. Raises SettingsError.
@@ -138,10 +127,10 @@ class Settings:
         >>> Settings(api_key="sk-example").but(timeout=5).timeout
         5.0
         """
-        own: dict[str, Any] = {name: getattr(self, name) for name in _RULES}
-        return Settings(
-            environ={}, **{**own, **{name: v for name, v in others.items() if v is not None}}
-        )
+        own = {name: getattr(self, name) for name in _RULES}
+        merged = cast(Options, {**own, **_veiled(others)})
+        del others  # as in __init__
+        return Settings(environ={}, **merged)
 
 
 # -- rules ------------------------------------------------------------------------------------------
@@ -158,10 +147,30 @@ class _Rule:
 
     read: Callable[[str], Any]
     check: Callable[[Any], Any]
+    unread: str = ""
+    """What is wrong with a text that cannot be read, where the check does not say it."""
 
 
 def _variable(name: str) -> str:
     return _KEY_VARIABLE if name == "api_key" else f"NOVITAI_{name.upper()}"
+
+
+def _read(
+    given: Mapping[str, object], environ: Mapping[str, str]
+) -> tuple[dict[str, Any], list[str]]:
+    """The values of all settings that stand somewhere, and all that is wrong with them."""
+    problems = [f"{name} is not a setting" for name in sorted(set(given) - set(_RULES))]
+    values: dict[str, Any] = {}
+    for name, rule in _RULES.items():
+        source, value = _find(name, rule, given, environ)
+        if source is None:
+            continue
+        values[name] = value if isinstance(value, _Problem) else rule.check(value)
+        if isinstance(values[name], _Problem):
+            problems.append(f"{source} {values[name].text}")
+    if "api_key" not in values:
+        problems.append(f"an API key is missing: pass api_key=... or set {_KEY_VARIABLE}")
+    return values, problems
 
 
 def _find(
@@ -177,7 +186,21 @@ def _find(
     try:
         return variable, rule.read(text)
     except ValueError:
-        return variable, _Problem("cannot be read")
+        # Nothing passes no rule: what the rule says of it holds for what cannot be read, too.
+        return variable, _Problem(rule.unread) if rule.unread else rule.check(None)
+
+
+def _veiled(given: Mapping[str, object]) -> dict[str, object]:
+    """What is given, with texts that are secret masked."""
+    veiled = {name: value for name, value in given.items() if value is not None}
+    for name in ("api_key", "webhook_secrets"):
+        value = veiled.get(name)
+        if isinstance(value, str):
+            veiled[name] = Secret(value)
+        elif isinstance(value, list | tuple):
+            several = cast(Sequence[object], value)
+            veiled[name] = [Secret(one) if isinstance(one, str) else one for one in several]
+    return veiled
 
 
 def _truth(text: str) -> bool:
@@ -191,69 +214,92 @@ def _listed(text: str) -> tuple[str, ...]:
     return tuple(item for item in (part.strip() for part in text.split(",")) if item)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _is_number(value: object) -> TypeGuard[float]:
+    # Compared, not converted: an integer may be too large to be a float.
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and -_LONGEST <= value <= _LONGEST
+    )
 
 
-def _seconds(value: Any) -> Any:
+def _seconds(value: object) -> Any:
     if _is_number(value) and value > 0:
         return float(value)
-    return _Problem("must be a number of seconds above 0")
+    return _Problem("must be a number of seconds above 0, and at most a year")
 
 
-def _seconds_or_none(value: Any) -> Any:
+def _seconds_or_none(value: object) -> Any:
     if _is_number(value) and value >= 0:
         return float(value)
-    return _Problem("must be a number of seconds, 0 or more")
+    return _Problem("must be a number of seconds, 0 or more, and at most a year")
 
 
-def _count(value: Any) -> Any:
+def _count(value: object) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
         return value
     return _Problem("must be a whole number, 1 or more")
 
 
-def _flag(value: Any) -> Any:
+def _flag(value: object) -> Any:
     return value if isinstance(value, bool) else _Problem("must be true or false")
 
 
-def _words(value: Any) -> Any:
-    items = (value,) if isinstance(value, str) else value
-    if isinstance(items, list | tuple) and all(isinstance(item, str) and item for item in items):
+def _items(value: object) -> list[object] | None:
+    """The items of a list; a single text or secret is a list of one."""
+    if isinstance(value, str | Secret):
+        return [value]
+    return list(cast(Sequence[object], value)) if isinstance(value, list | tuple) else None
+
+
+def _words(value: object) -> Any:
+    items = _items(value)
+    if items is not None and all(_is_printable(item) and item for item in items):
         return tuple(items)
     return _Problem("must be a list of texts")
 
 
-def _some_words(value: Any) -> Any:
+def _some_words(value: object) -> Any:
     found = _words(value)
     return found or _Problem("must name at least one")
 
 
-def _text(value: Any) -> Any:
-    if isinstance(value, str) and value.isprintable():
+def _is_printable(value: object) -> bool:
+    return isinstance(value, str) and value.isprintable()
+
+
+def _text(value: object) -> Any:
+    return value if _is_printable(value) else _Problem("must be a printable text")
+
+
+def _ascii(value: object) -> Any:
+    # It becomes part of a header.
+    if isinstance(value, str) and value.isascii() and value.isprintable():
         return value
-    return _Problem("must be a printable text")
+    return _Problem("must be a printable text of ASCII characters")
 
 
-def _key(value: Any) -> Any:
-    text = value.reveal() if isinstance(value, Secret) else value
+def _key(value: object) -> Any:
+    text: object = value.reveal() if isinstance(value, Secret) else value
+    # Read from a file, a key often ends in a line feed.
+    text = text.strip() if isinstance(text, str) else text
     # Never the value itself in the message: a mistyped key is still a key.
-    if isinstance(text, str) and text.isascii() and text.isprintable() and text.strip():
-        return Secret(text.strip())
+    if isinstance(text, str) and text and text.isascii() and text.isprintable():
+        return Secret(text)
     return _Problem("must be a text of printable ASCII characters")
 
 
-def _secrets(value: Any) -> Any:
-    items = (value,) if isinstance(value, str | Secret) else value
-    if isinstance(items, list | tuple) and all(isinstance(one, str | Secret) for one in items):
-        secrets = tuple(Secret(one) for one in items)
-        if all(len(one.reveal()) >= 8 for one in secrets):
-            return secrets
+def _secrets(value: object) -> Any:
+    items = _items(value)
+    texts = [one.reveal() if isinstance(one, Secret) else one for one in items or ()]
+    found = tuple(Secret(text) for text in texts if isinstance(text, str) and len(text) >= 8)
+    if items is not None and len(found) == len(items):
+        return found
     return _Problem("must be secrets of at least 8 characters")
 
 
-def _networks(value: Any) -> Any:
-    import ipaddress
+def _networks(value: object) -> Any:
+    import ipaddress  # takes longer than all of this module, and few need it
 
     found = _words(value)
     if isinstance(found, _Problem):
@@ -264,22 +310,32 @@ def _networks(value: Any) -> Any:
         return _Problem(f"must be networks such as 10.0.0.0/8: {error}")
 
 
-def _url(value: Any) -> Any:
-    if not isinstance(value, str):
+def _url(value: object) -> Any:
+    # urlsplit drops line feeds and tabs in silence; what is called later would not.
+    if not isinstance(value, str) or not value.isascii() or not value.isprintable():
         return _Problem("must be a URL")
     try:
         parts = urlsplit(value)
         host, _ = parts.hostname, parts.port
     except ValueError:
         return _Problem("must be a URL")
-    if parts.scheme not in ("http", "https") or not host or parts.username or parts.query:
-        return _Problem("must be http(s)://host, without credentials or query")
-    if parts.scheme == "http" and not _LOOPBACK.fullmatch(host):
+    if parts.scheme not in ("http", "https") or not host or set(value) & set("@?# "):
+        return _Problem("must be http(s)://host, without credentials, query or fragment")
+    if parts.scheme == "http" and not _is_loopback(host):
         return _Problem("must be https, since the API key travels with every request")
-    return value.rstrip("/")
+    return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
 
 
-def _policy(value: Any) -> Any:
+def _is_loopback(host: str) -> bool:
+    import ipaddress  # as in _networks
+
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _policy(value: object) -> Any:
     return value if isinstance(value, RetryPolicy) else _Problem("must be a RetryPolicy")
 
 
@@ -294,7 +350,7 @@ _RULES: Final[Mapping[str, _Rule]] = {
     "attempt_timeout": _Rule(float, _seconds),
     "connect_timeout": _Rule(float, _seconds),
     "max_connections": _Rule(int, _count),
-    "retry": _Rule(_attempts, _policy),
+    "retry": _Rule(_attempts, _policy, "must be a number of tries, 1 or more"),
     "regions": _Rule(_listed, _some_words),
     "store": _Rule(str, _text),
     "startup_timeout": _Rule(float, _seconds),
@@ -304,5 +360,5 @@ _RULES: Final[Mapping[str, _Rule]] = {
     "webhook_secrets": _Rule(_listed, _secrets),
     "webhook_allow_http": _Rule(_truth, _flag),
     "webhook_allow_networks": _Rule(_listed, _networks),
-    "application": _Rule(str, _text),
+    "application": _Rule(str, _ascii),
 }

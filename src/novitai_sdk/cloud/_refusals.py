@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 
@@ -32,7 +32,10 @@ Meaning = type[ApiError]
 _BY_REASON: Final[Mapping[str, Meaning]] = {
     **dict.fromkeys(("UNAUTHORIZED", "INVALID_API_KEY", "MISSING_API_KEY", "GET_TOKEN_FAILED"), Unauthorized),
     **dict.fromkeys(
-        ("FORBIDDEN", "API_NOT_ALLOWED", "NO_PERMISSION", "PERMISSION_DENIED", "IDENTIFY_NOT_DONE", "TEMPLATE_IS_PRIVATE"),
+        (
+            "FORBIDDEN", "API_NOT_ALLOWED", "NO_PERMISSION", "PERMISSION_DENIED", "IDENTIFY_NOT_DONE",
+            "TEMPLATE_IS_PRIVATE",
+        ),
         PermissionDenied,
     ),
     **dict.fromkeys(
@@ -60,7 +63,10 @@ _BY_REASON: Final[Mapping[str, Meaning]] = {
         InvalidState,
     ),
     **dict.fromkeys(("RATE_LIMIT_EXCEEDED", "SEND_CODE_TOO_FAST"), RateLimited),
-    **dict.fromkeys(("CREATE_INSTANCE_LIMIT", "CREATE_GPU_NUM_LIMIT", "NETWORK_MAX_LIMIT", "IMAGE_PREWARM_NUM_LIMIT"), PermissionDenied),
+    **dict.fromkeys(
+        ("CREATE_INSTANCE_LIMIT", "CREATE_GPU_NUM_LIMIT", "NETWORK_MAX_LIMIT", "IMAGE_PREWARM_NUM_LIMIT"),
+        PermissionDenied,
+    ),
     **dict.fromkeys(
         (
             "BALANCE_NOT_ENOUGH", "EXPIRED_OR_BALANCE_NOT_ENOUGH", "WALLET_NOT_FOUND", "BUDGET_NOT_ENOUGH",
@@ -87,11 +93,17 @@ _BY_STATUS: Final[Mapping[int, Meaning]] = {
     402: InsufficientBalance,
     403: PermissionDenied,
     404: NotFound,
+    # Said by something in between that gave up waiting: what was asked may have reached the cloud.
+    408: ServerFailed,
     409: InvalidState,
     422: RequestRefused,
     429: RateLimited,
 }
 
+# Statuses that leave nothing to the message: "user not found" with a 401 is about the key.
+_PLAIN_BY_STATUS: Final = frozenset({Unauthorized, InsufficientBalance, RateLimited, ServerFailed})
+
+_REASON: Final = re.compile(r"[A-Z][A-Z0-9_]{0,99}", re.ASCII)
 _WORD: Final = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+", re.ASCII)
 _REQUEST_ID: Final = re.compile(r"request-?id|trace-?id", re.IGNORECASE)
 _LONGEST_MESSAGE: Final = 500
@@ -105,7 +117,7 @@ class Refusal:
     status: int
     message: str
     reason: str | None = None
-    metadata: Mapping[str, str] = attrs.field(factory=dict)
+    metadata: Mapping[str, str] = attrs.field(factory=dict[str, str])
     request_id: str | None = None
     retry_after: float | None = None
 
@@ -124,16 +136,21 @@ class Refusal:
 
 def read_refusal(status: int, headers: Mapping[str, str], body: bytes, *, now: float) -> Refusal:
     """Read a refusal; *now* is seconds since 1970, for a Retry-After that names a date."""
-    fields = _fields(body)
-    message = _message(fields, body, status)
-    reason = _reason(fields, message)
+    own = _object(body)
+    fields = own or {}
+    said = _said(fields)
+    reason = _reason(fields, said or "", status)
+    # A page in place of an answer is not the cloud's: that it finds nothing says nothing about the cloud.
+    foreign = own is None and bool(body.strip())
     return Refusal(
-        meaning=_meaning(status, reason, message),
+        meaning=ApiError if foreign and status == 404 else _meaning(status, reason, said or ""),
         status=status,
-        message=message,
+        message=said or _stand_in(status, body, foreign=foreign),
         reason=reason,
         metadata=_metadata(fields),
-        request_id=next((headers[name] for name in headers if _REQUEST_ID.search(name)), None),
+        request_id=next(
+            (_short(headers[name]) for name in headers if _REQUEST_ID.search(name)), None
+        ),
         retry_after=read_retry_after(headers.get("retry-after"), now=now),
     )
 
@@ -159,20 +176,24 @@ def read_retry_after(value: str | None, *, now: float) -> float | None:
     return max(0.0, (moment - epoch).total_seconds() - now)
 
 
-def _fields(body: bytes) -> Mapping[str, Any]:
+def _object(body: bytes) -> Mapping[str, object] | None:
     try:
-        found = json.loads(body)
+        found: object = json.loads(body)
     except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        return None
+    return cast(dict[str, object], found) if isinstance(found, dict) else None
 
 
-def _message(fields: Mapping[str, Any], body: bytes, status: int) -> str:
+def _said(fields: Mapping[str, object]) -> str | None:
     for name in ("message", "error", "reason", "title"):
         value = fields.get(name)
-        if isinstance(value, str) and value.strip():
-            return _short(value)
-    if fields or not body.strip():
+        if isinstance(value, str) and (clean := _short(value)):
+            return clean
+    return None
+
+
+def _stand_in(status: int, body: bytes, *, foreign: bool) -> str:
+    if not foreign:
         return f"the cloud answered {status} without a message"
     # The start of a proxy's page tells more than nothing; markup and control characters tell nothing.
     text = re.sub(r"<[^>]{0,200}>", " ", body[:2000].decode("utf-8", "replace"))
@@ -184,31 +205,35 @@ def _short(text: str) -> str:
     return clean if len(clean) <= _LONGEST_MESSAGE else clean[:_LONGEST_MESSAGE] + "…"
 
 
-def _reason(fields: Mapping[str, Any], message: str) -> str | None:
+def _reason(fields: Mapping[str, object], message: str, status: int) -> str | None:
     for name in ("reason", "code"):
         value = fields.get(name)
-        if isinstance(value, str) and value.isupper() and len(value) <= 100:
+        if isinstance(value, str) and _REASON.fullmatch(value):
             return value
-    found = _WORD.search(message)
+    # The text of a server fault is not its reason: "lookup failed: RESOURCE_NOT_FOUND" does not make a thing gone.
+    found = _WORD.search(message) if status < 500 else None
     return found.group() if found else None
 
 
-def _metadata(fields: Mapping[str, Any]) -> Mapping[str, str]:
+def _metadata(fields: Mapping[str, object]) -> Mapping[str, str]:
     found = fields.get("metadata")
     if not isinstance(found, dict):
         return {}
     return {
-        _short(str(key)): _short(str(value))
-        for key, value in list(found.items())[:50]
+        _short(key): _short(str(value))
+        for key, value in list(cast(dict[str, object], found).items())[:50]
         if not isinstance(value, dict | list)
     }
 
 
 def _meaning(status: int, reason: str | None, message: str) -> Meaning:
-    if reason in _BY_REASON:
+    if reason is not None and reason in _BY_REASON:
         return _BY_REASON[reason]
     if status >= 500:
         return ServerFailed
+    by_status = _BY_STATUS.get(status, ApiError)
+    if by_status in _PLAIN_BY_STATUS:
+        return by_status
     lowered = message.lower()
     by_message = next((meaning for words, meaning in _BY_MESSAGE if words in lowered), None)
-    return by_message or _BY_STATUS.get(status, ApiError)
+    return by_message or by_status
