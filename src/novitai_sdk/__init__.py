@@ -13,8 +13,8 @@ running
 terminated
 
 `Novitai` returns results, `AsyncNovitai` is awaited, on asyncio or trio; both offer the same. Beside them stand the
-models, the errors, the validators and the converter; ``cloud``, ``jobs``, ``webhooks``, ``emulator`` and ``testing``
-are packages of their own, loaded when they are used.
+models one meets first (all of them are in ``novitai_sdk.models``), the errors, the validators and the converter;
+``cloud``, ``jobs``, ``webhooks``, ``emulator`` and ``testing`` are packages of their own, loaded when they are used.
 """
 
 from ._convert import converter
@@ -57,24 +57,17 @@ from .models import (
     BillingMode,
     ConnectionDetails,
     CreateInstanceRequest,
-    CreateInstanceResponse,
-    EnhancedHealthCheckResponse,
-    ErrorDetail,
-    ErrorResponse,
     HealthCheckResponse,
     InstanceDetails,
-    InstanceState,
     InstanceStatus,
     Job,
     JobPriority,
     JobQueueStats,
     JobStatus,
     JobType,
-    ListInstancesResponse,
     PortMapping,
     Secret,
     ValidationErrorDetail,
-    ValidationErrorResponse,
     WebhookEvent,
 )
 from .settings import Settings
@@ -101,17 +94,12 @@ __all__ = [
     "ConnectFailed",
     "ConnectionDetails",
     "CreateInstanceRequest",
-    "CreateInstanceResponse",
     "CreateOutcomeUnknown",
-    "EnhancedHealthCheckResponse",
-    "ErrorDetail",
-    "ErrorResponse",
     "HealthCheckResponse",
     "InstanceDetails",
     "InstanceError",
     "InstanceFailed",
     "InstanceNotFound",
-    "InstanceState",
     "InstanceStateError",
     "InstanceStatus",
     "InsufficientBalance",
@@ -122,7 +110,6 @@ __all__ = [
     "JobQueueStats",
     "JobStatus",
     "JobType",
-    "ListInstancesResponse",
     "NoCapacity",
     "NoSuitableProduct",
     "NotFound",
@@ -143,7 +130,6 @@ __all__ = [
     "UnexpectedReply",
     "ValidationError",
     "ValidationErrorDetail",
-    "ValidationErrorResponse",
     "ValidationResult",
     "WaitTimedOut",
     "WebhookEvent",

@@ -11,23 +11,22 @@ templateId: Template ID is required
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, Generic, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar, cast
 
 import attrs
 
-from .models import (
-    DEFAULT_REGIONS,
-    CreateInstanceRequest,
-    DeleteInstanceRequest,
-    ListInstancesQuery,
-    StartInstanceRequest,
-    StopInstanceRequest,
-    UpdateLastUsedTimeRequest,
-    ValidationErrorDetail,
-    ValidationErrorResponse,
-)
+from .models import DEFAULT_REGIONS, CreateInstanceRequest, ValidationErrorDetail
 from .models._rules import FAILED, ID, LONGEST_ID, Rule, as_regions, create_rules, examine, wrong
-from .models._verbs import DELETE_RULES, LAST_USED_RULES, LIST_RULES, START_RULES, STOP_RULES
+
+if TYPE_CHECKING:
+    from .models import (
+        DeleteInstanceRequest,
+        ListInstancesQuery,
+        StartInstanceRequest,
+        StopInstanceRequest,
+        UpdateLastUsedTimeRequest,
+        ValidationErrorResponse,
+    )
 
 __all__ = [
     "Invalid",
@@ -59,8 +58,10 @@ class ValidationFailure:
 
     def to_response(
         self, *, request_id: str = "unknown", now: datetime | None = None
-    ) -> ValidationErrorResponse:
+    ) -> "ValidationErrorResponse":
         """Return the body that answers such an input: code ``VALIDATION_ERROR``, at *now* (the current time)."""
+        from .models import ValidationErrorResponse
+
         return ValidationErrorResponse.of(self, request_id=request_id, now=now)
 
 
@@ -119,28 +120,39 @@ def validate_instance_id(value: object) -> ValidationResult[str]:
     return _refused(_BAD_ID, wrong("instanceId", value, problem).details)
 
 
-def validate_start_instance(data: object) -> ValidationResult[StartInstanceRequest]:
+# The other requests and their rules are loaded when the first of them is judged: few programs judge any.
+def validate_start_instance(data: object) -> "ValidationResult[StartInstanceRequest]":
     """Judge the body of a start."""
+    from .models._verbs import START_RULES, StartInstanceRequest
+
     return _judge(data, START_RULES, StartInstanceRequest)
 
 
-def validate_stop_instance(data: object) -> ValidationResult[StopInstanceRequest]:
+def validate_stop_instance(data: object) -> "ValidationResult[StopInstanceRequest]":
     """Judge the body of a stop."""
+    from .models._verbs import STOP_RULES, StopInstanceRequest
+
     return _judge(data, STOP_RULES, StopInstanceRequest)
 
 
-def validate_delete_instance(data: object) -> ValidationResult[DeleteInstanceRequest]:
+def validate_delete_instance(data: object) -> "ValidationResult[DeleteInstanceRequest]":
     """Judge the body of a delete."""
+    from .models._verbs import DELETE_RULES, DeleteInstanceRequest
+
     return _judge(data, DELETE_RULES, DeleteInstanceRequest)
 
 
-def validate_last_used(data: object) -> ValidationResult[UpdateLastUsedTimeRequest]:
+def validate_last_used(data: object) -> "ValidationResult[UpdateLastUsedTimeRequest]":
     """Judge the body that tells when an instance was last used; a time without a zone is read as UTC."""
+    from .models._verbs import LAST_USED_RULES, UpdateLastUsedTimeRequest
+
     return _judge(data, LAST_USED_RULES, UpdateLastUsedTimeRequest)
 
 
-def validate_list_query(data: object) -> ValidationResult[ListInstancesQuery]:
+def validate_list_query(data: object) -> "ValidationResult[ListInstancesQuery]":
     """Judge the query of a list. Numbers may be texts, as they are in a URL."""
+    from .models._verbs import LIST_RULES, ListInstancesQuery
+
     return _judge(data, LIST_RULES, ListInstancesQuery)
 
 

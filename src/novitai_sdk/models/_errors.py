@@ -6,39 +6,11 @@ from typing import Final, Protocol
 
 import attrs
 
-from ._base import OFF_WIRE, Json, extra_field
+from ._base import Json, extra_field
+from ._details import ValidationErrorDetail
 
 VALIDATION_ERROR: Final = "VALIDATION_ERROR"
 """The code of a request that was refused for its content."""
-
-
-def _was_given(detail: "ValidationErrorDetail") -> bool:
-    return detail.value is not None
-
-
-@attrs.frozen(kw_only=True)
-class ValidationErrorDetail:
-    """One thing that is wrong with one field.
-
-    >>> ValidationErrorDetail(field="gpuNum", message="GPU number must be at most 8", value=10)
-    ValidationErrorDetail(field='gpuNum', message='GPU number must be at most 8', value=10)
-    """
-
-    field: str
-    """Wire name, dotted where it is nested; empty when the whole body is wrong."""
-
-    message: str
-    """What is wrong, in one sentence."""
-
-    value: Json = attrs.field(default=None, hash=False)
-    """What was given, shortened where it is long or deep; None when nothing was given, or null."""
-
-    given: bool = attrs.field(
-        default=attrs.Factory(_was_given, takes_self=True), repr=False, metadata=OFF_WIRE
-    )
-    """Whether there was a value at all: False tells a missing field from one that is null."""
-
-    extra: Mapping[str, Json] = extra_field()
 
 
 @attrs.frozen(kw_only=True)

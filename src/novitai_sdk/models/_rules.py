@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from ..errors import ValidationError
+from ._details import ValidationErrorDetail
 from ._enums import BillingMode
-from ._errors import ValidationErrorDetail
 from ._shown import bounded
 
 DEFAULT_REGIONS: Final = ("CN-HK-01", "US-WEST-01", "EU-WEST-01")
