@@ -168,10 +168,10 @@ def test_a_record_is_brought_up_to_date_by_what_is_shown_and_loses_nothing() -> 
 
 def test_details_go_back_to_the_clouds_report() -> None:
     seen = InstanceDetails.from_response(RESPONSE)
-    back = seen.to_response(STATE, billing_mode=BillingMode.SPOT)
+    back = InstanceResponse.from_details(seen, STATE, billing_mode=BillingMode.SPOT)
     assert back == attrs.evolve(RESPONSE, image_url="img:1", template_id=107672)
     unborn = attrs.evolve(STATE, novita_instance_id=None)
-    assert seen.to_response(unborn, billing_mode=BillingMode.SPOT).id == seen.id
+    assert InstanceResponse.from_details(seen, unborn, billing_mode=BillingMode.SPOT).id == seen.id
 
 
 def test_what_the_cloud_is_asked_is_derived_from_what_we_were_asked() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ._base import Json, extra_field
-from ._enums import BillingMode, InstanceStatus
+from ._enums import InstanceStatus
 from ._shown import repr_of_url, without_credentials
 
 if TYPE_CHECKING:
@@ -156,32 +156,6 @@ class InstanceDetails:
             status=self.status,
             configuration=configuration,
             timestamps=times,
-        )
-
-    def to_response(
-        self, state: "InstanceState", *, billing_mode: BillingMode
-    ) -> "InstanceResponse":
-        """Return this instance as the cloud reports it; *state* knows the product, the size and the cloud's id."""
-        from ._state import InstanceResponse  # which is itself made of what stands here
-
-        return InstanceResponse(
-            id=state.novita_instance_id or self.id,
-            name=self.name,
-            status=self.status,
-            product_id=state.product_id,
-            region=self.region,
-            gpu_num=self.gpu_num,
-            rootfs_size=state.configuration.rootfs_size,
-            billing_mode=billing_mode,
-            created_at=self.created_at,
-            started_at=self.started_at,
-            stopped_at=self.stopped_at,
-            last_started_at=self.last_started_at,
-            last_stopped_at=self.last_stopped_at,
-            connection_info=self.connection_details,
-            port_mappings=self.port_mappings,
-            image_url=state.configuration.image_url,
-            template_id=state.template_id,
         )
 
     def _repr_html_(self) -> str:

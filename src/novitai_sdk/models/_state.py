@@ -142,6 +142,31 @@ class InstanceResponse:
     template_id: TemplateId | None = None
     extra: Mapping[str, Json] = extra_field()
 
+    @classmethod
+    def from_details(
+        cls, details: InstanceDetails, state: InstanceState, *, billing_mode: BillingMode
+    ) -> "InstanceResponse":
+        """Return an instance as the cloud would report it; *state* knows product, size and the cloud's id."""
+        return cls(
+            id=state.novita_instance_id or details.id,
+            name=details.name,
+            status=details.status,
+            product_id=state.product_id,
+            region=details.region,
+            gpu_num=details.gpu_num,
+            rootfs_size=state.configuration.rootfs_size,
+            billing_mode=billing_mode,
+            created_at=details.created_at,
+            started_at=details.started_at,
+            stopped_at=details.stopped_at,
+            last_started_at=details.last_started_at,
+            last_stopped_at=details.last_stopped_at,
+            connection_info=details.connection_details,
+            port_mappings=details.port_mappings,
+            image_url=state.configuration.image_url,
+            template_id=state.template_id,
+        )
+
 
 @attrs.frozen(kw_only=True)
 class ListInstancesResponse:
