@@ -6,6 +6,7 @@ Each import runs in a fresh interpreter that times itself, so starting Python is
 sides take turns: a machine that grows slower or faster meanwhile does so for both.
 """
 
+import os
 import subprocess
 import sys
 from statistics import median
@@ -22,10 +23,16 @@ print(time.perf_counter() - start)
 """
 
 
+# Libraries are installed with their bytecode; a checkout has to be let write its own, or it would be compiled
+# at every start and measured for something no user meets.
+ENVIRONMENT = {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 def seconds(statement: str) -> float:
     done = subprocess.run(
         [sys.executable, "-c", TIMED.format(statement=statement)],
         check=True,
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
     )

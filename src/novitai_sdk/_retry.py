@@ -1,16 +1,19 @@
 """When to try again, and after how long: a policy answers questions and never sleeps."""
 
-import random
 from collections.abc import Callable
 from typing import Final
 
 import attrs
+
+from .models._base import Model
 
 __all__ = ["Attempt", "RetryPolicy", "exactly", "full_jitter"]
 
 
 def full_jitter(longest: float) -> float:
     """Spread a wait evenly between nothing and *longest* seconds: who failed together comes back apart."""
+    import random  # not cheap to import, and who never waits needs none
+
     return random.uniform(0.0, longest)
 
 
@@ -19,8 +22,8 @@ def exactly(longest: float) -> float:
     return longest
 
 
-@attrs.frozen(kw_only=True)
-class Attempt:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Attempt(Model):
     """What is known after one try that did not end well."""
 
     number: int
@@ -48,8 +51,8 @@ def _seconds(_: object, field: "attrs.Attribute[float]", value: float) -> None:
         raise ValueError(f"{field.name} must be a number of seconds from 0 to a year, not {value}")
 
 
-@attrs.frozen(kw_only=True)
-class RetryPolicy:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class RetryPolicy(Model):
     """Exponential backoff with jitter, bounded in tries and in time.
 
     A call is tried again when nothing was sent, when the server refused it unseen (429), and, if doing it twice

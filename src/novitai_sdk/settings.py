@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypedDict, TypeGuard, cast
+from typing import Any, Final, NamedTuple, TypedDict, TypeGuard, cast
 from urllib.parse import urlsplit
 
 import attrs
@@ -11,6 +11,7 @@ from typing_extensions import Unpack
 from ._retry import RetryPolicy
 from .errors import SettingsError
 from .models import DEFAULT_REGIONS, Secret
+from .models._base import Model
 
 __all__ = ["ClientOptions", "Options", "Settings"]
 
@@ -47,8 +48,8 @@ class Options(ClientOptions, total=False):
     store: str | None
 
 
-@attrs.frozen(kw_only=True, init=False)
-class Settings:
+@attrs.frozen(kw_only=True, init=False, eq=False, repr=False)
+class Settings(Model):
     """What a client can be told. Every time is in seconds.
 
     What is not given is read from the environment: ``NOVITA_API_KEY`` for the key and ``NOVITAI_`` with the name in
@@ -136,13 +137,11 @@ class Settings:
 # -- rules ------------------------------------------------------------------------------------------
 
 
-@attrs.frozen
-class _Problem:
+class _Problem(NamedTuple):
     text: str
 
 
-@attrs.frozen
-class _Rule:
+class _Rule(NamedTuple):
     """How one setting is read from text, and what its values must be."""
 
     read: Callable[[str], Any]

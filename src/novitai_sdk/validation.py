@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar, cast
 import attrs
 
 from .models import DEFAULT_REGIONS, CreateInstanceRequest, ValidationErrorDetail
+from .models._base import Model
 from .models._rules import FAILED, ID, LONGEST_ID, Rule, as_regions, create_rules, examine, wrong
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ _T = TypeVar("_T")
 _BAD_ID: Final = "Invalid instance ID"
 
 
-@attrs.frozen(kw_only=True)
-class ValidationFailure:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class ValidationFailure(Model):
     """Why an input was refused."""
 
     message: str
@@ -65,8 +66,8 @@ class ValidationFailure:
         return ValidationErrorResponse.of(self, request_id=request_id, now=now)
 
 
-@attrs.frozen
-class Valid(Generic[_T]):
+@attrs.frozen(eq=False, repr=False)
+class Valid(Model, Generic[_T]):
     """The input keeps to every rule."""
 
     value: _T
@@ -75,8 +76,8 @@ class Valid(Generic[_T]):
     error: None = None
 
 
-@attrs.frozen
-class Invalid:
+@attrs.frozen(eq=False, repr=False)
+class Invalid(Model):
     """The input breaks at least one rule.
 
     A request that exists is valid, so there is none here. What was valid is a mapping instead: correct the rest, and

@@ -21,7 +21,7 @@ __all__ = ["Instance"]
 _HIDDEN: Final[Mapping[str, Any]] = {"eq": False, "repr": False, "metadata": OFF_WIRE}
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Instance(InstanceDetails, Moded[Mode], Generic[Mode]):
     """One instance: what is known of it, and what can be done with it.
 

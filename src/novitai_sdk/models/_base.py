@@ -126,6 +126,42 @@ class OpenInt(IntEnum):
         return f"{name}.{self._name_}" if self.known else f"{name}({int(self)})"
 
 
+class Model:
+    """What all models do alike: compare, hash and show themselves by their fields.
+
+    Written once here rather than generated for each class: generating them is half of what it costs to make a class,
+    and there are a hundred. The fields keep their say: ``eq``, ``hash`` and ``repr`` of a field mean what attrs means
+    by them.
+    """
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        if other.__class__ is not self.__class__:
+            return NotImplemented
+        return all(
+            getattr(self, field.name) == getattr(other, field.name)
+            for field in attrs.fields(type(self))  # type: ignore[arg-type]  # every model is an attrs class
+            if field.eq
+        )
+
+    def __hash__(self) -> int:
+        kept = (
+            getattr(self, field.name)
+            for field in attrs.fields(type(self))  # type: ignore[arg-type]  # every model is an attrs class
+            if (field.eq if field.hash is None else field.hash)
+        )
+        return hash((type(self), *kept))
+
+    def __repr__(self) -> str:
+        shown = (
+            f"{field.name}={(repr if field.repr is True else field.repr)(getattr(self, field.name))}"
+            for field in attrs.fields(type(self))  # type: ignore[arg-type]  # every model is an attrs class
+            if field.repr
+        )
+        return f"{type(self).__qualname__}({', '.join(shown)})"
+
+
 def wire(name: str) -> dict[str, object]:
     """Metadata for a field whose wire name is not the camelCase of its Python name."""
     return {"wire": name}

@@ -5,14 +5,14 @@ from datetime import datetime
 
 import attrs
 
-from ._base import Json, JsonObject, Secret, extra_field
+from ._base import Json, JsonObject, Model, Secret, extra_field
 from ._enums import BillingMode, InstanceStatus, TemplateId
 from ._requests import CreateInstanceRequest
 from ._state import EnvVar, Port
 
 
-@attrs.frozen(kw_only=True)
-class CreateInstanceResponse:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class CreateInstanceResponse(Model):
     """The answer to a create: what it was called, and when to expect it."""
 
     instance_id: str
@@ -38,8 +38,8 @@ class CreateInstanceResponse:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class NovitaCreateInstanceRequest:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class NovitaCreateInstanceRequest(Model):
     """What the service asks of the cloud to create an instance, derived from what it was asked itself.
 
     Early versions named a template and a region; later ones a kind, a cluster, tools and storages instead. A field of

@@ -4,15 +4,15 @@ from collections.abc import Mapping
 
 import attrs
 
-from ._base import OFF_WIRE, Json, extra_field
+from ._base import OFF_WIRE, Json, Model, extra_field
 
 
 def _was_given(detail: "ValidationErrorDetail") -> bool:
     return detail.value is not None
 
 
-@attrs.frozen(kw_only=True)
-class ValidationErrorDetail:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class ValidationErrorDetail(Model):
     """One thing that is wrong with one field.
 
     >>> ValidationErrorDetail(field="gpuNum", message="GPU number must be at most 8", value=10)

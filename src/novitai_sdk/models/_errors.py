@@ -6,15 +6,15 @@ from typing import Final, Protocol
 
 import attrs
 
-from ._base import Json, extra_field
+from ._base import Json, Model, extra_field
 from ._details import ValidationErrorDetail
 
 VALIDATION_ERROR: Final = "VALIDATION_ERROR"
 """The code of a request that was refused for its content."""
 
 
-@attrs.frozen(kw_only=True)
-class ErrorDetail:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class ErrorDetail(Model):
     """What went wrong with a request."""
 
     code: str
@@ -44,15 +44,15 @@ class ErrorDetail:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class ErrorResponse:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class ErrorResponse(Model):
     """The body of an answer that reports an error."""
 
     error: ErrorDetail
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class ValidationErrorBody(ErrorDetail):
     """What went wrong with a request that was refused for its content."""
 
@@ -74,7 +74,7 @@ class Failure(Protocol):
         ...
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class ValidationErrorResponse(ErrorResponse):
     """The body of an answer that refuses a request for its content."""
 

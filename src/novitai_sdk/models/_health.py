@@ -8,12 +8,12 @@ from datetime import datetime
 
 import attrs
 
-from ._base import Json, extra_field
+from ._base import Json, Model, extra_field
 from ._enums import HealthStatus, ServiceStatus
 
 
-@attrs.frozen(kw_only=True)
-class HealthServices:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class HealthServices(Model):
     """Whether each service answers. Further services of later versions are in ``extra``."""
 
     novita_api: ServiceStatus
@@ -22,8 +22,8 @@ class HealthServices:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class HealthCheckResponse:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class HealthCheckResponse(Model):
     """Whether everything a client stands on works."""
 
     status: HealthStatus

@@ -8,13 +8,13 @@ from datetime import datetime
 
 import attrs
 
-from ._base import Json, extra_field, wire
+from ._base import Json, Model, extra_field, wire
 from ._enums import ServiceStatus
 from ._health import HealthCheckResponse
 
 
-@attrs.frozen(kw_only=True)
-class PerformanceMetrics:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class PerformanceMetrics(Model):
     """How much is done, and how well."""
 
     requests_per_minute: float
@@ -32,8 +32,8 @@ class PerformanceMetrics:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class MemoryUsage:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class MemoryUsage(Model):
     """Memory, in MB."""
 
     used_mb: float = attrs.field(metadata=wire("usedMB"))
@@ -51,8 +51,8 @@ class MemoryUsage:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class CpuUsage:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class CpuUsage(Model):
     """How busy the processors are."""
 
     usage: float
@@ -64,8 +64,8 @@ class CpuUsage:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class SystemMetrics:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class SystemMetrics(Model):
     """What this process uses of its machine."""
 
     memory: MemoryUsage
@@ -73,8 +73,8 @@ class SystemMetrics:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class NovitaApiDependency:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class NovitaApiDependency(Model):
     """The cloud's API, as the check found it."""
 
     status: ServiceStatus
@@ -91,8 +91,8 @@ class NovitaApiDependency:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class JobQueueDependency:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class JobQueueDependency(Model):
     """The task runner's records, as the check found them."""
 
     status: ServiceStatus
@@ -113,8 +113,8 @@ class JobQueueDependency:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class CacheUsage:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class CacheUsage(Model):
     """One cache."""
 
     size: int
@@ -126,8 +126,8 @@ class CacheUsage:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class CacheDependency:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class CacheDependency(Model):
     """What is kept of instances, as the check found it."""
 
     status: ServiceStatus
@@ -146,8 +146,8 @@ class CacheDependency:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class HealthDependencies:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class HealthDependencies(Model):
     """Each dependency in detail. Further ones of later versions are in ``extra``."""
 
     novita_api: NovitaApiDependency
@@ -156,7 +156,7 @@ class HealthDependencies:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class EnhancedHealthCheckResponse(HealthCheckResponse):
     """Health with what was measured."""
 

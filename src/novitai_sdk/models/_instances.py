@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ._base import Json, extra_field
+from ._base import Json, Model, extra_field
 from ._enums import InstanceStatus
 from ._shown import repr_of_url, without_credentials
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from ._state import InstanceResponse, InstanceState
 
 
-@attrs.frozen(kw_only=True)
-class PortMapping:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class PortMapping(Model):
     """Where a port of a machine can be reached."""
 
     port: int
@@ -33,8 +33,8 @@ class PortMapping:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class ConnectionDetails:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class ConnectionDetails(Model):
     """How to reach a machine. ``repr`` leaves out the credentials an address may carry."""
 
     ssh: str | None = attrs.field(default=None, repr=repr_of_url)
@@ -49,8 +49,8 @@ class ConnectionDetails:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class InstanceDetails:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class InstanceDetails(Model):
     """What a caller is told of an instance."""
 
     id: str

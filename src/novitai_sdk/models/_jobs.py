@@ -5,12 +5,12 @@ from datetime import datetime
 
 import attrs
 
-from ._base import Json, JsonObject, extra_field
+from ._base import Json, JsonObject, Model, extra_field
 from ._enums import JobPriority, JobStatus, JobType
 
 
-@attrs.frozen(kw_only=True)
-class Job:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Job(Model):
     """One piece of work, and what became of it.
 
     Due jobs are taken by priority, then by age.
@@ -48,8 +48,8 @@ class Job:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class JobQueueStats:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class JobQueueStats(Model):
     """How many jobs there are."""
 
     total_jobs: int

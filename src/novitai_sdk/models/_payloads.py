@@ -5,13 +5,13 @@ from datetime import datetime
 
 import attrs
 
-from ._base import Json, extra_field
+from ._base import Json, Model, extra_field
 from ._enums import BillingMode, TemplateId
 from ._shown import repr_of_url
 
 
-@attrs.frozen(kw_only=True)
-class CreateInstanceJobPayload:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class CreateInstanceJobPayload(Model):
     """What a ``create_instance`` job rents."""
 
     instance_id: str
@@ -31,8 +31,8 @@ class CreateInstanceJobPayload:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class MonitorInstanceJobPayload:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class MonitorInstanceJobPayload(Model):
     """What a ``monitor_instance`` job follows until it runs."""
 
     instance_id: str
@@ -51,8 +51,8 @@ class MonitorInstanceJobPayload:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class SendWebhookJobPayload:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class SendWebhookJobPayload(Model):
     """What a ``send_webhook`` job delivers."""
 
     url: str = attrs.field(repr=repr_of_url)

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 
 import attrs
 
-from ._base import OFF_WIRE, Json, extra_field
+from ._base import OFF_WIRE, Json, Model, extra_field
 from ._enums import BillingMode, TemplateId
 from ._rules import DEFAULT_REGIONS, as_regions, create_rules, default_region, uphold
 from ._shown import repr_of_url
 
 
-@attrs.frozen(kw_only=True)
-class CreateInstanceRequest:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class CreateInstanceRequest(Model):
     """What to rent. A request that exists is valid.
 
     Raises ValidationError with every problem at once. A numeric text stands for its number in ``gpu_num`` and

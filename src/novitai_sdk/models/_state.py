@@ -8,14 +8,14 @@ from datetime import datetime
 
 import attrs
 
-from ._base import Json, JsonObject, Secret, extra_field
+from ._base import Json, JsonObject, Model, Secret, extra_field
 from ._enums import BillingMode, InstanceStatus, TemplateId
 from ._instances import ConnectionDetails, InstanceDetails, PortMapping
 from ._shown import repr_of_url
 
 
-@attrs.frozen(kw_only=True)
-class Port:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Port(Model):
     """A port a machine opens."""
 
     port: int
@@ -27,8 +27,8 @@ class Port:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class EnvVar:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class EnvVar(Model):
     """An environment variable of a machine. Older records call the key ``name``.
 
     >>> EnvVar(key="HF_TOKEN", value="hf_abc")
@@ -43,8 +43,8 @@ class EnvVar:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class Configuration:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Configuration(Model):
     """What an instance was made of."""
 
     gpu_num: int
@@ -65,8 +65,8 @@ class Configuration:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class Timestamps:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Timestamps(Model):
     """When an instance came to each station of its life; None where it has not been."""
 
     created: datetime
@@ -80,8 +80,8 @@ class Timestamps:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class InstanceState:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class InstanceState(Model):
     """An instance as it is kept."""
 
     id: str
@@ -108,8 +108,8 @@ class InstanceState:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class InstanceResponse:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class InstanceResponse(Model):
     """An instance as the cloud reports it, in the service contract's words.
 
     What later versions add beyond these fields is in ``extra``.
@@ -168,8 +168,8 @@ class InstanceResponse:
         )
 
 
-@attrs.frozen(kw_only=True)
-class ListInstancesResponse:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class ListInstancesResponse(Model):
     """A list of instances."""
 
     instances: tuple[InstanceDetails, ...]

@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 
 import attrs
 
-from ._base import Json, extra_field
+from ._base import Json, Model, extra_field
 from ._enums import InstanceStatus
 from ._rules import (
     ABSENT,
@@ -61,8 +61,8 @@ HEALTH_CHECK_RULES: Final = (
 )
 
 
-@attrs.frozen(kw_only=True)
-class HealthCheckConfig:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class HealthCheckConfig(Model):
     """How the endpoints of a machine are probed. Times are milliseconds."""
 
     timeout_ms: int = 30_000
@@ -193,8 +193,8 @@ LIST_RULES: Final = (
 )
 
 
-@attrs.frozen(kw_only=True)
-class StartInstanceRequest:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class StartInstanceRequest(Model):
     """How to start an instance."""
 
     instance_name: str | None = None
@@ -215,8 +215,8 @@ class StartInstanceRequest:
         uphold(self, START_RULES)
 
 
-@attrs.frozen(kw_only=True)
-class StartInstanceResponse:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class StartInstanceResponse(Model):
     """The answer to a start."""
 
     instance_id: str
@@ -234,8 +234,8 @@ class StartInstanceResponse:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class StopInstanceRequest:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class StopInstanceRequest(Model):
     """How to stop an instance."""
 
     instance_name: str | None = None
@@ -250,8 +250,8 @@ class StopInstanceRequest:
         uphold(self, STOP_RULES)
 
 
-@attrs.frozen(kw_only=True)
-class StopInstanceResponse:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class StopInstanceResponse(Model):
     """The answer to a stop."""
 
     instance_id: str
@@ -267,8 +267,8 @@ class StopInstanceResponse:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class DeleteInstanceRequest:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class DeleteInstanceRequest(Model):
     """How to delete an instance."""
 
     instance_name: str | None = None
@@ -283,8 +283,8 @@ class DeleteInstanceRequest:
         uphold(self, DELETE_RULES)
 
 
-@attrs.frozen(kw_only=True)
-class DeleteInstanceResponse:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class DeleteInstanceResponse(Model):
     """The answer to a delete."""
 
     instance_id: str
@@ -300,8 +300,8 @@ class DeleteInstanceResponse:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class UpdateLastUsedTimeRequest:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class UpdateLastUsedTimeRequest(Model):
     """When an instance was last used."""
 
     last_used_at: datetime | None = None
@@ -313,8 +313,8 @@ class UpdateLastUsedTimeRequest:
         uphold(self, LAST_USED_RULES)
 
 
-@attrs.frozen(kw_only=True)
-class UpdateLastUsedTimeResponse:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class UpdateLastUsedTimeResponse(Model):
     """The answer to that."""
 
     instance_id: str
@@ -323,8 +323,8 @@ class UpdateLastUsedTimeResponse:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class ListInstancesQuery:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class ListInstancesQuery(Model):
     """Which instances to list."""
 
     page: int = 1

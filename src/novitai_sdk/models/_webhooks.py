@@ -5,7 +5,7 @@ from datetime import datetime
 
 import attrs
 
-from ._base import Json, extra_field
+from ._base import Json, Model, extra_field
 from ._enums import WebhookStatus
 
 
@@ -13,8 +13,8 @@ def _status(word: str) -> WebhookStatus:
     return WebhookStatus(word)
 
 
-@attrs.frozen(kw_only=True)
-class WebhookEvent:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class WebhookEvent(Model):
     """What happened to an instance. The order of the fields is the order on the wire.
 
     What is None is left out; an elapsed time of 0 is not.
