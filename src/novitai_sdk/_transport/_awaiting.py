@@ -30,7 +30,6 @@ from ._wires import (
     read_reply,
 )
 
-
 # Both loops through anyio. httpcore has a stand-in of that name for where anyio is missing, which hides the type.
 _BACKEND: Final = cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
 
@@ -176,12 +175,21 @@ class _AsyncWire(httpcore.AsyncNetworkBackend):
 
     async def carry(self, request: Request, trip: "Trip") -> Reply:
         self.trip = trip
-        response = await self.line.handle_async_request(dress(request))
+        response = await self.line.handle_async_request(dress(request, _Content(request.content)))
+        trip.check_heard()
         body = Body(response)
-        async for part in response.aiter_stream():
-            body.add(part)
+        try:
+            async for part in response.aiter_stream():
+                if not body.add(part) and self._stream is not None:
+                    # To leave the loop would leave generators of httpcore unfinished, which is reported as a leak
+                    # of the caller's. They end by themselves when their next read finds the connection closed.
+                    await self._stream.aclose()
+        except httpcore.NetworkError:
+            body.check()
+            raise
+        reply = read_reply(response, body)
         await response.aclose()
-        return read_reply(response, body)
+        return reply
 
     async def aclose(self) -> None:
         # Shielded, for a cancelled caller would otherwise leave the socket to the garbage collector; bounded, for
@@ -211,6 +219,27 @@ class _AsyncWire(httpcore.AsyncNetworkBackend):
         return _AsyncStream(self, stream)
 
 
+class _Content:
+    """The content of one request, in one piece.
+
+    httpcore would make an asynchronous generator of it, and leave that unfinished when the caller is cancelled.
+    """
+
+    __slots__ = ("_left",)
+
+    def __init__(self, content: bytes) -> None:
+        self._left: bytes | None = content
+
+    def __aiter__(self) -> "_Content":
+        return self
+
+    async def __anext__(self) -> bytes:
+        content, self._left = self._left, None
+        if content is None:
+            raise StopAsyncIteration
+        return content
+
+
 class _AsyncStream(httpcore.AsyncNetworkStream):
     """A stream that notes when the first byte leaves; its deadline is the caller's cancel scope."""
 
@@ -219,6 +248,8 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
         self._inner = inner
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        trip = self._wire.trip
+        trip.heard = trip.sent
         return await self._inner.read(max_bytes)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:

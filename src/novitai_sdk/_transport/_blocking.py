@@ -199,12 +199,15 @@ class _Wire(httpcore.NetworkBackend):
 
     def carry(self, request: Request, trip: "Trip") -> Reply:
         self.trip = trip
-        response = self.line.handle_request(dress(request))
+        response = self.line.handle_request(dress(request, request.content))
+        trip.check_heard()
         body = Body(response)
         for part in response.iter_stream():
-            body.add(part)
+            if not body.add(part):
+                break
+        reply = read_reply(response, body)
         response.close()
-        return read_reply(response, body)
+        return reply
 
     def close(self) -> None:
         self.line.close()
@@ -243,7 +246,9 @@ class _Stream(httpcore.NetworkStream):
         self._inner = inner
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._inner.read(max_bytes, self._wire.trip.left(httpcore.ReadTimeout))
+        trip = self._wire.trip
+        trip.heard = trip.sent
+        return self._inner.read(max_bytes, trip.left(httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         trip = self._wire.trip

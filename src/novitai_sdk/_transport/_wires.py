@@ -4,6 +4,7 @@ import ssl
 import time
 import zlib
 from collections import deque
+from collections.abc import AsyncIterable
 from functools import cache
 from importlib.util import find_spec
 from typing import Any, Final, Protocol, TypeVar
@@ -35,14 +36,15 @@ FAULTS: Final = (
 
 
 class Trip:
-    """One request on its way: until when, and whether any of it has left."""
+    """One request on its way: until when, whether any of it has left, and whether anything was read since."""
 
-    __slots__ = ("_ends", "_seconds", "sent")
+    __slots__ = ("_ends", "_seconds", "heard", "sent")
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._ends = time.monotonic() + min(seconds, _LONGEST)
         self.sent = False
+        self.heard = False
 
     def left(self, late: type[Exception] | None = None) -> float:
         """Seconds left; *late* is raised when there are none."""
@@ -50,6 +52,14 @@ class Trip:
         if left <= 0 and late is not None:
             raise late
         return max(0.0, left)
+
+    def check_heard(self) -> None:
+        """Raise if the reply was there before the request had been sent: it belongs to an earlier one, or to nobody.
+
+        httpcore keeps what came behind a whole reply, and takes it for the next one.
+        """
+        if not self.heard:
+            raise httpcore.RemoteProtocolError("a reply was there before its request was sent")
 
     def failed(self, error: Exception) -> TransportFailed:
         """Say in our words how it ended."""
@@ -169,7 +179,8 @@ def _read_proxy(named: str) -> _Proxy:
     return _Proxy(url, auth if any(auth) else None)
 
 
-def dress(request: Request) -> httpcore.Request:
+def dress(request: Request, content: bytes | AsyncIterable[bytes]) -> httpcore.Request:
+    """Turn a request into one of httpcore; *content* is that of the request, in the form its face needs."""
     netloc = urlsplit(request.url).netloc
     headers = {"Host": netloc, "Accept-Encoding": "gzip", **request.headers}
     if request.content or request.method != "GET":
@@ -178,7 +189,7 @@ def dress(request: Request) -> httpcore.Request:
         request.method,
         request.url,
         headers=[(name.encode("ascii"), text.encode("latin-1")) for name, text in headers.items()],
-        content=request.content,
+        content=content,
     )
 
 
@@ -186,24 +197,26 @@ class Body:
     """A reply's body as it arrives: unpacked, and never more than it may be."""
 
     def __init__(self, response: httpcore.Response) -> None:
-        encoding = b"".join(
-            text for name, text in response.headers if name.lower() == b"content-encoding"
-        )
-        packed = encoding.strip().lower()
-        if packed not in (b"", b"identity", b"gzip", b"x-gzip"):
-            raise TransportFailed(
-                f"the reply is packed in a way that was not asked for: {packed!r}"
-            )
-        self._packed = bool(packed) and packed != b"identity"
+        encodings = [text for name, text in response.headers if name.lower() == b"content-encoding"]
+        encoding = b", ".join(encodings).strip().lower()
+        self._packed = encoding in (b"gzip", b"x-gzip")
+        self._wrong: Exception | None = None
+        if not self._packed and encoding not in (b"", b"identity"):
+            self._wrong = TransportFailed(f"the reply is packed as {encoding!r}, not asked for")
         self._gzip = zlib.decompressobj(_GZIP)
         self._parts: list[bytes] = []
         self._size = 0
 
-    def add(self, part: bytes) -> None:
-        """Take what came."""
-        if not self._packed:
-            self._keep(part)
-            return
+    def add(self, part: bytes) -> bool:
+        """Take what came; False when no more is wanted, for it is wrong already."""
+        if self._wrong is None:
+            try:
+                self._unpack(part) if self._packed else self._keep(part)
+            except (TransportFailed, zlib.error) as error:
+                self._wrong = error
+        return self._wrong is None
+
+    def _unpack(self, part: bytes) -> None:
         while part:
             if self._gzip.eof:  # gzip may come in several members
                 self._gzip = zlib.decompressobj(_GZIP)
@@ -217,8 +230,14 @@ class Body:
         if self._size > LARGEST_REPLY:
             raise TransportFailed(f"the reply is larger than {LARGEST_REPLY // 2**20} MB")
 
+    def check(self) -> None:
+        """Raise what is wrong with it so far."""
+        if self._wrong is not None:
+            raise self._wrong
+
     def whole(self) -> bytes:
-        """All of it."""
+        """All of it. Raises what is wrong with it."""
+        self.check()
         if self._packed and self._parts and not self._gzip.eof:
             raise TransportFailed("the reply broke off")
         return b"".join(self._parts)
