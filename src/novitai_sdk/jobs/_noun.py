@@ -133,7 +133,7 @@ class Jobs(Moded[Mode]):
         return QueueHealth(depth=backlog.depth, oldest_due_age=age, running=self._runs())
 
     @dual
-    async def wait(self, job_id: str, timeout: float | None = None) -> Job:
+    async def wait(self, job_id: str, timeout: float | None = 3600.0) -> Job:
         """Wait until a job has completed or failed, and return it; look at its ``status``.
 
         Args:
