@@ -181,10 +181,13 @@ class _Host:
         """Start the runner if it does not run."""
         self._current.ensure_started()
 
-    async def enter(self) -> None:
-        """Live in the caller's task from now on."""
+    def check_not_entered(self) -> None:
+        """Raise RuntimeError inside a block: a client has one home."""
         if self._task is not None:
             raise RuntimeError("this client is in use in an `async with` block already")
+
+    async def enter(self) -> None:
+        """Live in the caller's task from now on."""
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
         self._task = _TaskHost(self._make, self._tasks)
@@ -429,8 +432,14 @@ class Engine(Generic[Mode]):
         core = self.opened()._core
         if not self._owner:
             return
-        # Before the task group: an error raised with that open would leave the caller's task in it.
-        awaited = await core.awaited_from_loop()
+        core.host.check_not_entered()
+        try:
+            # Before the task group: an error raised with that open would leave the caller's task in it.
+            awaited = await core.awaited_from_loop()
+        except BaseException:
+            # A block that does not begin does not end either: nobody else would close what was opened.
+            await self.aclose()
+            raise
         await core.host.enter()
         if awaited:
             core.host.ensure_started()

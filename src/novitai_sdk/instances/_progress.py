@@ -1,15 +1,20 @@
 """How a wait shows itself: a bar, a line that rewrites itself, or nothing."""
 
+import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from decimal import Decimal
-from typing import Protocol, TextIO
+from shutil import get_terminal_size
+from typing import Protocol, TextIO, cast
 
 import attrs
 
 from ..models import InstanceStatus
 
 __all__ = ["OnProgress", "WaitProgress", "reporter"]
+
+_log = logging.getLogger("novitai_sdk")
 
 
 @attrs.frozen(kw_only=True)
@@ -58,18 +63,45 @@ class _Silent:
         return None
 
 
+class _Unimportant(_Silent):
+    """Shows a wait for as long as that works: a pipe whose reader went away must not end a rental."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter: Reporter | None = reporter
+
+    def show(self, progress: WaitProgress) -> None:
+        if self._reporter is not None:
+            with self._as_far_as_it_goes():
+                self._reporter.show(progress)
+
+    def __exit__(self, *_: object) -> None:
+        if self._reporter is not None:
+            with self._as_far_as_it_goes():
+                self._reporter.__exit__(None, None, None)
+
+    @contextmanager
+    def _as_far_as_it_goes(self) -> Generator[None, None, None]:
+        try:
+            yield
+        except (OSError, ValueError) as error:  # gone, closed, or of an encoding that lacks a sign
+            self._reporter = None
+            _log.debug("the progress of a wait can no longer be shown: %s", error)
+
+
 class _Line(_Silent):
     """One line of text: rewritten in place on a terminal, one for each new phase elsewhere."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, *, live: bool) -> None:
         self._stream = stream
-        self._live = stream.isatty()
+        self._live = live
         self._width = 0
         self._phase: object = None
 
     def show(self, progress: WaitProgress) -> None:
         text = str(progress)
         if self._live:
+            # A line that wraps cannot be taken back by a carriage return.
+            text = text[: get_terminal_size().columns - 1]
             # Padded: what the last text wrote beyond the end of this one must go.
             self._stream.write("\r" + text.ljust(self._width))
             self._width = len(text)
@@ -112,14 +144,14 @@ def reporter(wanted: bool | None, stream: TextIO | None = None) -> Reporter:
     *wanted*: True shows it, False does not, None shows it where somebody is watching: on a terminal or in a notebook.
     A bar is drawn with tqdm where that is installed, otherwise a line of text is written; both go to stderr.
     """
-    stream = sys.stderr if stream is None else stream
-    if wanted is None:
-        wanted = in_notebook() or (stream is not None and stream.isatty())
-    if not wanted or stream is None:
+    # None in programs that have no stderr, such as services and those run by pythonw.
+    stream = cast("TextIO | None", sys.stderr) if stream is None else stream
+    if wanted is False or stream is None or stream.closed:
         return _Silent()
-    if not (in_notebook() or stream.isatty()):
-        return _Line(stream)
+    live = stream.isatty()
+    if not (live or in_notebook()):
+        return _Unimportant(_Line(stream, live=False)) if wanted else _Silent()
     try:
-        return _Bar(stream)
+        return _Unimportant(_Bar(stream))
     except ImportError:
-        return _Line(stream)
+        return _Unimportant(_Line(stream, live=live))

@@ -1,0 +1,56 @@
+"""What importing the package costs and brings, and what it leaves for later."""
+
+import subprocess
+import sys
+
+import pytest
+
+import novitai_sdk
+
+
+def run(script: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", f"import sys, novitai_sdk\n{script}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return set(done.stdout.split())
+
+
+HEAVY = {"httpx", "sqlite3", "ssl", "socket", "asyncio", "anyio", "trio", "tqdm", "email"}
+HEAVY |= {"http.server", "http.client", "urllib.request", "hashlib", "logging"}
+
+
+def test_importing_loads_no_network_no_database_and_no_loop():
+    loaded = run("print(*sys.modules)")
+    assert "cattrs" in loaded
+    assert loaded & HEAVY == set()
+
+
+def test_importing_leaves_the_big_packages_for_when_they_are_used():
+    loaded = run("print(*sys.modules)")
+    later = ["cloud", "jobs", "emulator", "instances", "webhooks", "testing", "health", "_engine"]
+    assert loaded & {f"novitai_sdk.{name}" for name in later} == set()
+
+
+def test_what_is_left_for_later_is_found_by_its_name():
+    run(
+        "import novitai_sdk.cloud, novitai_sdk.jobs, novitai_sdk.emulator, novitai_sdk.instances\n"
+        "import novitai_sdk.webhooks, novitai_sdk.testing, novitai_sdk.health, novitai_sdk.settings"
+    )
+
+
+def test_a_plain_client_in_memory_needs_no_database():
+    loaded = run(
+        "client = novitai_sdk.Novitai(api_key='sk-example', store='memory')\n"
+        "client.jobs.stats()\nclient.close()\nprint(*sys.modules)"
+    )
+    assert loaded & {"sqlite3", "http.server", "tqdm"} == set()
+    assert "httpx" in loaded
+
+
+@pytest.mark.parametrize("name", sorted(novitai_sdk.__all__))
+def test_every_name_at_the_door_is_there(name):
+    assert getattr(novitai_sdk, name) is not None
