@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from statistics import median
+from tempfile import TemporaryDirectory
 
 SIDES = {
     "attrs, cattrs, anyio": "import attrs, cattrs, anyio",
@@ -23,29 +24,28 @@ print(time.perf_counter() - start)
 """
 
 
-# Libraries are installed with their bytecode; a checkout has to be let write its own, or it would be compiled
-# at every start and measured for something no user meets.
-ENVIRONMENT = {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-
-
-def seconds(statement: str) -> float:
+def seconds(statement: str, bytecode: str) -> float:
+    # Compiled once for both sides, also where the environment forbids it or a checkout cannot be written.
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": bytecode}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(
         [sys.executable, "-c", TIMED.format(statement=statement)],
         check=True,
-        env=ENVIRONMENT,
         capture_output=True,
         text=True,
+        env=environment,
     )
     return float(done.stdout)
 
 
 def main(rounds: int) -> None:
-    for statement in SIDES.values():
-        seconds(statement)  # the first one writes the bytecode the others read
     taken: dict[str, list[float]] = {name: [] for name in SIDES}
-    for _ in range(rounds):
-        for name, statement in SIDES.items():
-            taken[name].append(seconds(statement))
+    with TemporaryDirectory() as bytecode:
+        for statement in SIDES.values():
+            seconds(statement, bytecode)  # the first one writes what the others read
+        for _ in range(rounds):
+            for name, statement in SIDES.items():
+                taken[name].append(seconds(statement, bytecode))
     for name, times in taken.items():
         print(f"{name:>22}  {median(times) * 1000:7.1f} ms   (fastest {min(times) * 1000:.1f} ms)")
     base, ours = (median(times) for times in taken.values())
