@@ -14,10 +14,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpcore
 import pytest
 
-from novitai_sdk._calling import drive
-from novitai_sdk._transport import BlockingTransport, Reply, Request, _wires, user_agent
+from novitai_sdk._calling import Async, Sync, drive
+from novitai_sdk._transport import (
+    AsyncTransport,
+    BlockingTransport,
+    Reply,
+    Request,
+    _wires,
+    user_agent,
+)
 from novitai_sdk.emulator import Emulator
 from novitai_sdk.errors import CallTimedOut, ClientClosed, ConnectFailed, TransportFailed
 
@@ -150,6 +158,11 @@ def test_it_speaks_to_the_emulator(ask: Any) -> None:
             )
         )
         assert found.status == 200
+
+
+def test_a_transport_tells_its_mode() -> None:
+    assert BlockingTransport().mode is Sync
+    assert AsyncTransport().mode is Async
 
 
 def test_the_user_agent_names_library_python_and_application() -> None:
@@ -760,6 +773,27 @@ def test_a_socks_proxy_without_its_package_says_what_to_install(ask: Any, proxie
     assert "httpx[socks]" in str(found)
 
 
+def test_a_socks_proxy_is_told_name_and_password(
+    ask: Any, serve: Any, proxied: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def recording(plain: Any) -> Any:
+        def make(url: Any, auth: Any, **options: Any) -> Any:
+            asked.append((bytes(url), auth))
+            return plain(**options)
+
+        return make
+
+    # The package that speaks SOCKS is no dependency; what would be given to it is.
+    monkeypatch.setattr(_wires, "find_spec", lambda _: object())
+    monkeypatch.setattr(httpcore, "SOCKSProxy", recording(httpcore.ConnectionPool))
+    monkeypatch.setattr(httpcore, "AsyncSOCKSProxy", recording(httpcore.AsyncConnectionPool))
+    proxied(ALL_PROXY="socks5://me:pass@127.0.0.1:1080")
+    assert ask.one(serve().url).body == b"ok"
+    assert asked == [(b"socks5://127.0.0.1:1080/", (b"me", b"pass"))]
+
+
 # -- TLS --------------------------------------------------------------------------------------------
 
 
@@ -868,8 +902,8 @@ def test_the_trust_store_is_read_once() -> None:
 def test_a_forked_child_has_connections_of_its_own_and_every_slot(serve: Any) -> None:
     script = """
 import os, sys, threading, warnings
-from novitai_sdk._calling import drive
-from novitai_sdk._transport import BlockingTransport, Request
+from novitai_sdk._calling import Async, Sync, drive
+from novitai_sdk._transport import AsyncTransport, BlockingTransport, Request
 
 def get(path):
     return Request(method="GET", url=sys.argv[1] + path, timeout=5.0)
@@ -892,7 +926,7 @@ if child == 0:
     [thread.start() for thread in threads]
     [thread.join(5) for thread in threads]
     drive(transport.close())
-    os._exit(0 if done == [b"ok", b"ok"] else 1)
+    sys.exit(0 if done == [b"ok", b"ok"] else 1)
 _, status = os.waitpid(child, 0)
 assert os.waitstatus_to_exitcode(status) == 0
 assert drive(transport.send(get("/parent"))).body == b"ok"

@@ -95,8 +95,10 @@ class AsyncTransport:
         key = current_loop()
         found = self._loops.get(key)
         if found is None:
-            # A loop that was closed by hand leaves connections which refer to it, and so keep it.
-            for gone in [other for other in self._loops if has_ended(other)]:
+            # What belongs to a loop refers to it, so the loop would be kept by its own entry.
+            for gone in [
+                other for other, its in self._loops.items() if its.shelf.closed or has_ended(other)
+            ]:
                 del self._loops[gone]
             found = self._loops[key] = _Loop.begin(self._most)
         return found
