@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from typing import Any, Final, Generic, TypedDict
 
@@ -85,9 +86,10 @@ class Operations(Generic[Mode]):
         request: CreateInstanceRequest | None = None,
         *,
         max_wait: float | None = None,
+        told: Callable[[str], object] = str,
         **options: Any,
     ) -> Instance[Mode]:
-        """`create`."""
+        """`create`; *told* is called with the id before anything is stored, so that somebody can clean up."""
         back = self._back
         wanted = self._checked(request, options)
         choice = await back.catalog.find(wanted)
@@ -96,11 +98,12 @@ class Operations(Generic[Mode]):
         managed = _planned(
             wanted, choice, template, now=now, max_wait=max_wait or back.settings.startup_timeout
         )
+        made = of_managed(managed, self)
+        told(made.id)
         await self._accept(
             managed, Change(writes=(write_of(managed, 0),), jobs=(create_job(managed, now=now),))
         )
-        back.runner.ensure_started()
-        return of_managed(managed, self)
+        return made
 
     async def wait_for(
         self,
@@ -247,16 +250,21 @@ class Operations(Generic[Mode]):
 
     async def _accept(self, managed: Managed, change: Change) -> None:
         """Store a create; if the caller leaves in the middle, take it back: nobody would know of the machine."""
-        stored = self._back.store.commit(change)
+        stored: Future[None] | None = None
         try:
+            stored = self._back.store.commit(change)
             await self._back.waiter.result(stored)
+            self._back.runner.ensure_started()
         except BaseException:
-            if not stored.cancelled():
+            # Ctrl-C may come between any two instructions, also before the store's answer has a name here.
+            if stored is None or not _came_to_nothing(stored):
                 with self._back.waiter.shield(_UNDO):
                     await self._take_back(managed.id)
             raise
 
     async def _take_back(self, instance_id: str) -> None:
+        # A store does things in order: once this nothing is done, what was asked for before it is done too.
+        await self._back.commit(Change())
         now = at(self._back.waiter.time())
         await self._back.change(
             instance_id, lambda one: attrs.evolve(one, deleting=True).moved(Move.DELETE, now)
@@ -454,3 +462,8 @@ def _planned(
         hourly_price=choice.hourly_price,
         max_wait=max_wait,
     )
+
+
+def _came_to_nothing(stored: "Future[None]") -> bool:
+    """Whether a change was withdrawn in time, or refused by the store."""
+    return stored.cancelled() or (stored.done() and stored.exception() is not None)

@@ -4,7 +4,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic
 
 from .._calling import Async, Mode, Sync, drive
-from ..errors import CleanupFailed, NovitaError
+from ..errors import CleanupFailed, InstanceNotFound, NovitaError
 from ._instance import Instance
 from ._progress import OnProgress
 
@@ -62,9 +62,9 @@ class Rental(Generic[Mode]):
         await self._close(error)
 
     async def _open(self) -> Instance[Mode]:
-        made = await self._owner.make(**self._fields)
-        self._id = made.id
+        # `with` does not call __exit__ when __enter__ fails, and the machine may be there already.
         try:
+            made = await self._owner.make(told=self._remember, **self._fields)
             return await self._owner.wait_for(
                 made.id,
                 timeout=self._timeout,
@@ -72,9 +72,11 @@ class Rental(Generic[Mode]):
                 on_progress=self._on_progress,
             )
         except BaseException as error:
-            # `with` does not call __exit__ when __enter__ fails, and the machine may be there already.
             await self._close(error)
             raise
+
+    def _remember(self, instance_id: str) -> None:
+        self._id = instance_id
 
     async def _close(self, error: BaseException | None) -> None:
         if self._id is None:
@@ -82,6 +84,8 @@ class Rental(Generic[Mode]):
         with self._owner.shield(_CLEANUP + 10.0):
             try:
                 await self._owner.remove(self._id, timeout=_CLEANUP)
+            except InstanceNotFound:
+                return  # it was never stored, so nothing was ever asked for
             except CleanupFailed as failed:
                 raise failed from error
             except NovitaError as failed:
