@@ -34,6 +34,6 @@ async def an_awaiting_owner_answers_when_awaited(shelf: Shelf[Async]) -> None:
 
 def the_parameters_are_kept(plain: Shelf[Sync], awaiting: Shelf[Async]) -> None:
     _ = plain.count(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # must be refused
-    _ = plain.count("a", depp=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # must be refused
+    _ = plain.count("a", depp=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue, reportUnknownVariableType]  # must be refused
     call: Callable[[str], Coroutine[Any, Any, int]] = awaiting.count
     assert_type(drive(call("a")), int)
