@@ -25,6 +25,7 @@ from .errors import (
     CallError,
     CallTimedOut,
     ConnectFailed,
+    ServerFailed,
     TransportFailed,
     UnexpectedReply,
 )
@@ -130,19 +131,23 @@ class Session(Moded[Mode], Generic[Mode]):
     async def _try(self, route: Route[B, A], request: Request) -> A:
         started = self.waiter.monotonic()
         try:
-            reply = await self._transport.send(request)
+            reply = self._masked(await self._transport.send(request))
         except TransportFailed:
             self._count(started, failed=True)
             raise
         self._count(started, failed=reply.status >= 400)
-        return _read(route, self._masked(reply), self.waiter.time())
+        return _read(route, reply, self.waiter.time())
 
     def _masked(self, reply: Reply) -> Reply:
-        # Some services repeat the key they refuse; what they say ends in errors and logs.
-        key = self._key.reveal().encode()
-        if reply.status in _SUCCESS or key not in reply.body:
+        """Take the key out of what is not a success: some services repeat what they refuse, and it is shown."""
+        if reply.status in _SUCCESS:
             return reply
-        return attrs.evolve(reply, body=reply.body.replace(key, MASK.encode()))
+        key = self._key.reveal()
+        return attrs.evolve(
+            reply,
+            headers={name: text.replace(key, MASK) for name, text in reply.headers.items()},
+            body=reply.body.replace(key.encode(), MASK.encode()),
+        )
 
     def _count(self, started: float, *, failed: bool) -> None:
         if self._meter is not None:
@@ -187,8 +192,12 @@ def _attempt(route: Route[Any, Any], error: CallError, number: int) -> Attempt:
 def _resend_safe(route: Route[Any, Any], error: CallError) -> bool:
     if route.resend is not Resend.NEVER or isinstance(error, ConnectFailed):
         return True
-    # 408 comes from between us and the cloud. A refusal in a 200 is not proof enough either.
-    return isinstance(error, ApiError) and 400 <= error.status < 500 and error.status != 408
+    # A refusal in a 200 is not proof enough that nothing was made.
+    return isinstance(error, ApiError) and error.status >= 400 and not _may_have_happened(error)
+
+
+def _may_have_happened(error: ApiError) -> bool:
+    return isinstance(error, ServerFailed) or error.status >= 500
 
 
 def _read(route: Route[B, A], reply: Reply, now: float) -> A:

@@ -75,7 +75,6 @@ _BY_REASON: Final[Mapping[str, Meaning]] = {
         InsufficientBalance,
     ),
     **dict.fromkeys(("VALIDATOR_PARAM", "REQUEST", "INVALID_COMMAND_PARAM"), RequestRefused),
-    "UNKNOWN": ServerFailed,
 }  # fmt: skip
 
 # "not fount" is how the API spells some of its own answers.
@@ -229,11 +228,11 @@ def _metadata(fields: Mapping[str, object]) -> Mapping[str, str]:
 def _meaning(status: int, reason: str | None, message: str) -> Meaning:
     if reason is not None and reason in _BY_REASON:
         return _BY_REASON[reason]
-    if status >= 500:
-        return ServerFailed
-    by_status = _BY_STATUS.get(status, ApiError)
+    by_status = ServerFailed if status >= 500 else _BY_STATUS.get(status, ApiError)
     if by_status in _PLAIN_BY_STATUS:
         return by_status
+    if reason == "UNKNOWN":  # the API's word for a fault of its own, whatever the status
+        return ServerFailed
     lowered = message.lower()
     by_message = next((meaning for words, meaning in _BY_MESSAGE if words in lowered), None)
     return by_message or by_status

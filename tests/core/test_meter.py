@@ -1,0 +1,57 @@
+"""What the last minute was like."""
+
+import threading
+
+import pytest
+
+from novitai_sdk._meter import Meter, Reading
+
+
+def test_nothing_happened() -> None:
+    assert Meter().read(at=5.0) == Reading(per_minute=0.0, average=0.0, failed=0.0)
+
+
+def test_the_last_minute_is_counted_and_what_was_before_is_not() -> None:
+    meter = Meter()
+    meter.count(at=0.0, took=9.0, failed=True)
+    meter.count(at=30.0, took=1.0, failed=True)
+    meter.count(at=60.0, took=3.0, failed=False)
+    assert meter.read(at=60.0) == Reading(
+        per_minute=3.0, average=13 / 3, failed=pytest.approx(200 / 3)
+    )
+    assert meter.read(at=90.0) == Reading(per_minute=2.0, average=2.0, failed=50.0)
+    assert meter.read(at=121.0).per_minute == 0.0
+
+
+def test_a_busy_minute_is_told_from_the_part_that_is_remembered() -> None:
+    meter = Meter()
+    for number in range(100_000):
+        meter.count(at=number / 1_000, took=0.5, failed=False)  # a thousand a second
+    assert meter.read(at=100.0).per_minute == pytest.approx(60_000, rel=0.01)
+
+
+def test_a_burst_within_one_instant_is_a_number_all_the_same() -> None:
+    meter = Meter()
+    for _ in range(5_000):
+        meter.count(at=1.0, took=0.0, failed=False)
+    assert meter.read(at=1.0).per_minute > 0
+
+
+def test_it_is_read_while_others_count() -> None:
+    meter = Meter()
+    stop = threading.Event()
+
+    def count() -> None:
+        while not stop.is_set():
+            meter.count(at=1.0, took=1.0, failed=True)
+
+    threads = [threading.Thread(target=count) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        readings = [meter.read(at=1.0) for _ in range(200)]
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert {reading.average for reading in readings} <= {0.0, 1.0}
