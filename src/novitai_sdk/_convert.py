@@ -488,7 +488,7 @@ def _make_cloud_converter() -> Converter:
     return made
 
 
-converter: Final = make_converter()
+converter: Final[Converter] = make_converter()
 """The converter of the service contract, public as ``novitai_sdk.converter``."""
 
 if TYPE_CHECKING:
