@@ -7,12 +7,13 @@ import attrs
 
 from .._calling import Mode
 from .._waiting import Waiter
-from ..cloud import Cloud
-from ..errors import JobError
+from ..cloud import Cloud, CloudInstances, Instance
+from ..errors import InvalidState, JobError, NotFound
 from ..jobs import Change, NewJob, Record, Store
 from ..settings import Settings
 from ._catalog import Catalog
 from ._jobs import webhook_jobs
+from ._life import is_gone
 from ._records import KIND, Managed, read_record, rewrite
 
 __all__ = ["Backstage", "RunnerHost"]
@@ -72,6 +73,24 @@ class Backstage(Generic[Mode]):
         if jobs:
             self.runner.ensure_started()
         return jobs
+
+    async def sight(self, machine: str) -> Instance | None:
+        """Look at a machine; None when the cloud does not know it."""
+        try:
+            return await CloudInstances.get(self.cloud.instances, machine)
+        except NotFound:
+            return None
+
+    async def ask_to_remove(self, machine: str) -> None:
+        """Ask the cloud to remove a machine. One that is gone, or going, is no error. Raises CallError."""
+        try:
+            await CloudInstances.delete(self.cloud.instances, machine)
+        except NotFound:
+            return
+        except InvalidState:
+            # Also the answer when it is on its way out already, because somebody else asked.
+            if not is_gone(await self.sight(machine)):
+                raise
 
     def check_runner(self) -> None:
         """Raise JobError when nobody will ever do the work that is waited for."""

@@ -8,7 +8,6 @@ create did not happen. Nothing else is proof.
 
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Final
 
 import attrs
@@ -233,12 +232,8 @@ class _Create:
 
     async def _follow(self, managed: Managed) -> Outcome:
         """The machine exists: follow it, or remove it if it was deleted before it was born."""
-        if managed.status is InstanceStatus.TERMINATED:
-            with suppress(NotFound):
-                await CloudInstances.delete(
-                    self.back.cloud.instances, managed.state.novita_instance_id or ""
-                )
-            return Done()
+        if managed.deleting:
+            return await _remove(self.back, self.context, managed)
         return Done(jobs=(monitor_job(managed, now=self._now()),))
 
     async def _nothing_happened(self) -> Managed:
@@ -260,18 +255,16 @@ async def _monitor(back: Backstage[Async], job: Job, context: JobContext) -> Out
     """Look once at a machine on its way up."""
     payload = record_converter.structure(job.payload, MonitorInstanceJobPayload)
     managed = await back.managed(payload.instance_id)
-    if managed is None or managed.deleting or managed.status not in _FOLLOWED:
+    if managed is not None and managed.deleting:
+        return await _remove(back, context, managed)
+    if managed is None or managed.status not in _FOLLOWED:
         return Done()
     now = back.waiter.time()
     age = now - payload.start_time.timestamp()
     if age * 1000 > payload.max_wait_time:
         return await _give_up(back, context, managed, f"{TIMED_OUT} {payload.max_wait_time}ms")
     try:
-        sight: cloud.Instance | None = await CloudInstances.get(
-            back.cloud.instances, payload.novita_instance_id
-        )
-    except NotFound:
-        sight = None
+        sight = await back.sight(payload.novita_instance_id)
     except CallError as error:
         # One failed look says nothing about the machine; the deadline does.
         _log.debug("%s: could not be looked at: %s", managed.id, error)
@@ -290,6 +283,14 @@ async def _monitor(back: Backstage[Async], job: Job, context: JobContext) -> Out
 
 
 _FOLLOWED: Final = frozenset({InstanceStatus.CREATED, InstanceStatus.STARTING})
+
+
+async def _remove(back: Backstage[Async], context: JobContext, managed: Managed) -> Outcome:
+    """Remove the machine of an instance that was deleted; whoever asked may have gone since."""
+    await back.ask_to_remove(managed.state.novita_instance_id or "")
+    now = at(back.waiter.time())
+    await _change(back, context, managed.id, lambda one: one.moved(Move.DELETE, now))
+    return Done()
 
 
 async def _give_up(

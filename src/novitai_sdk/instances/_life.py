@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Final
 
-from ..cloud import CloudStatus, Phase
+from ..cloud import CloudStatus, Instance, Phase
 from ..models import InstanceStatus as Status
 
-__all__ = ["ENDED", "MOVES", "READY", "Move", "after", "can", "move_seen"]
+__all__ = ["ENDED", "MOVES", "READY", "Move", "after", "can", "is_gone", "move_seen"]
 
 
 class Move(Enum):
@@ -111,3 +111,10 @@ def move_seen(status: CloudStatus | None) -> Move | None:
     """The move that a sight of *status* stands for; None when it says nothing, as an unknown word does."""
     phase = status.phase if status is not None else None
     return _SEEN.get(phase) if phase is not None else None
+
+
+def is_gone(sight: Instance | None) -> bool:
+    """Whether a machine no longer bills: removed, on its way out, or not known (None)."""
+    if sight is None:
+        return True
+    return sight.status is not None and sight.status.phase is Phase.GONE

@@ -3,8 +3,8 @@
 import secrets
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from contextlib import AbstractContextManager
-from typing import Any, Final, Generic, TypedDict
+from contextlib import AbstractContextManager, suppress
+from typing import Any, Final, Generic, TypedDict, TypeVar
 
 import attrs
 
@@ -16,7 +16,6 @@ from ..errors import (
     InstanceNotFound,
     InstanceStateError,
     InvalidState,
-    NotFound,
     ValidationError,
     WaitTimedOut,
 )
@@ -34,11 +33,13 @@ from ._backstage import Backstage
 from ._catalog import Choice
 from ._instance import Instance, of_details, of_managed
 from ._jobs import create_job, monitor_job
-from ._life import Move, can
+from ._life import Move, can, is_gone
 from ._progress import OnProgress
 from ._records import Managed, at, write_of
 from ._sight import details_of, seen
 from ._wait import wait_until_ready
+
+T = TypeVar("T")
 
 __all__ = ["CreateOptions", "Operations", "new_instance_id"]
 
@@ -131,7 +132,7 @@ class Operations(Generic[Mode]):
         machine = managed.state.novita_instance_id
         if machine is None or managed.status is InstanceStatus.TERMINATED:
             return of_managed(managed, self)
-        return await self._note(managed, await self._sight(machine))
+        return await self._note(managed, await self._back.sight(machine))
 
     async def begin(self, instance_id: str) -> Instance[Mode]:
         """`start`."""
@@ -145,7 +146,7 @@ class Operations(Generic[Mode]):
             await CloudInstances.start(self._back.cloud.instances, seen_now.novita_instance_id)
         except InvalidState:
             # Somebody else was first: it is on its way, which is what was wanted.
-            sight = await self._sight(seen_now.novita_instance_id)
+            sight = await self._back.sight(seen_now.novita_instance_id)
             if (
                 sight is None
                 or sight.status is None
@@ -179,7 +180,7 @@ class Operations(Generic[Mode]):
             try:
                 await CloudInstances.stop(self._back.cloud.instances, machine)
             except InvalidState as error:
-                sight = await self._sight(machine)
+                sight = await self._back.sight(machine)
                 if (
                     sight is None
                     or sight.status is None
@@ -203,27 +204,18 @@ class Operations(Generic[Mode]):
 
     async def remove(self, instance_id: str, *, timeout: float) -> Instance[Mode]:
         """`delete`."""
-        managed = await self._back.change(instance_id, lambda one: attrs.evolve(one, deleting=True))
-        if managed is not None and managed.state.novita_instance_id is None:
-            return await self._remove_unborn(managed, timeout)
-        machine = instance_id if managed is None else managed.state.novita_instance_id
-        if machine is None or (managed is not None and managed.status is InstanceStatus.TERMINATED):
-            return await self.look(instance_id)
-        try:
-            await CloudInstances.delete(self._back.cloud.instances, machine)
-        except NotFound as error:
-            if managed is None:
-                raise InstanceNotFound(
-                    f"no instance {instance_id}", instance_id=instance_id
-                ) from error
-        except InvalidState as error:
-            raise self._cannot(await self.look(instance_id), "delete", error.message) from error
-        return await self._until(
-            instance_id,
-            lambda one: one.status is InstanceStatus.TERMINATED,
-            timeout,
-            self._not_gone,
-        )
+        ends = self._back.waiter.monotonic() + timeout
+        managed = await self._mark_deleted(instance_id)
+        if managed is None:
+            return await self._remove_foreign(instance_id, timeout)
+        if managed.state.novita_instance_id is None:
+            managed = await self._until_known(managed, timeout)
+        machine = managed.state.novita_instance_id
+        if machine is None:
+            return of_managed(managed, self)
+        left = max(0.0, ends - self._back.waiter.monotonic())
+        await self._remove_machine(of_managed(managed, self), machine, left)
+        return await self._note(managed, None)
 
     def shield(self, seconds: float) -> AbstractContextManager[object]:
         """Hold off cancellation for a clean-up."""
@@ -265,20 +257,61 @@ class Operations(Generic[Mode]):
     async def _take_back(self, instance_id: str) -> None:
         # A store does things in order: once this nothing is done, what was asked for before it is done too.
         await self._back.commit(Change())
-        now = at(self._back.waiter.time())
-        await self._back.change(
-            instance_id, lambda one: attrs.evolve(one, deleting=True).moved(Move.DELETE, now)
-        )
-        self._back.runner.ensure_started()
+        with suppress(InstanceNotFound):
+            await self.remove(instance_id, timeout=_UNDO)
 
-    async def _sight(self, machine: str) -> cloud.Instance | None:
+    async def _mark_deleted(self, instance_id: str) -> Managed | None:
+        """Say in the record that it is to go; one without a machine is gone with that."""
+        now = at(self._back.waiter.time())
+
+        def marked(one: Managed) -> Managed:
+            # Decided on what the record says at this moment: a machine that was born since is not gone yet.
+            going = attrs.evolve(one, deleting=True)
+            return going if one.state.novita_instance_id else going.moved(Move.DELETE, now)
+
+        managed = await self._back.change(instance_id, marked)
+        if managed is not None:
+            self._back.runner.ensure_started()
+        return managed
+
+    async def _until_known(self, managed: Managed, timeout: float) -> Managed:
+        """Wait until the create job knows whether a machine came of a create that is under way."""
+
+        async def look() -> Managed | None:
+            kept = await self._back.managed(managed.id)
+            self._back.check_runner()
+            return kept if kept is not None and kept.intent is None else None
+
+        return await self._poll(
+            look, timeout, lambda: self._not_gone(of_managed(managed, self), timeout)
+        )
+
+    async def _remove_foreign(self, instance_id: str, timeout: float) -> Instance[Mode]:
+        seen_now = await self._look_abroad(instance_id)
+        await self._remove_machine(seen_now, instance_id, timeout)
+        return attrs.evolve(seen_now, status=InstanceStatus.TERMINATED)
+
+    async def _remove_machine(self, one: Instance[Mode], machine: str, timeout: float) -> None:
+        """Ask the cloud to remove a machine, and see that it goes."""
         try:
-            return await CloudInstances.get(self._back.cloud.instances, machine)
-        except NotFound:
-            return None
+            await self._back.ask_to_remove(machine)
+        except InvalidState as error:
+            raise self._cannot(one, "delete", error.message) from error
+        last: list[cloud.Instance | None] = [None]
+
+        async def look() -> bool | None:
+            last[0] = await self._back.sight(machine)
+            return is_gone(last[0]) or None
+
+        def too_late() -> CleanupFailed:
+            status = last[0].status if last[0] is not None else None
+            phase = one.phase if status is None else status.value
+            return self._not_gone(attrs.evolve(one, phase=phase), timeout)
+
+        await self._poll(look, timeout, too_late)
 
     async def _look_abroad(self, instance_id: str) -> Instance[Mode]:
-        sight = None if instance_id.startswith("inst_") else await self._sight(instance_id)
+        sight = None if instance_id.startswith("inst_") else await self._back.sight(instance_id)
         if sight is None:
             raise InstanceNotFound(
                 f"no instance {instance_id}: not in this store, not in this account",
@@ -332,21 +365,8 @@ class Operations(Generic[Mode]):
             if noted.status is not InstanceStatus.TERMINATED:
                 found.append(noted)
         if include_unmanaged:
-            found += [self._foreign(sight) for sight in listed.values() if not _is_gone(sight)]
+            found += [self._foreign(sight) for sight in listed.values() if not is_gone(sight)]
         return tuple(sorted(found, key=lambda one: one.created_at, reverse=True))
-
-    async def _remove_unborn(self, managed: Managed, timeout: float) -> Instance[Mode]:
-        """Delete an instance whose machine is not known: the create job finds out, and removes what it finds."""
-        await self._take_back(managed.id)
-
-        async def look() -> Instance[Mode] | None:
-            kept = await self._back.managed(managed.id)
-            self._back.check_runner()
-            return of_managed(kept, self) if kept is not None and kept.intent is None else None
-
-        return await self._poll(
-            look, timeout, lambda: self._not_gone(of_managed(managed, self), timeout)
-        )
 
     async def _until(
         self,
@@ -370,10 +390,10 @@ class Operations(Generic[Mode]):
 
     async def _poll(
         self,
-        look: Callable[[], Awaitable[Instance[Mode] | None]],
+        look: Callable[[], Awaitable[T | None]],
         timeout: float,
         too_late: Callable[[], Exception],
-    ) -> Instance[Mode]:
+    ) -> T:
         waiter = self._back.waiter
         ends, wait = waiter.monotonic() + timeout, _LOOK_AGAIN
         while True:
@@ -421,10 +441,6 @@ class Operations(Generic[Mode]):
 def _wire_name(name: str) -> str:
     first, *rest = name.split("_")
     return first + "".join(word.capitalize() for word in rest)
-
-
-def _is_gone(sight: cloud.Instance) -> bool:
-    return sight.status is not None and sight.status.phase is Phase.GONE
 
 
 def _planned(
