@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypedDict, TypeGuard, cast
-from urllib.parse import urlsplit
 
 import attrs
 from typing_extensions import Unpack
@@ -118,6 +117,7 @@ class Settings(Model):
         # A report of the error may show the locals of its frames, and these hold the key as it was given.
         del given, environ
         if problems:
+            del self  # and nothing half made has a repr
             raise SettingsError(problems)
         # Made by attrs, which only mypy is told of.
         self.__attrs_init__(**values)  # pyright: ignore[reportUnknownMemberType,reportAttributeAccessIssue]
@@ -310,6 +310,8 @@ def _networks(value: object) -> Any:
 
 
 def _url(value: object) -> Any:
+    from urllib.parse import urlsplit  # brings ipaddress along, see there
+
     # urlsplit drops line feeds and tabs in silence; what is called later would not.
     if not isinstance(value, str) or not value.isascii() or not value.isprintable():
         return _Problem("must be a URL")

@@ -19,10 +19,17 @@ from anyio.lowlevel import checkpoint
 
 from ._calling import Async, Mode, Sync
 from ._transport import Reply, Request, Transport
-from .errors import TransportFailed
+from .errors import ClientClosed, ConnectFailed, TransportFailed
 from .webhooks._port import Sending, WebhookReply
 
-__all__ = ["Answering", "LoopClock", "ManualClock", "MemoryNetwork", "ScriptedTransport", "SentWebhook"]
+__all__ = [
+    "Answering",
+    "LoopClock",
+    "ManualClock",
+    "MemoryNetwork",
+    "ScriptedTransport",
+    "SentWebhook",
+]
 
 
 class ManualClock:
@@ -49,8 +56,8 @@ class ManualClock:
 
     def advance(self, seconds: float) -> None:
         """Let *seconds* pass. Raises ValueError for less than none: time does not run backwards."""
-        if seconds < 0:
-            raise ValueError(f"time does not run backwards, not even by {-seconds} s")
+        if not seconds >= 0:  # so that no number at all is refused, too
+            raise ValueError(f"time does not run backwards: {seconds} s")
         with self._lock:
             self._passed += seconds
 
@@ -76,7 +83,11 @@ class Answering(Protocol):
     def handle(
         self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> tuple[int, dict[str, str], bytes]:
-        """Return status, headers and body; raise ConnectionError for a connection that breaks."""
+        """Return status, headers and body.
+
+        Raises ConnectionRefusedError for a connection that does not come about, any other ConnectionError for one
+        that breaks.
+        """
         ...
 
 
@@ -124,12 +135,15 @@ class _InMemory(Generic[Mode]):
     def __init__(self, cloud: Answering, mode: type[Mode]) -> None:
         self._cloud = cloud
         self._mode = mode
+        self._closed = False
 
     @property
     def mode(self) -> type[Mode]:
         return self._mode
 
     async def send(self, request: Request) -> Reply:
+        if self._closed:
+            raise ClientClosed
         if self._mode is Async:
             await checkpoint()
         parts = urlsplit(request.url)
@@ -138,12 +152,15 @@ class _InMemory(Generic[Mode]):
             status, headers, body = self._cloud.handle(
                 request.method, path, request.headers, request.content
             )
+        except ConnectionRefusedError as error:
+            raise ConnectFailed(f"no connection, nothing was sent: {error}") from error
         except ConnectionError as error:
             raise TransportFailed(f"the connection broke: {error}") from error
-        return Reply(status=status, headers=headers, body=body)
+        lowered = {name.lower(): text for name, text in headers.items()}
+        return Reply(status=status, headers=lowered, body=body)
 
     async def close(self) -> None:
-        return None
+        self._closed = True
 
 
 class ScriptedTransport(Generic[Mode]):
