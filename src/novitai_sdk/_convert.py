@@ -41,11 +41,10 @@ Unstructure = Callable[[Any], Any]
 __all__ = ["cloud_converter", "converter", "explain", "record_converter", "to_wire_time"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_ISO: Final = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(Z|z|[+-]\d\d:?\d\d)", re.ASCII
-)
-_WHOLE: Final = re.compile(r"\s*[+-]?\d{1,18}(\.0*)?\s*", re.ASCII)
-_NUMBER: Final = re.compile(r"\s*[+-]?\d{1,30}(\.\d{1,30})?([eE][+-]?\d{1,3})?\s*", re.ASCII)
+# Texts, not patterns: compiled with the first use and kept by `re`, they cost an import of this library nothing.
+_ISO: Final = r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(Z|z|[+-]\d\d:?\d\d)"
+_WHOLE: Final = r"\s*[+-]?\d{1,18}(\.0*)?\s*"
+_NUMBER: Final = r"\s*[+-]?\d{1,30}(\.\d{1,30})?([eE][+-]?\d{1,3})?\s*"
 # What the cloud writes where it means "no time".
 _NO_TIME: Final = frozenset({"", "0", "-1"})
 
@@ -101,7 +100,7 @@ def _iso_time(value: Any, _: Any) -> datetime:
     if not isinstance(value, str):
         raise _refuse(value, "an ISO-8601 time")
     # datetime.fromisoformat knows neither "Z" nor milliseconds of any length before Python 3.11.
-    found = _ISO.fullmatch(value)
+    found = re.fullmatch(_ISO, value, re.ASCII)
     if found is None:
         raise ValueError("expected an ISO-8601 time with a zone")
     *numbers, fraction, zone = found.groups()
@@ -143,13 +142,13 @@ def _loose_text(value: Any, _: Any) -> str:
 
 
 def _loose_whole(value: Any, _: Any) -> int:
-    if isinstance(value, str) and _WHOLE.fullmatch(value):
+    if isinstance(value, str) and re.fullmatch(_WHOLE, value, re.ASCII):
         return int(value.strip().split(".")[0])
     return _whole(value, None)
 
 
 def _loose_number(value: Any, _: Any) -> float:
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
+    if isinstance(value, str) and re.fullmatch(_NUMBER, value, re.ASCII):
         return _number(float(value), None)
     return _number(value, None)
 

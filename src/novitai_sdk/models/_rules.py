@@ -29,15 +29,15 @@ _LONGEST_URL: Final = 2048
 _LONGEST_NUMBER: Final = 100
 
 ID: Final = re.compile(r"[a-zA-Z0-9_-]+", re.ASCII)
-_NUMBER: Final = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,20})?\s*", re.ASCII)
+# Texts, not patterns: compiled with the first use and kept by `re`, they cost an import of this library nothing.
+_NUMBER: Final = r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,20})?\s*"
 # RFC 3986 with a host. The scheme is lower case: the contract's validator takes no other.
-_URL: Final = re.compile(
+_URL: Final = (
     r"https?://"
     r"(?:(?:[\w.~!$&'()*+,;=:-]|%[0-9a-fA-F]{2})*@)?"
     r"(?:\[[0-9a-fA-F:.]+\]|(?:[\w.~!$&'()*+,;=-]|%[0-9a-fA-F]{2})+)"
     r"(?::(?P<port>\d{0,5}))?"
-    r"(?:[/?#](?:[\w.~!$&'()*+,;=:@/?#\[\]-]|%[0-9a-fA-F]{2})*)?",
-    re.ASCII,
+    r"(?:[/?#](?:[\w.~!$&'()*+,;=:@/?#\[\]-]|%[0-9a-fA-F]{2})*)?"
 )
 
 
@@ -190,7 +190,7 @@ def ranged(
 def web_address(field: str, value: object) -> Checked:
     """Check a webhook URL: absolute, http or https, with a host. Where it leads is for the delivery to decide."""
     if isinstance(value, str) and len(value) <= _LONGEST_URL:
-        found = _URL.fullmatch(value)
+        found = re.fullmatch(_URL, value, re.ASCII)
         if found is not None and int(found["port"] or 0) <= 65535:
             return Checked(str.__str__(value))
     return wrong(field, value, "Webhook URL must be a valid HTTP or HTTPS URL")
@@ -220,7 +220,7 @@ def _is_unicode(value: str) -> bool:
 def _number(value: object) -> int | float | None:
     """Return the finite number that *value* is or stands for."""
     if isinstance(value, str):
-        if len(value) > _LONGEST_NUMBER or not _NUMBER.fullmatch(value):
+        if len(value) > _LONGEST_NUMBER or not re.fullmatch(_NUMBER, value, re.ASCII):
             return None
         value = float(value)  # never `Decimal` or `int`: 1e999999999 would be written out
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -16,8 +16,8 @@ _DEEPEST: Final = 3
 _MOST_BITS: Final = 4096
 
 # User and password before the host; query and fragment, where web services put their tokens.
-_USER: Final = re.compile(r"(?<=://)[^/?#\s]*@")
-_TAIL: Final = re.compile(r"([?#]).*", re.DOTALL)
+_USER: Final = r"(?<=://)[^/?#\s]*@"
+_TAIL: Final = r"([?#]).*"
 
 
 def without_credentials(text: str) -> str:
@@ -28,7 +28,7 @@ def without_credentials(text: str) -> str:
     """
     if "://" not in text:
         return text
-    return _TAIL.sub(rf"\1{MASK}", _USER.sub(f"{MASK}@", text))
+    return re.sub(_TAIL, rf"\1{MASK}", re.sub(_USER, f"{MASK}@", text), flags=re.DOTALL)
 
 
 def repr_of_url(value: str | None) -> str:
