@@ -1,6 +1,7 @@
 """A server of few words on a real socket, and one way to ask it on every face."""
 
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -65,6 +66,12 @@ class Visit:
     def wrap(self, context: Any) -> None:
         """Speak TLS from here on."""
         self._connection = context.wrap_socket(self._connection, server_side=True)
+
+    def reset(self) -> None:
+        """Break the connection instead of ending it."""
+        linger = struct.pack("ii", 1, 0)
+        self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self._connection.close()
 
     def close(self) -> None:
         with suppress(OSError):

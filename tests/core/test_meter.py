@@ -39,19 +39,20 @@ def test_a_burst_within_one_instant_is_a_number_all_the_same() -> None:
 
 def test_it_is_read_while_others_count() -> None:
     meter = Meter()
-    stop = threading.Event()
 
     def count() -> None:
-        while not stop.is_set():
+        for _ in range(5_000):
             meter.count(at=1.0, took=1.0, failed=True)
 
     threads = [threading.Thread(target=count) for _ in range(3)]
     for thread in threads:
         thread.start()
-    try:
-        readings = [meter.read(at=1.0) for _ in range(200)]
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
-    assert {reading.average for reading in readings} <= {0.0, 1.0}
+    readings = []
+    while any(thread.is_alive() for thread in threads):
+        readings.append(meter.read(at=1.0).average)
+    for thread in threads:
+        thread.join()
+    assert set(readings) <= {0.0, 1.0}
+    assert meter.read(at=1.0) == Reading(
+        per_minute=pytest.approx(4096 * 60_000), average=1.0, failed=100.0
+    )

@@ -379,6 +379,11 @@ def test_what_is_nested_too_deep_is_refused(depth: int, shape: tuple[bytes, byte
     assert error.problems == ("nested deeper than 100 levels",)
 
 
+def test_brackets_in_a_text_are_no_depth() -> None:
+    error = Desk(Reply(status=200, body=b'"' + b"[{" * 200 + b'"')).fails()
+    assert error.problems == ("expected an object, got str",)
+
+
 def test_what_is_wide_or_as_deep_as_allowed_is_not() -> None:
     deep = b"[" * 99 + b"]" * 99
     wide = b",".join([b'{"size": 1}'] * 500)

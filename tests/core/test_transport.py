@@ -279,6 +279,15 @@ def test_a_reply_that_breaks_off_leaves_open_whether_it_was_done(
     assert "broke" in str(found)
 
 
+def test_a_connection_reset_in_the_middle_of_a_reply_is_a_broken_one(ask: Any, serve: Any) -> None:
+    def behave(visit: Any) -> None:
+        visit.request()
+        visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+        visit.reset()
+
+    assert type(ask.one(serve(behave).url)) is TransportFailed
+
+
 def stay(visit: Any) -> None:
     """Take the request, and say nothing until the client is gone."""
     while visit.request() is not None:
@@ -303,6 +312,12 @@ def drip_hints(visit: Any) -> None:
         pass
 
 
+def pour_hints(visit: Any) -> None:
+    visit.request()
+    while visit.send(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100):
+        pass
+
+
 def drip_nothing_unpacked(visit: Any) -> None:
     visit.request()
     visit.send(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b"")[:10])
@@ -317,9 +332,17 @@ def drip_nothing_unpacked(visit: Any) -> None:
         drip(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"),
         drip(b"HTTP/1.1 200 OK\r\nX-Slow: "),
         drip_hints,
+        pour_hints,
         drip_nothing_unpacked,
     ],
-    ids=["silent", "body in drops", "head in drops", "hints in drops", "nothing in drops"],
+    ids=[
+        "silent",
+        "body in drops",
+        "head in drops",
+        "hints in drops",
+        "hints in floods",
+        "nothing in drops",
+    ],
 )
 def test_a_deadline_means_time_however_the_peer_spreads_its_bytes(
     ask: Any, serve: Any, behave: Any, at_most: Any
@@ -909,11 +932,11 @@ def get(path):
     return Request(method="GET", url=sys.argv[1] + path, timeout=5.0)
 
 transport = BlockingTransport(max_connections=2)
-assert drive(transport.send(get("/parent"))).body == b"ok"
 holder = threading.Thread(target=lambda: drive(transport.send(get("/slow"))))
 holder.start()
 while transport._slots._free != 1:
     pass
+assert drive(transport.send(get("/parent"))).body == b"ok"
 child = os.fork()
 if child == 0:
     warnings.simplefilter("error")
