@@ -32,6 +32,7 @@ FLOOR = {
     "client": 6,
     # 5, services
     "_engine": 5,
+    "_hosting": 5,
     "instances._handlers": 5,
     "jobs._background": 5,
     "jobs._runner": 5,
@@ -81,7 +82,16 @@ BESIDE = {"emulator": 1, "testing": 2}
 
 # Whoever waits, waits on a port, so that a test holds the clock in its hands. These are the ports, and what
 # gives the runner a loop to live in.
-WAITING = {"_transport", "_waiting", "_engine", "jobs._background", "jobs._runner", "webhooks._sender", *BESIDE}
+WAITING = {
+    "_transport",
+    "_waiting",
+    "_engine",
+    "_hosting",
+    "jobs._background",
+    "jobs._runner",
+    "webhooks._sender",
+    *BESIDE,
+}
 # What is imported in few places, so that it can be replaced, faked, or left unloaded.
 ONLY_IN = {
     "cattrs": {"_convert"},

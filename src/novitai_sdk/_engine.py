@@ -6,17 +6,16 @@ import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import Future
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-import anyio
 import anyio.to_thread
 import attrs
-from anyio.abc import TaskGroup
 
 from ._calling import Async, Mode, Sync, drive
+from ._hosting import Host, Making, NoHost
 from ._meter import Meter
 from ._retry import RetryPolicy
 from ._session import Patience, Session
@@ -31,7 +30,6 @@ from .instances._backstage import Backstage
 from .instances._handlers import instance_handlers
 from .instances._operations import Operations
 from .jobs import (
-    BackgroundRunner,
     GiveUp,
     Handler,
     JobContext,
@@ -104,115 +102,6 @@ class _Http:
         )
 
 
-# -- where the jobs run -------------------------------------------------------------------------------
-
-
-class _NoHost:
-    """Inside a job the runner runs already."""
-
-    error: BaseException | None = None
-
-    def ensure_started(self) -> None:
-        """Nothing to do."""
-
-
-_Making = Callable[[], AbstractAsyncContextManager[Runner]]
-
-
-class _TaskHost:
-    """Runs jobs in the event loop of the caller's ``async with`` block."""
-
-    def __init__(self, make: _Making, tasks: TaskGroup) -> None:
-        self.error: BaseException | None = None
-        self._make = make
-        self._tasks = tasks
-        self._ended: anyio.Event | None = None
-        self._runner: Runner | None = None
-        self._stopping = False
-
-    def ensure_started(self) -> None:
-        """Start the runner, once; a dead one is not raised here but told to whoever waits for its work."""
-        if self._ended is None and not self._stopping:
-            self._ended = anyio.Event()
-            self._tasks.start_soon(self._run, self._ended)
-
-    async def _run(self, ended: anyio.Event) -> None:
-        try:
-            async with self._make() as self._runner:
-                if not self._stopping:
-                    await self._runner.run()
-        except Exception as error:  # noqa: BLE001 - kept, and told to whoever waits
-            # Raised here it would cancel the caller's block; whoever waits for a job is told instead.
-            self.error = (isinstance(error, RunnerFailed) and error.__cause__) or error
-        finally:
-            self._runner = None
-            ended.set()
-
-    async def stop(self, drain: float) -> None:
-        """Let handlers finish for *drain* seconds, and wait for the end."""
-        self._stopping = True
-        if self._runner is not None:
-            self._runner.stop(drain)
-        if self._ended is not None:
-            await self._ended.wait()
-
-
-class _Host:
-    """Runs the jobs of one client: in the caller's loop inside ``async with``, else in a thread."""
-
-    def __init__(self, make: _Making, drain: float) -> None:
-        self._make = make
-        self._drain = drain
-        self._thread = BackgroundRunner(make)
-        self._task: _TaskHost | None = None
-        self._tasks: TaskGroup | None = None
-
-    @property
-    def _current(self) -> BackgroundRunner | _TaskHost:
-        # A thread that was started before the block goes on: two runners of one client would only share its slots.
-        return self._thread if self._task is None or self._thread.alive else self._task
-
-    @property
-    def error(self) -> BaseException | None:
-        """Why the runner is dead, or None."""
-        return self._current.error
-
-    def ensure_started(self) -> None:
-        """Start the runner if it does not run."""
-        self._current.ensure_started()
-
-    def check_not_entered(self) -> None:
-        """Raise RuntimeError inside a block: a client has one home."""
-        if self._task is not None:
-            raise RuntimeError("this client is in use in an `async with` block already")
-
-    async def enter(self) -> None:
-        """Live in the caller's task from now on."""
-        self._tasks = anyio.create_task_group()
-        await self._tasks.__aenter__()
-        self._task = _TaskHost(self._make, self._tasks)
-
-    async def leave(self) -> None:
-        """Stop, and wait for the runner's end."""
-        if self._tasks is None:
-            return
-        try:
-            await self.stop()
-        finally:
-            # Without the block's exception: handed to the task group it would come back wrapped in a group,
-            # and `except InstanceFailed` around the block would catch nothing.
-            await self._tasks.__aexit__(None, None, None)
-
-    async def stop(self) -> None:
-        """Stop what runs in the caller's loop, if anything does."""
-        if self._task is not None:
-            await self._task.stop(self._drain)
-
-    def close(self) -> None:
-        """Stop the thread, if there is one."""
-        self._thread.close(self._drain)
-
-
 class _UntilClosed(Generic[Mode]):
     """A waiter that tells whoever still holds a noun of a closed client so, and not that some store is shut."""
 
@@ -254,7 +143,7 @@ class _Core(Generic[Mode]):
         transport: Transport[Mode],
         waiter: Waiter[Mode],
         store: "str | os.PathLike[str] | Store | None",
-        make: "Callable[[_Core[Mode]], _Making]",
+        make: "Callable[[_Core[Mode]], Making]",
     ) -> None:
         self.settings = settings
         self.transport = transport
@@ -267,7 +156,7 @@ class _Core(Generic[Mode]):
         self._spec = store or settings.store or default_store(settings)
         self._lock = threading.Lock()
         self._store: Store | None = None
-        self.host = _Host(make(self), settings.drain)
+        self.host = Host(make(self), settings.drain)
 
     @property
     def store(self) -> Store:
@@ -508,7 +397,7 @@ def awaiting_engine(
     return Engine(core, _session(core, core.transport, core.waiter), settings)
 
 
-def _maker(core: _Core[Any], network: Network, clock: Clock) -> _Making:
+def _maker(core: _Core[Any], network: Network, clock: Clock) -> Making:
     """Return what makes the runner, inside the loop it will run in: connections belong to a loop."""
 
     @asynccontextmanager
@@ -521,7 +410,7 @@ def _maker(core: _Core[Any], network: Network, clock: Clock) -> _Making:
             catalog=Catalog(cloud),
             store=core.store,
             waiter=waiter,
-            runner=_NoHost(),
+            runner=NoHost(),
         )
         send_webhook = delivery_handler(
             network.webhooks(), lambda: core.settings.webhook_secrets, clock
@@ -573,7 +462,7 @@ def _patience(settings: Settings) -> Patience:
     )
 
 
-def _check(host: _Host) -> None:
+def _check(host: Host) -> None:
     error = host.error
     if error is not None:
         raise RunnerFailed(

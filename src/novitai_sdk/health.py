@@ -39,18 +39,18 @@ from .models import (
 
 __all__ = ["Health", "cpu_seconds"]
 
-T = TypeVar("T")
-
 _MB: Final = 1024 * 1024
+_T = TypeVar("_T")
+
 _SHORTEST: Final = 0.001
 
 
 @attrs.frozen(kw_only=True)
-class _Finding(Generic[T]):
+class _Finding(Generic[_T]):
     """What one check came to."""
 
     took: float
-    value: T | None = None
+    value: _T | None = None
     error: str | None = None
 
     @property
@@ -165,7 +165,7 @@ class Health(Generic[Mode]):
             error=found.error,
         )
 
-    async def _timed(self, look: Callable[[], Awaitable[T]]) -> _Finding[T]:
+    async def _timed(self, look: Callable[[], Awaitable[_T]]) -> _Finding[_T]:
         started = self._waiter.monotonic()
         try:
             value = await look()

@@ -162,6 +162,6 @@ def test_a_refusal_is_final_and_says_why(years):
         assert cloud.calls("instances.create") == 1
         assert machines(cloud) == 0
         (job,) = await client.jobs.list(type="create_instance")
-        assert job.status == "failed"
+        assert (await client.jobs.wait(job.id)).status == "failed"
 
     years.tell(story)

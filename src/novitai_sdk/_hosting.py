@@ -1,0 +1,117 @@
+"""Where a client's jobs run: in the caller's own event loop, in a thread, or where they run already."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+import anyio
+from anyio.abc import TaskGroup
+
+from .jobs import BackgroundRunner, Runner, RunnerFailed
+
+__all__ = ["Host", "Making", "NoHost", "TaskHost"]
+
+Making = Callable[[], AbstractAsyncContextManager[Runner]]
+"""Makes a runner, inside the event loop it will run in."""
+
+
+class NoHost:
+    """Inside a job the runner runs already."""
+
+    error: BaseException | None = None
+
+    def ensure_started(self) -> None:
+        """Nothing to do."""
+
+
+class TaskHost:
+    """Runs jobs in the event loop of the caller's ``async with`` block."""
+
+    def __init__(self, make: Making, tasks: TaskGroup) -> None:
+        self.error: BaseException | None = None
+        self._make = make
+        self._tasks = tasks
+        self._ended: anyio.Event | None = None
+        self._runner: Runner | None = None
+        self._stopping = False
+
+    def ensure_started(self) -> None:
+        """Start the runner, once; a dead one is not raised here but told to whoever waits for its work."""
+        if self._ended is None and not self._stopping:
+            self._ended = anyio.Event()
+            self._tasks.start_soon(self._run, self._ended)
+
+    async def _run(self, ended: anyio.Event) -> None:
+        try:
+            async with self._make() as self._runner:
+                if not self._stopping:
+                    await self._runner.run()
+        except Exception as error:  # noqa: BLE001 - kept, and told to whoever waits
+            # Raised here it would cancel the caller's block; whoever waits for a job is told instead.
+            self.error = (isinstance(error, RunnerFailed) and error.__cause__) or error
+        finally:
+            self._runner = None
+            ended.set()
+
+    async def stop(self, drain: float) -> None:
+        """Let handlers finish for *drain* seconds, and wait for the end."""
+        self._stopping = True
+        if self._runner is not None:
+            self._runner.stop(drain)
+        if self._ended is not None:
+            await self._ended.wait()
+
+
+class Host:
+    """Runs the jobs of one client: in the caller's loop inside ``async with``, else in a thread."""
+
+    def __init__(self, make: Making, drain: float) -> None:
+        self._make = make
+        self._drain = drain
+        self._thread = BackgroundRunner(make)
+        self._task: TaskHost | None = None
+        self._tasks: TaskGroup | None = None
+
+    @property
+    def _current(self) -> BackgroundRunner | TaskHost:
+        # A thread that was started before the block goes on: two runners of one client would only share its slots.
+        return self._thread if self._task is None or self._thread.alive else self._task
+
+    @property
+    def error(self) -> BaseException | None:
+        """Why the runner is dead, or None."""
+        return self._current.error
+
+    def ensure_started(self) -> None:
+        """Start the runner if it does not run."""
+        self._current.ensure_started()
+
+    def check_not_entered(self) -> None:
+        """Raise RuntimeError inside a block: a client has one home."""
+        if self._task is not None:
+            raise RuntimeError("this client is in use in an `async with` block already")
+
+    async def enter(self) -> None:
+        """Live in the caller's task from now on."""
+        self._tasks = anyio.create_task_group()
+        await self._tasks.__aenter__()
+        self._task = TaskHost(self._make, self._tasks)
+
+    async def leave(self) -> None:
+        """Stop, and wait for the runner's end."""
+        if self._tasks is None:
+            return
+        try:
+            await self.stop()
+        finally:
+            # Without the block's exception: handed to the task group it would come back wrapped in a group,
+            # and `except InstanceFailed` around the block would catch nothing.
+            await self._tasks.__aexit__(None, None, None)
+
+    async def stop(self) -> None:
+        """Stop what runs in the caller's loop, if anything does."""
+        if self._task is not None:
+            await self._task.stop(self._drain)
+
+    def close(self) -> None:
+        """Stop the thread, if there is one."""
+        self._thread.close(self._drain)
