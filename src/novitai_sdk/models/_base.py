@@ -171,10 +171,14 @@ OFF_WIRE: Final[Mapping[str, object]] = {"wire": None}
 """Metadata for a field that is never sent and never read."""
 
 
+def _nothing() -> dict[str, Json]:
+    return {}
+
+
 # Typed Any because type checkers read a field specifier by its declared return type, as they do for attrs.field.
 def extra_field() -> Any:
     """The field in which a model keeps the wire fields it does not know.
 
     Left out of ``repr`` (an unknown field may hold a secret) and of the hash (mappings have none).
     """
-    return attrs.field(factory=dict, repr=False, hash=False, metadata={"extra": True})
+    return attrs.field(factory=_nothing, repr=False, hash=False, metadata={"extra": True})

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Sequence
+from typing import cast
 
 import attrs
 
 from .._convert import converter, explain
 from .._waiting import SystemClock
 from ..errors import SignatureInvalid
-from ..models import JsonObject, Secret, WebhookEvent
+from ..models import Json, JsonObject, Secret, WebhookEvent
 from ._signature import Headers, SeenIds, check_signature
 
 __all__ = ["Received", "verify"]
@@ -31,12 +32,12 @@ class Received:
     def json(self) -> JsonObject:
         """The body as a JSON object. Raises SignatureInvalid when it is none."""
         try:
-            found = json.loads(self.body)
+            found: object = json.loads(self.body)
         except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
             raise SignatureInvalid("the body is no JSON object")
-        return found
+        return cast("dict[str, Json]", found)
 
     @property
     def event(self) -> WebhookEvent:

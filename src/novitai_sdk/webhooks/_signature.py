@@ -14,7 +14,7 @@ import hmac
 import secrets as chance
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 import attrs
 
@@ -192,7 +192,10 @@ def _check_plain(
 
 
 def _lowered(headers: Headers) -> dict[str, str]:
-    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    pairs = cast(
+        "Iterable[tuple[object, object]]",
+        headers.items() if isinstance(headers, Mapping) else headers,
+    )
     try:
         return {str(name).lower(): str(value) for name, value in pairs}
     except (TypeError, ValueError):
@@ -221,7 +224,7 @@ def _sent_at(text: str, *, now: float, tolerance: float) -> int:
 
 def _given(header: str) -> list[bytes]:
     """The ``v1`` signatures of the header; other versions are skipped, as the specification asks."""
-    found = []
+    found: list[bytes] = []
     for item in header.split():
         version, _, text = item.partition(",")
         if version != "v1":
