@@ -36,6 +36,7 @@ FLOOR = {
     "instances._handlers": 5,
     "jobs._background": 5,
     "jobs._runner": 5,
+    "webhooks._handler": 5,
     # 4, nouns
     "cloud": 4,
     "health": 4,

@@ -9,7 +9,8 @@ WebhookStatus.RUNNING
 
 from typing import TYPE_CHECKING
 
-from ._delivery import SCHEDULE, DeliveryPolicy, delivery_handler, webhook_job
+from ._delivery import SCHEDULE, DeliveryPolicy, webhook_job
+from ._handler import delivery_handler
 from ._noun import Webhooks
 from ._port import TargetRefused
 from ._receiving import Received, verify

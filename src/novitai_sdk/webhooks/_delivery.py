@@ -1,36 +1,27 @@
 """Delivering webhooks: one attempt of a job is one request, and a policy says what follows from it."""
 
 import json
-import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 import attrs
 
 from .._convert import record_converter
-from .._waiting import Clock
 from ..cloud._refusals import read_retry_after
 from ..errors import TransportFailed
-from ..jobs import Done, GiveUp, Handler, JobContext, NewJob, Outcome, Retry, new_job
+from ..jobs import Done, GiveUp, NewJob, Outcome, Retry, new_job
 from ..models import (
-    Job,
     JobPriority,
     JobType,
     Json,
-    Secret,
     SendWebhookJobPayload,
     WebhookEvent,
 )
 from ._event import message_id, to_body
-from ._port import Sending, TargetRefused, WebhookReply
-from ._signature import sign
+from ._port import WebhookReply
 
-__all__ = ["SCHEDULE", "DeliveryPolicy", "delivery_handler", "webhook_job"]
-
-_log = logging.getLogger("novitai_sdk")
-
-USER_AGENT: Final = "novitai-sdk-webhooks/1"
+__all__ = ["SCHEDULE", "DeliveryPolicy", "webhook_job"]
 
 SCHEDULE: Final = (5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.0, 86400.0)
 """Seconds to wait after each failed attempt: the schedule Standard Webhooks 1.0 suggests, three days in all."""
@@ -111,55 +102,3 @@ def webhook_job(
         priority=JobPriority.NORMAL,
         max_attempts=len(SCHEDULE) + 1,
     )
-
-
-def delivery_handler(
-    sender: Sending,
-    secrets: Callable[[], Sequence[Secret]],
-    clock: Clock,
-    policy: DeliveryPolicy | None = None,
-) -> Handler:
-    """Return the handler of ``send_webhook`` jobs.
-
-    *secrets* is asked at every attempt: a secret is never stored with a job, and a rotation takes effect at once.
-    """
-    judge = policy or DeliveryPolicy()
-
-    async def send(job: Job, context: JobContext) -> Outcome:
-        body = str(job.payload["body"]).encode()
-        now = clock.time()
-        headers = {
-            "Content-Type": "application/json",
-            "User-Agent": USER_AGENT,
-            **_extra_headers(job),
-            **_signed(body, str(job.payload["messageId"]), secrets(), now),
-        }
-        try:
-            reply = await sender.post(str(job.payload["url"]), body, headers)
-        except TargetRefused as error:
-            outcome: Outcome = GiveUp(error=str(error))
-        except TransportFailed as error:
-            outcome = judge.after_failure(job.attempts, error)
-        else:
-            outcome = judge.after_reply(job.attempts, reply, now=clock.time())
-        if isinstance(outcome, GiveUp) or (isinstance(outcome, Retry) and context.last_attempt):
-            _log.warning(
-                "webhook %s was not delivered: %s", job.payload["messageId"], outcome.error
-            )
-        return outcome
-
-    return send
-
-
-def _extra_headers(job: Job) -> dict[str, str]:
-    given = job.payload.get("headers")
-    return (
-        {str(name): str(value) for name, value in given.items()} if isinstance(given, dict) else {}
-    )
-
-
-def _signed(body: bytes, id: str, secrets: Sequence[Secret], now: float) -> dict[str, str]:
-    if not secrets:
-        # Still an id and a time, so that a receiver can drop what it has seen.
-        return {"webhook-id": id, "webhook-timestamp": str(int(now))}
-    return sign(body, secrets=secrets, message_id=id, timestamp=int(now))

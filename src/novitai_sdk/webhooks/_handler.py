@@ -1,0 +1,71 @@
+"""The handler of ``send_webhook`` jobs: one attempt of a job is one request."""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from .._waiting import Clock
+from ..errors import TransportFailed
+from ..jobs import GiveUp, Handler, JobContext, Outcome, Retry
+from ..models import Job, Secret
+from ._delivery import DeliveryPolicy
+from ._port import Sending, TargetRefused
+from ._signature import sign
+
+__all__ = ["delivery_handler"]
+
+_log = logging.getLogger("novitai_sdk")
+
+USER_AGENT: Final = "novitai-sdk-webhooks/1"
+
+
+def delivery_handler(
+    sender: Sending,
+    secrets: Callable[[], Sequence[Secret]],
+    clock: Clock,
+    policy: DeliveryPolicy | None = None,
+) -> Handler:
+    """Return the handler of ``send_webhook`` jobs.
+
+    *secrets* is asked at every attempt: a secret is never stored with a job, and a rotation takes effect at once.
+    """
+    judge = policy or DeliveryPolicy()
+
+    async def send(job: Job, context: JobContext) -> Outcome:
+        body = str(job.payload["body"]).encode()
+        now = clock.time()
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": USER_AGENT,
+            **_extra_headers(job),
+            **_signed(body, str(job.payload["messageId"]), secrets(), now),
+        }
+        try:
+            reply = await sender.post(str(job.payload["url"]), body, headers)
+        except TargetRefused as error:
+            outcome: Outcome = GiveUp(error=str(error))
+        except TransportFailed as error:
+            outcome = judge.after_failure(job.attempts, error)
+        else:
+            outcome = judge.after_reply(job.attempts, reply, now=clock.time())
+        if isinstance(outcome, GiveUp) or (isinstance(outcome, Retry) and context.last_attempt):
+            _log.warning(
+                "webhook %s was not delivered: %s", job.payload["messageId"], outcome.error
+            )
+        return outcome
+
+    return send
+
+
+def _extra_headers(job: Job) -> dict[str, str]:
+    given = job.payload.get("headers")
+    return (
+        {str(name): str(value) for name, value in given.items()} if isinstance(given, dict) else {}
+    )
+
+
+def _signed(body: bytes, id: str, secrets: Sequence[Secret], now: float) -> dict[str, str]:
+    if not secrets:
+        # Still an id and a time, so that a receiver can drop what it has seen.
+        return {"webhook-id": id, "webhook-timestamp": str(int(now))}
+    return sign(body, secrets=secrets, message_id=id, timestamp=int(now))
