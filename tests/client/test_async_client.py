@@ -124,13 +124,16 @@ async def test_a_cancelled_close_closes_everything_all_the_same(new_async, tmp_p
     assert threads() == []
 
 
-async def test_a_client_may_be_closed_inside_its_block(new_async, threads):
+async def test_a_client_may_be_closed_inside_its_block(new_async, cloud, threads, caplog):
+    cloud.order(faults.slow("instances.create", seconds=0.1))
     async with new_async() as client:
-        await ready(client)
+        await client.instances.create(**WANTED)
+        await until(lambda: cloud.calls("instances.create"))
         await client.aclose()
         with pytest.raises(ClientClosed):
             await client.jobs.stats()
     assert threads() == []
+    assert caplog.text == ""  # the runner was stopped before what it stands on was closed
 
 
 async def test_whoever_waits_while_the_client_is_closed_hears_of_it(new_async, cloud):
@@ -203,7 +206,7 @@ async def test_a_runner_that_dies_is_told_to_whoever_waits_and_cancels_nobody(ne
     async with new_async(store=DeafStore()) as client:
         made = await client.instances.create(**WANTED)
         with pytest.raises(JobError, match="the disk is gone"):
-            await made.wait_until_ready(timeout=0.3)
+            await made.wait_until_ready(timeout=0.6)
         with pytest.raises(JobError, match=r"died.*the disk is gone"):
             await client.jobs.wait((await client.jobs.list())[0].id)
         assert await client.catalog.regions()

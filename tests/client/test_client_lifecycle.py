@@ -28,6 +28,7 @@ from novitai_sdk import (
     Unauthorized,
 )
 from novitai_sdk.emulator import Emulator, faults
+from novitai_sdk.jobs import MemoryStore
 from novitai_sdk.testing import MemoryNetwork
 
 BOTH = pytest.mark.parametrize("client_class", [Novitai, AsyncNovitai])
@@ -163,6 +164,18 @@ def test_what_was_taken_from_a_client_before_it_was_closed_says_so_too(new, tmp_
     ):
         with pytest.raises(ClientClosed):
             call()
+
+
+def test_that_holds_as_well_where_the_store_goes_on_without_the_client(new):
+    store = MemoryStore()
+    client = new(store=store)
+    instance, jobs = client.instances.create(**WANTED), client.jobs
+    (job,) = jobs.list(type="create_instance")
+    client.close()
+    for call in (instance.refresh, jobs.stats, lambda: jobs.get(job.id)):
+        with pytest.raises(ClientClosed):
+            call()
+    assert store.job(job.id).result().id == job.id
 
 
 def test_whoever_waits_while_the_client_is_closed_hears_of_it(new, cloud):

@@ -208,7 +208,7 @@ def test_a_runner_that_died_is_a_queue_that_is_down(face: Face):
         assert (await done(client.health())).status == "healthy"
         made = await done(client.instances.create(**WANTED))
         with pytest.raises(Exception, match="the disk is gone"):
-            await done(made.wait_until_ready(timeout=0.3))
+            await done(made.wait_until_ready(timeout=0.6))
         report = await done(client.health_report())
         assert (report.status, report.services.job_queue) == ("unhealthy", "down")
         assert "the disk is gone" in report.dependencies.job_queue.error
