@@ -9,7 +9,7 @@ import attrs
 
 from .._convert import record_converter
 from ..cloud._refusals import read_retry_after
-from ..errors import TransportFailed
+from ..errors import CallTimedOut, TransportFailed
 from ..jobs import Done, GiveUp, NewJob, Outcome, Retry, new_job
 from ..models import (
     JobPriority,
@@ -27,6 +27,7 @@ SCHEDULE: Final = (5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.
 """Seconds to wait after each failed attempt: the schedule Standard Webhooks 1.0 suggests, three days in all."""
 
 _DAY: Final = 86400.0
+_A_MINUTE: Final = 60.0
 _SHOWN: Final = 2000
 # The receiver, or what stands before it, is overloaded: it needs a minute.
 _SLOW_DOWN: Final = frozenset({429, 502, 503, 504})
@@ -66,7 +67,7 @@ class DeliveryPolicy:
 
     def after_failure(self, number: int, error: TransportFailed) -> Outcome:
         """Return what follows from an attempt without an answer."""
-        return Retry(error=str(error), after=self.wait(number, None, slow=True))
+        return Retry(error=str(error), after=self.wait(number, None, slow=isinstance(error, CallTimedOut)))
 
     def wait(self, number: int, asked: float | None, *, slow: bool) -> float:
         """Seconds until the next attempt after attempt *number*.
@@ -76,8 +77,7 @@ class DeliveryPolicy:
         """
         scheduled = self.schedule[min(number, len(self.schedule)) - 1] if self.schedule else 0.0
         wait = scheduled if asked is None else min(max(asked, scheduled), 2 * scheduled)
-        wait = max(wait, asked or 0.0, 60.0) if slow and number > 1 else wait
-        return self.spread(min(wait, _DAY))
+        return self.spread(min(max(wait, _A_MINUTE) if slow else wait, _DAY))
 
 
 def webhook_job(

@@ -1,0 +1,64 @@
+"""A receiver of webhooks: a real server on this machine, which answers what it is told to."""
+
+import threading
+from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from queue import Queue
+from types import TracebackType
+from typing import NamedTuple
+
+
+class Got(NamedTuple):
+    """One request."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class Receiver:
+    """Keeps what it gets; answers with the next of *answers*, then with 204."""
+
+    def __init__(
+        self, *answers: int, headers: Mapping[str, str] | None = None, body: bytes = b""
+    ) -> None:
+        self.got: Queue[Got] = Queue()
+        waiting = list(answers)
+        told = headers or {}
+        got = self.got
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                content = self.rfile.read(int(self.headers["Content-Length"]))
+                got.put(Got(self.path, dict(self.headers), content))
+                self.send_response(waiting.pop(0) if waiting else 204)
+                for name, value in told.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                try:
+                    self.wfile.write(body)
+                except OSError:
+                    return  # whoever asked has read enough
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.01}
+        )
+        self.url = f"http://127.0.0.1:{self._server.server_port}/webhook"
+
+    def __enter__(self) -> "Receiver":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()

@@ -1,0 +1,191 @@
+"""What is signed is believed, and nothing else is: not a byte, not a second, not an id may change."""
+
+import base64
+import hashlib
+import hmac
+import json
+from datetime import datetime, timezone
+
+import pytest
+import standardwebhooks
+from hypothesis import given
+from hypothesis import strategies as st
+
+from novitai_sdk import Secret, SignatureInvalid
+from novitai_sdk.webhooks import SeenIds, new_secret, sign, verify
+
+NOW = 1_767_225_600
+SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
+PLAIN = "a plain secret of enough bytes"
+BODY = (
+    b'{"instanceId":"inst_1_a","status":"running","timestamp":"2026-01-01T00:00:00.000Z",'
+    b'"elapsedTime":11012}'
+)
+
+
+def signed(body: bytes = BODY, secrets: object = SECRET, at: int = NOW) -> dict[str, str]:
+    return sign(body, secrets=secrets, message_id="msg_1", timestamp=at)  # type: ignore[arg-type]
+
+
+def test_what_was_signed_is_verified_and_read():
+    received = verify(BODY, signed(), SECRET, now=NOW)
+    assert (received.message_id, received.timestamp, received.body) == ("msg_1", NOW, BODY)
+    assert received.event.instance_id == "inst_1_a"
+    assert received.event.elapsed_time == 11012
+    assert received.json["status"] == "running"
+
+
+def test_a_library_of_the_standard_believes_us_and_we_believe_it():
+    theirs = standardwebhooks.Webhook(SECRET)
+    moment = datetime.now(tz=timezone.utc)
+    ours = sign(BODY, secrets=SECRET, message_id="msg_1", timestamp=int(moment.timestamp()))
+    assert theirs.verify(BODY, ours) == json.loads(BODY)
+    signature = theirs.sign("msg_2", moment, BODY.decode())
+    headers = {
+        "webhook-id": "msg_2",
+        "webhook-timestamp": str(int(moment.timestamp())),
+        "webhook-signature": signature,
+    }
+    assert verify(BODY, headers, SECRET).message_id == "msg_2"
+
+
+def test_a_receiver_that_knows_the_services_own_header_only_finds_it():
+    headers = signed(secrets=PLAIN)
+    digest = hmac.new(PLAIN.encode(), BODY, hashlib.sha256).hexdigest()
+    assert headers["X-Webhook-Signature"] == f"sha256={digest}"
+    assert headers["X-Webhook-Timestamp"] == str(NOW)
+
+
+@pytest.mark.parametrize("secrets", [SECRET, PLAIN, Secret(SECRET), [new_secret(), SECRET]])
+def test_secrets_come_in_several_forms(secrets: object):
+    assert verify(BODY, signed(secrets=secrets), secrets, now=NOW).message_id == "msg_1"  # type: ignore[arg-type]
+
+
+def test_while_a_secret_is_replaced_both_are_believed():
+    old, new = new_secret(), new_secret()
+    both = signed(secrets=[new, old])
+    assert verify(BODY, both, old, now=NOW) == verify(BODY, both, new, now=NOW)
+    assert verify(BODY, signed(secrets=old), [new, old], now=NOW).message_id == "msg_1"
+    with pytest.raises(SignatureInvalid, match="no signature matches"):
+        verify(BODY, signed(secrets=old), new, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"webhook-id": "msg_2"}, "no signature matches"),
+        ({"webhook-timestamp": str(NOW + 1)}, "no signature matches"),
+        ({"webhook-timestamp": str(NOW - 301)}, "off, more than"),
+        ({"webhook-timestamp": str(NOW + 301)}, "off, more than"),
+        ({"webhook-timestamp": f"{NOW}.9"}, "whole number"),
+        ({"webhook-timestamp": "-5"}, "whole number"),
+        ({"webhook-timestamp": "9" * 400}, "whole number"),
+        ({"webhook-id": ""}, "missing"),
+        ({"webhook-id": "msg.1"}, "dot"),
+        ({"webhook-signature": "v1,"}, "no signature matches"),
+        ({"webhook-signature": "v1"}, "no signature matches"),
+        ({"webhook-signature": "v1a,AAAA v2,BBBB"}, "no v1 signature"),
+        ({"webhook-signature": "v1,not-base64!"}, "no v1 signature"),
+        ({"webhook-signature": "v1,é"}, "not ASCII"),
+        ({"webhook-signature": "v1,A" * 10_000}, "too long"),
+    ],
+)
+def test_whatever_is_changed_is_refused_with_its_reason(change: dict[str, str], reason: str):
+    with pytest.raises(SignatureInvalid, match=reason) as caught:
+        verify(BODY, {**signed(), **change}, SECRET, now=NOW)
+    assert reason in caught.value.reason
+
+
+def test_one_changed_byte_of_the_body_is_refused():
+    with pytest.raises(SignatureInvalid):
+        verify(BODY.replace(b"running", b"stopped"), signed(), SECRET, now=NOW)
+
+
+def test_header_names_may_come_in_any_case_and_as_pairs():
+    loud = [(name.upper(), value) for name, value in signed().items()]
+    assert verify(BODY, loud, SECRET, now=NOW).message_id == "msg_1"
+
+
+def test_a_replay_is_noticed_by_whoever_remembers():
+    seen = SeenIds()
+    verify(BODY, signed(), SECRET, now=NOW, seen=seen)
+    with pytest.raises(SignatureInvalid, match="received before"):
+        verify(BODY, signed(), SECRET, now=NOW, seen=seen)
+
+
+def test_the_memory_of_ids_is_bounded_in_time_and_number():
+    seen = SeenIds(keep=10, most=3)
+    assert all(seen.add(f"msg_{n}", now=float(n)) for n in range(5))
+    assert seen.add("msg_0", now=5.0)
+    assert not seen.add("msg_4", now=5.0)
+    assert seen.add("msg_4", now=50.0)
+
+
+def test_the_replayable_header_is_believed_only_when_asked_for():
+    only = {name: value for name, value in signed(secrets=PLAIN).items() if name.startswith("X-")}
+    with pytest.raises(SignatureInvalid, match="webhook-id is missing"):
+        verify(BODY, only, PLAIN, now=NOW)
+    received = verify(BODY, only, PLAIN, now=NOW, legacy=True)
+    assert (received.message_id, received.event.status) == ("", "running")
+    for change in ({"X-Webhook-Signature": "sha256=00"}, {"X-Webhook-Signature": "md5=00"}):
+        with pytest.raises(SignatureInvalid, match="does not match"):
+            verify(BODY, {**only, **change}, PLAIN, now=NOW, legacy=True)
+
+
+@pytest.mark.parametrize(
+    "secret", ["short", "whsec_****", "whsec_" + base64.b64encode(b"x").decode()]
+)
+def test_an_unusable_secret_is_the_receivers_mistake(secret: str):
+    with pytest.raises(ValueError, match="secret"):
+        verify(BODY, signed(), secret, now=NOW)
+    with pytest.raises(ValueError, match="secret"):
+        signed(secrets=secret)
+
+
+def test_without_secrets_nothing_is_believed_and_a_dotted_id_is_not_signed():
+    with pytest.raises(SignatureInvalid, match="no secret"):
+        verify(BODY, signed(), [], now=NOW)
+    with pytest.raises(ValueError, match="without a dot"):
+        sign(BODY, secrets=SECRET, message_id="msg.1", timestamp=NOW)
+
+
+def test_a_short_plain_secret_signs_in_the_services_own_way_only():
+    headers = signed(secrets="only-16-bytes-ab")
+    assert "webhook-signature" not in headers
+    assert "X-Webhook-Signature" in headers
+
+
+@pytest.mark.parametrize("body", [b"[1]", b"not json", b'{"status":1}', b"[" * 100_000, b"\xff"])
+def test_a_signed_body_that_is_no_event_says_so(body: bytes):
+    received = verify(body, signed(body), SECRET, now=NOW)
+    with pytest.raises(SignatureInvalid):
+        _ = received.event
+
+
+junk = st.one_of(st.text(max_size=50), st.just("v1," + "A" * 44), st.just(str(NOW)))
+
+
+@given(
+    body=st.binary(max_size=100),
+    headers=st.dictionaries(
+        st.one_of(
+            st.sampled_from(
+                ["webhook-id", "webhook-timestamp", "webhook-signature", "x-webhook-signature"]
+            ),
+            st.text(max_size=10),
+        ),
+        junk,
+    ),
+    legacy=st.booleans(),
+)
+def test_whatever_a_stranger_sends_ends_in_one_kind_of_error(
+    body: bytes, headers: dict[str, str], legacy: bool
+):
+    with pytest.raises(SignatureInvalid):
+        verify(body, headers, SECRET, now=NOW, legacy=legacy)
+
+
+@pytest.mark.parametrize("headers", [[1, 2], [("a",)], [None]])
+def test_headers_that_are_no_pairs_are_refused(headers: list[object]):
+    with pytest.raises(SignatureInvalid):
+        verify(BODY, headers, SECRET, now=NOW)  # type: ignore[arg-type]
