@@ -68,7 +68,7 @@ class Session(Moded[Mode], Generic[Mode]):
     ) -> None:
         self._meter = meter
         self._transport = transport
-        self.waiter = waiter
+        self.waiter: Waiter[Mode] = waiter
         self._base = base_url
         self._key = api_key
         self._patience = patience
