@@ -67,7 +67,9 @@ class DeliveryPolicy:
 
     def after_failure(self, number: int, error: TransportFailed) -> Outcome:
         """Return what follows from an attempt without an answer."""
-        return Retry(error=str(error), after=self.wait(number, None, slow=isinstance(error, CallTimedOut)))
+        return Retry(
+            error=str(error), after=self.wait(number, None, slow=isinstance(error, CallTimedOut))
+        )
 
     def wait(self, number: int, asked: float | None, *, slow: bool) -> float:
         """Seconds until the next attempt after attempt *number*.

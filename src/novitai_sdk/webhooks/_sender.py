@@ -113,7 +113,7 @@ class Sender:
             return WebhookReply(
                 status=response.status_code,
                 retry_after=response.headers.get("retry-after"),
-                body=await _beginning(response),
+                body=await _beginning(response, wire),
             )
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise ConnectFailed(f"no connection to {address}: {error}") from error
@@ -169,10 +169,15 @@ def _port(parts: SplitResult) -> int:
     return parts.port or (443 if parts.scheme == "https" else 80)
 
 
-async def _beginning(response: httpx.Response) -> bytes:
+async def _beginning(response: httpx.Response, wire: httpx.AsyncHTTPTransport) -> bytes:
     read = bytearray()
-    async for part in response.aiter_raw():
-        read += part
-        if len(read) >= LARGEST_REPLY:
-            break
+    try:
+        async for part in response.aiter_raw():
+            read += part
+            if len(read) >= LARGEST_REPLY:
+                # Closed, and read on until that is noticed: generators left in the middle are reported as leaks.
+                await wire.aclose()
+    except httpx.HTTPError:
+        if len(read) < LARGEST_REPLY:
+            raise
     return bytes(read[:LARGEST_REPLY])
