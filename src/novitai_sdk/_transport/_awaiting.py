@@ -269,7 +269,11 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
     ) -> httpcore.AsyncNetworkStream:
         trip = self._wire.trip
         trip.sent = False  # what was written before was for the proxy
-        inner = await self._inner.start_tls(ssl_context, server_hostname, trip.left())
+        try:
+            inner = await self._inner.start_tls(ssl_context, server_hostname, trip.left())
+        except (OSError, anyio.EndOfStream, anyio.BrokenResourceError) as error:
+            # Not every httpcore of our range puts these into its own words.
+            raise httpcore.ConnectError(str(error) or type(error).__name__) from error
         return _AsyncStream(self._wire, inner)
 
     def get_extra_info(self, info: str) -> Any:
