@@ -1,7 +1,7 @@
 """What stands behind managed instances."""
 
 from collections.abc import Callable
-from typing import Generic, Protocol
+from typing import Final, Generic, Protocol
 
 import attrs
 
@@ -15,6 +15,9 @@ from ._catalog import Catalog
 from ._jobs import webhook_jobs
 from ._life import is_gone
 from ._records import KIND, Managed, read_record, rewrite
+
+# A wrong base URL: it says nothing of any machine, and all of them would be taken for gone.
+_NO_SUCH_ROUTE: Final = "API_NOT_FOUND"
 
 __all__ = ["Backstage", "RunnerHost"]
 
@@ -78,15 +81,18 @@ class Backstage(Generic[Mode]):
         """Look at a machine; None when the cloud does not know it."""
         try:
             return await CloudInstances.get(self.cloud.instances, machine)
-        except NotFound:
+        except NotFound as error:
+            if error.reason == _NO_SUCH_ROUTE:
+                raise
             return None
 
     async def ask_to_remove(self, machine: str) -> None:
         """Ask the cloud to remove a machine. One that is gone, or going, is no error. Raises CallError."""
         try:
             await CloudInstances.delete(self.cloud.instances, machine)
-        except NotFound:
-            return
+        except NotFound as error:
+            if error.reason == _NO_SUCH_ROUTE:
+                raise
         except InvalidState:
             # Also the answer when it is on its way out already, because somebody else asked.
             if not is_gone(await self.sight(machine)):

@@ -19,7 +19,6 @@ from ..cloud import CloudInstances, CloudRegistries, CloudTemplates
 from ..errors import (
     ApiError,
     CallError,
-    ConnectFailed,
     NotFound,
     RateLimited,
     ServerFailed,
@@ -41,10 +40,8 @@ _log = logging.getLogger("novitai_sdk")
 INSTANCE_ID: Final = "NOVITAI_INSTANCE_ID"
 """The environment variable by which a machine tells whose it is."""
 
-# What leaves it open whether the machine exists.
-_LOST: Final = (TransportFailed, ServerFailed, UnexpectedReply)
-# What says that it does not, and may be different in a moment.
-_PASSING: Final = (ConnectFailed, RateLimited)
+# What may be different in a moment.
+_PASSING: Final = (TransportFailed, RateLimited, ServerFailed, UnexpectedReply)
 _MOST_SENDS: Final = 3
 # So that the look after the settling time comes after it, whatever the clock rounds.
 _A_MOMENT: Final = 0.01
@@ -96,7 +93,7 @@ class _Create:
             return await self._fail(f"{TIMED_OUT} {int(managed.max_wait * 1000)}ms")
         try:
             body = await self._body(managed)
-        except _PASSING + _LOST:
+        except _PASSING:
             if self.context.last_attempt:
                 await self._fail("the cloud could not be reached to prepare the create")
             raise
@@ -118,25 +115,32 @@ class _Create:
             return Done()  # deleted a moment ago: nothing was sent
         try:
             created = await CloudInstances.create(self.back.cloud.instances, body)
-        except _PASSING as error:
-            await self._nothing_happened()
-            if self.context.last_attempt:
-                return await self._fail(str(error))
-            raise
-        except _LOST as error:
-            lost = str(error)
-            _log.warning(
-                "the answer to the create of %s was lost: searching the listing for it: %s",
-                self.instance_id,
-                lost,
-            )
-            intent = attrs.evolve(intended.intent, lost=lost)
-            await self._change(lambda one: attrs.evolve(one, intent=intent))
-            return await self._reconcile(intended, intent)
-        except (CallError, ValueError) as error:
+        except ValueError as error:  # refused here, before anything was sent
             await self._nothing_happened()
             return await self._fail(str(error))
+        except CallError as error:
+            if error.resend_safe:
+                return await self._refused(error)
+            return await self._lost(intended, intended.intent, str(error))
         return await self._adopt(created.id)
+
+    async def _refused(self, error: CallError) -> Outcome:
+        """It is proven that nothing came of it: try again if it may be different then, or say why not."""
+        await self._nothing_happened()
+        if isinstance(error, _PASSING) and not self.context.last_attempt:
+            raise error
+        return await self._fail(str(error))
+
+    async def _lost(self, managed: Managed, intent: Intent, why: str) -> Outcome:
+        """Nobody knows whether a machine came of it: look for it."""
+        _log.warning(
+            "the answer to the create of %s was lost: searching the listing for it: %s",
+            self.instance_id,
+            why,
+        )
+        known = attrs.evolve(intent, lost=why)
+        await self._change(lambda one: attrs.evolve(one, intent=known))
+        return await self._reconcile(managed, known)
 
     async def _body(self, managed: Managed) -> cloud.CreateInstance:
         state, wanted = managed.state, managed.state.configuration
@@ -197,7 +201,7 @@ class _Create:
         try:
             body = await self._body(cleared)
         except CallError as error:
-            if isinstance(error, _PASSING + _LOST):
+            if isinstance(error, _PASSING):
                 return Again(after=look_after(age, settings.poll_interval))
             return await self._fail(str(error))
         return await self._send(cleared, body, intent.sends + 1)

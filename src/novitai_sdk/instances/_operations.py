@@ -93,6 +93,7 @@ class Operations(Generic[Mode]):
         """`create`; *told* is called with the id before anything is stored, so that somebody can clean up."""
         back = self._back
         wanted = self._checked(request, options)
+        back.check_runner()
         choice = await back.catalog.find(wanted)
         template = await CloudTemplates.get(back.cloud.templates, str(wanted.template_id))
         now = back.waiter.time()
