@@ -3,10 +3,13 @@
 import asyncio
 import signal
 import threading
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import anyio
+import attrs
 import pytest
+import trio.testing
 from faces import WANTED, Face
 
 from novitai_sdk import (
@@ -14,10 +17,15 @@ from novitai_sdk import (
     CleanupFailed,
     InstanceFailed,
     InstanceStatus,
+    NotFound,
     Novitai,
     WaitTimedOut,
 )
 from novitai_sdk.emulator import Emulator, faults
+from novitai_sdk.instances._life import Move
+from novitai_sdk.instances._records import at, read_record, write_of
+from novitai_sdk.jobs import Change, MemoryStore
+from novitai_sdk.testing import LoopClock, MemoryNetwork
 
 LEAVING = {"toRemove", "removing", "removed", "(gone)"}
 
@@ -234,3 +242,59 @@ def test_wait_for_of_asyncio_gives_the_machine_back_too(cloud: Emulator):
 
     asyncio.run(main())
     assert left(cloud) == []
+
+
+class Between(MemoryNetwork):
+    """A network on which something happens between a machine's birth and the news of it."""
+
+    def __init__(self, cloud: Emulator, happens: Callable[[], None]) -> None:
+        self._birth = happens
+        self._emulator = cloud
+        super().__init__(self)
+
+    def handle(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b""
+    ) -> tuple[int, dict[str, str], bytes]:
+        answer = self._emulator.handle(method, path, headers, body)
+        if path.endswith("/gpu/instance/create"):
+            self._birth()
+        return answer
+
+
+def test_a_machine_born_while_its_instance_was_being_deleted_is_removed():
+    """The delete finds no machine, and the news of it comes after: the job that hears it has to act."""
+    store = MemoryStore()
+
+    def delete() -> None:
+        (record,) = store.scan("instance").result()
+        kept = attrs.evolve(read_record(record), deleting=True).moved(Move.DELETE, at(0.0))
+        store.commit(Change(writes=(write_of(kept, record.version),))).result()
+
+    async def main() -> None:
+        clock = LoopClock()
+        cloud = Emulator(clock=clock, life=60.0)
+        async with AsyncNovitai(
+            api_key=cloud.api_key, network=Between(cloud, delete), clock=clock, store=store
+        ) as client:
+            made = await client.instances.create(**WANTED)
+            await anyio.sleep(600)
+            assert left(cloud) == []
+            assert len(cloud.instances) == 1
+            assert (await made.delete()).status is InstanceStatus.TERMINATED
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_a_wrong_base_url_does_not_make_machines_look_gone(years):
+    async def story(client: Any, cloud: Emulator) -> None:
+        made = await client.instances.create(**WANTED)
+        ready = await made.wait_until_ready(timeout=600)
+        cloud.order(faults.refused("instances.*", status=404, reason="API_NOT_FOUND", times=None))
+        with pytest.raises(NotFound):
+            await ready.refresh()
+        with pytest.raises(NotFound):
+            await ready.delete()
+        cloud.clear_faults()
+        assert (await ready.refresh()).status is InstanceStatus.RUNNING
+
+    years.tell(story)
