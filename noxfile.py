@@ -17,6 +17,7 @@ nox.options.reuse_venv = "yes"
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
 EMPTY_HANDED = {"NOVITA_API_KEY": None}
+ON_ALL_CORES = ("-n", "auto")
 
 
 def needs(
@@ -60,7 +61,7 @@ def tests(session: nox.Session) -> None:
 def tests_on(session: nox.Session) -> None:
     """The tests, on one version of Python."""
     needs(session, "tests")
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *ON_ALL_CORES, *session.posargs)
 
 
 for python in PYTHONS:

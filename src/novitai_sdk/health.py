@@ -110,10 +110,11 @@ class Health(Generic[Mode]):
     async def _look(
         self, timeout: float
     ) -> tuple[HealthServices, NovitaApiDependency, JobQueueDependency, CacheDependency]:
-        ends = self._waiter.monotonic() + timeout
-        queue = await self._queue(ends)
-        cache = await self._cache(ends)
-        api = await self._api(ends)
+        start = self._waiter.monotonic()
+        # Each leaves a share to the next: a queue that hangs must not make the others look down.
+        queue = await self._queue(start + timeout / 3)
+        cache = await self._cache(start + timeout * 2 / 3)
+        api = await self._api(start + timeout)
         services = HealthServices(novita_api=api.status, job_queue=queue.status, cache=cache.status)
         return services, api, queue, cache
 

@@ -186,7 +186,7 @@ def test_a_file_that_cannot_be_written_is_a_queue_that_is_down(face: Face, tmp_p
         await done(client.jobs.stats())
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")  # another program that holds the file and does not let go
-        report = await done(client.health_report(timeout=0.2))
+        report = await done(client.health_report(timeout=0.6))
         assert report.services.job_queue == "down"
         assert report.services.cache == "up"  # reading goes on
         other.rollback()
