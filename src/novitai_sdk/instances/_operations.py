@@ -10,6 +10,7 @@ import attrs
 
 from .. import cloud, validation
 from .._calling import Mode
+from .._convert import camel
 from ..cloud import CloudInstances, CloudTemplates, Phase
 from ..errors import (
     CleanupFailed,
@@ -235,7 +236,7 @@ class Operations(Generic[Mode]):
         unknown = sorted(set(options) - CreateOptions.__annotations__.keys())
         if unknown:
             raise TypeError(f"instances.create() got unexpected arguments: {', '.join(unknown)}")
-        given = {_wire_name(name): value for name, value in options.items() if value is not None}
+        given = {camel(name): value for name, value in options.items() if value is not None}
         result = validation.validate_create_instance(given, regions=regions)
         if result.error is not None:
             raise ValidationError(result.error.message, result.error.details)
@@ -437,11 +438,6 @@ class Operations(Generic[Mode]):
             phase=one.phase,
             elapsed=timeout,
         )
-
-
-def _wire_name(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
 
 
 def _planned(
