@@ -5,11 +5,21 @@ On virtual time: settling windows and outages of hours pass in milliseconds.
 
 from typing import Any
 
+import anyio
 import pytest
+import trio.testing
 from faces import WANTED
 
-from novitai_sdk import CreateOutcomeUnknown, InstanceFailed, InstanceStatus, WaitTimedOut
+from novitai_sdk import (
+    AsyncNovitai,
+    CreateOutcomeUnknown,
+    InstanceFailed,
+    InstanceStatus,
+    WaitTimedOut,
+)
 from novitai_sdk.emulator import Emulator, faults
+from novitai_sdk.errors import TransportFailed
+from novitai_sdk.testing import LoopClock, MemoryNetwork
 
 
 def machines(cloud: Emulator) -> int:
@@ -165,3 +175,38 @@ def test_a_refusal_is_final_and_says_why(years):
         assert (await client.jobs.wait(job.id)).status == "failed"
 
     years.tell(story)
+
+
+class SlowToFail(MemoryNetwork):
+    """A network on which the first create runs into its time limit without an answer."""
+
+    def awaiting(self) -> Any:
+        inner = super().awaiting()
+        send = inner.send
+
+        async def late(request: Any) -> Any:
+            try:
+                return await send(request)
+            except TransportFailed:
+                await anyio.sleep(request.timeout)
+                raise
+
+        inner.send = late
+        return inner
+
+
+def test_the_time_a_create_took_to_fail_proves_nothing_about_what_comes_after_it():
+    async def main() -> None:
+        clock = LoopClock()
+        cloud = Emulator(clock=clock, life=60.0)
+        cloud.order(faults.dropped("instances.create"))
+        async with AsyncNovitai(
+            api_key=cloud.api_key, network=SlowToFail(cloud), clock=clock, store="memory"
+        ) as client:
+            made = await client.instances.create(**WANTED)
+            await made.wait_until_ready(timeout=600)
+        first, second = [one.at for one in cloud.requests if one.operation == "instances.create"]
+        # 30 s until the first gave up, and 30 s more in which what it made could have appeared.
+        assert second - first >= 60.0
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))

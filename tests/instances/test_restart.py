@@ -17,7 +17,7 @@ PROGRAM = """
 import json, sys, time
 from novitai_sdk import Novitai
 key, url, store, wanted = sys.argv[1:5]
-client = Novitai(api_key=key, base_url=url, store=store, poll_interval=0.01, settle=0.2)
+client = Novitai(api_key=key, base_url=url, store=store, poll_interval=0.01, settle=0.2, attempt_timeout=1)
 print(client.instances.create(**json.loads(wanted)).id, flush=True)
 time.sleep(60)
 """
@@ -65,6 +65,7 @@ def test_the_next_process_brings_the_instance_to_ready_and_nothing_is_made_twice
             store=store,
             poll_interval=0.01,
             settle=0.2,
+            attempt_timeout=1,
         ) as client:
             ready = client.instances.get(instance_id).wait_until_ready(timeout=20)
             assert ready.status is InstanceStatus.RUNNING
@@ -87,6 +88,7 @@ def test_a_create_whose_answer_nobody_was_left_to_hear_is_adopted(tmp_path: Path
             store=store,
             poll_interval=0.01,
             settle=0.2,
+            attempt_timeout=1,
         ) as client:
             ready = client.instances.get(instance_id).wait_until_ready(timeout=20)
             assert ready.novita_instance_id == cloud.instances[0].id

@@ -8,6 +8,7 @@ create did not happen. Nothing else is proof.
 
 import logging
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Final
 
 import attrs
@@ -138,7 +139,7 @@ class _Create:
             self.instance_id,
             why,
         )
-        known = attrs.evolve(intent, lost=why)
+        known = attrs.evolve(intent, lost=why, ended=at(self._now()))
         await self._change(lambda one: attrs.evolve(one, intent=known))
         return await self._reconcile(managed, known)
 
@@ -179,7 +180,8 @@ class _Create:
 
     async def _reconcile(self, managed: Managed, intent: Intent) -> Outcome:
         settings = self.back.settings
-        age = self._now() - intent.at.timestamp()
+        now = self._now()
+        age = now - intent.at.timestamp()
         try:
             machine = await self._find(managed.state.name)
         except CallError as error:
@@ -187,9 +189,11 @@ class _Create:
             return Again(after=look_after(age, settings.poll_interval))
         if machine is not None:
             return await self._adopt(machine)
-        # The request may still be under way, and what it makes may take a moment to be listed.
-        if age <= settings.settle:
-            left = settings.settle - age
+        # Counted from when the request can last have been under way: a slow one that ran into its time limit may
+        # have its effect after it, and what it makes may take a moment to be listed.
+        latest = intent.ended or intent.at + timedelta(seconds=settings.attempt_timeout)
+        left = latest.timestamp() + settings.settle - now
+        if left >= 0:
             return Again(after=min(look_after(age, settings.poll_interval), left + _A_MOMENT))
         cleared = await self._nothing_happened()
         if cleared.status is not InstanceStatus.CREATING:

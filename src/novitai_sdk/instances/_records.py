@@ -47,6 +47,9 @@ class Intent:
     lost: str | None = None
     """Why the answer is not known."""
 
+    ended: datetime | None = None
+    """When waiting for the answer ended; None while it lasts, and when the process ended before it."""
+
 
 @attrs.frozen(kw_only=True)
 class Managed:
