@@ -1,7 +1,7 @@
 """What every test may count on: two event loops, no network, and none of the user's own files."""
 
 import os
-import sys
+import socket
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -33,19 +33,47 @@ def _nobodys_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, str(tmp_path / "home"))
 
 
-def _stay_here(event: str, arguments: tuple[Any, ...]) -> None:
-    """Refuse what would leave this machine, from whichever thread and library it comes."""
-    if event == "socket.connect" and isinstance(arguments[1], tuple):
-        host = arguments[1][0]
-        here = _is_loopback(host, otherwise=False)
-    elif event == "socket.getaddrinfo":
-        host = arguments[0]
-        # An address in figures is its own answer: nobody is asked.
-        here = host is None or _is_loopback(host, otherwise=True)
-    else:
-        return
-    if not here:
-        raise RuntimeError(f"a test reached for {host!r}; tests need no network but 127.0.0.1")
+class _StayHere:
+    """Refuses what would leave this machine, from whichever thread and library it comes."""
+
+    def __init__(self) -> None:
+        self._connect = socket.socket.connect
+        self._connect_ex = socket.socket.connect_ex
+        self._getaddrinfo = socket.getaddrinfo
+
+    def guard(self) -> None:
+        """Stand between the tests and the network until the process ends."""
+        # Not an audit hook: CPython 3.11 runs those inside sys.settrace, another thread may come between, and with
+        # coverage that thread dies of "Cannot install a trace function while another one is being installed".
+        stay = self
+
+        def connect(this: socket.socket, address: Any) -> None:
+            stay.check_address(this, address)
+            stay._connect(this, address)
+
+        def connect_ex(this: socket.socket, address: Any) -> int:
+            stay.check_address(this, address)
+            return stay._connect_ex(this, address)
+
+        def getaddrinfo(host: Any, *rest: Any, **options: Any) -> Any:
+            # An address in figures is its own answer: nobody is asked.
+            stay.check(host, _is_loopback(host or "", otherwise=True))
+            return stay._getaddrinfo(host, *rest, **options)
+
+        for owner, double in (
+            (socket.socket, connect),
+            (socket.socket, connect_ex),
+            (socket, getaddrinfo),
+        ):
+            setattr(owner, double.__name__, double)
+
+    def check_address(self, wire: socket.socket, address: Any) -> None:
+        if wire.family in {socket.AF_INET, socket.AF_INET6}:
+            self.check(address[0], _is_loopback(address[0], otherwise=False))
+
+    def check(self, host: Any, here: bool) -> None:
+        if not here:
+            raise RuntimeError(f"a test reached for {host!r}; tests need no network but 127.0.0.1")
 
 
 def _is_loopback(host: str | bytes, *, otherwise: bool) -> bool:
@@ -56,5 +84,5 @@ def _is_loopback(host: str | bytes, *, otherwise: bool) -> bool:
         return name in {"", "localhost"}
 
 
-# Not a fixture: an audit hook cannot be taken back, and nothing under test can go around it.
-sys.addaudithook(_stay_here)
+# Not a fixture: what is imported before the first test may not leave either.
+_StayHere().guard()
