@@ -53,7 +53,7 @@ def tests(session: nox.Session) -> None:
     """The tests, and how much of the code they reach."""
     needs(session, "tests")
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "run", "-m", "pytest", *ON_ALL_CORES, *session.posargs)
     session.run("coverage", "combine", "-q")
     session.run("coverage", "report")
 
@@ -74,7 +74,7 @@ def lowest(session: nox.Session) -> None:
     pins = Path(session.create_tmp(), "lowest.txt")
     pins.write_text("\n".join(map(at_its_lowest, PROJECT["project"]["dependencies"])))
     needs(session, "tests", more=("-c", str(pins)))
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *ON_ALL_CORES, *session.posargs)
 
 
 def at_its_lowest(line: str) -> str:
