@@ -378,6 +378,12 @@ def test_a_template() -> None:
     assert found.extra == {"recommendCards": [{"gpuSpecId": "4090.16c62g", "cardNum": 1}]}
 
 
+@pytest.mark.parametrize("group", [{"ports": [22]}, {"type": "", "ports": [22]}])
+def test_template_ports_without_a_protocol_are_tcp(group: dict[str, Any]) -> None:
+    found = cloud_converter.structure({"Id": "t1", "ports": [group]}, Template)
+    assert [str(port) for port in found.port_list] == ["22/tcp"]
+
+
 @pytest.mark.parametrize("spelled", [{"Id": 107672}, {"id": "107672"}])
 def test_a_template_id_may_be_a_number_and_spelled_either_way(spelled: Any) -> None:
     assert cloud_converter.structure(spelled, Template).id == "107672"

@@ -93,9 +93,9 @@ class Template:
 
     @property
     def port_list(self) -> tuple[Port, ...]:
-        """The ports one by one, as a create wants them."""
+        """The ports one by one, as a create wants them; a group without a protocol is tcp, by the service contract."""
         return tuple(
-            Port(port=port, type=group.type or PortType.HTTP)
+            Port(port=port, type=group.type or PortType.TCP)
             for group in self.ports
             for port in group.ports
         )
