@@ -163,7 +163,7 @@ def test_a_record_without_an_id_is_not_taken_for_not_found(world: World) -> None
 def test_list_walks_all_pages_in_both_dialects(
     world: World, first_page_twice: bool, as_text: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("novitai_sdk.cloud._nouns.PAGE_SIZE", 3)
+    monkeypatch.setattr("novitai_sdk.cloud._nouns._instances.PAGE_SIZE", 3)
     quirks = Quirks(page_zero_is_page_one=first_page_twice, total_as_text=as_text)
     instances = world.build(quirks=quirks).instances
     made = {world.call(instances.create, order(name=f"n{number}")).id for number in range(8)}

@@ -1,6 +1,6 @@
 """The operations of the cloud's API: all the client can say, and all the emulator answers."""
 
-from typing import Final
+from typing import Final, TypeGuard
 
 from ._instance_models import (
     Created,
@@ -14,21 +14,7 @@ from ._product_models import ClusterList, CpuProductList, ProductList, ProductQu
 from ._route import AnyRoute, Resend, Route
 from ._template_models import RegistryList, TemplateAnswer, TemplateList, TemplateQuery, TemplateRef
 
-__all__ = [
-    "CREATE_INSTANCE",
-    "DELETE_INSTANCE",
-    "GET_INSTANCE",
-    "GET_TEMPLATE",
-    "LIST_CLUSTERS",
-    "LIST_CPU_PRODUCTS",
-    "LIST_INSTANCES",
-    "LIST_PRODUCTS",
-    "LIST_REGISTRIES",
-    "LIST_TEMPLATES",
-    "ROUTES",
-    "START_INSTANCE",
-    "STOP_INSTANCE",
-]
+# -- instances ---------------------------------------------------------------------------------
 
 # The cloud has no idempotency key: a second create is a second machine, and a second bill.
 CREATE_INSTANCE: Final = Route(
@@ -51,6 +37,8 @@ DELETE_INSTANCE: Final = Route[InstanceRef, None](
     "instances.delete", "POST", "/gpu/instance/delete", InstanceRef, None, Resend.EFFECT_SEEN
 )
 
+# -- what is on offer ---------------------------------------------------------------------------
+
 LIST_PRODUCTS: Final = Route("products.list", "GET", "/products", ProductQuery, ProductList)
 LIST_CPU_PRODUCTS: Final = Route[ProductQuery, CpuProductList](
     "cpu_products.list", "GET", "/cpu/products", ProductQuery, CpuProductList
@@ -58,23 +46,33 @@ LIST_CPU_PRODUCTS: Final = Route[ProductQuery, CpuProductList](
 LIST_CLUSTERS: Final = Route[None, ClusterList](
     "clusters.list", "GET", "/clusters", None, ClusterList
 )
-LIST_TEMPLATES: Final = Route("templates.list", "GET", "/templates", TemplateQuery, TemplateList)
-GET_TEMPLATE: Final = Route("templates.get", "GET", "/template", TemplateRef, TemplateAnswer)
+# -- jobs and metrics ----------------------------------------------------------------------------
+
+# -- serverless endpoints ------------------------------------------------------------------------
+
+# -- image prewarm -------------------------------------------------------------------------------
+
+# -- registries ----------------------------------------------------------------------------------
+
 LIST_REGISTRIES: Final = Route[None, RegistryList](
     "registries.list", "GET", "/repository/auths", None, RegistryList
 )
 
-ROUTES: Final[tuple[AnyRoute, ...]] = (
-    CREATE_INSTANCE,
-    LIST_INSTANCES,
-    GET_INSTANCE,
-    START_INSTANCE,
-    STOP_INSTANCE,
-    DELETE_INSTANCE,
-    LIST_PRODUCTS,
-    LIST_CPU_PRODUCTS,
-    LIST_CLUSTERS,
-    LIST_TEMPLATES,
-    GET_TEMPLATE,
-    LIST_REGISTRIES,
-)
+# -- networks ------------------------------------------------------------------------------------
+
+# -- network storages ----------------------------------------------------------------------------
+
+# -- templates -----------------------------------------------------------------------------------
+
+LIST_TEMPLATES: Final = Route("templates.list", "GET", "/templates", TemplateQuery, TemplateList)
+GET_TEMPLATE: Final = Route("templates.get", "GET", "/template", TemplateRef, TemplateAnswer)
+
+# -- account -------------------------------------------------------------------------------------
+
+
+def _is_row(found: object) -> TypeGuard[AnyRoute]:
+    return isinstance(found, Route)
+
+
+ROUTES: Final = tuple(filter(_is_row, list(globals().values())))
+"""All of them, gathered: a row that somebody forgot to list again cannot be."""

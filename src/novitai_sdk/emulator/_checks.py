@@ -11,17 +11,7 @@ import attrs
 
 from ._state import Refused
 
-__all__ = [
-    "CREATE",
-    "INSTANCE",
-    "LIST",
-    "PRODUCTS",
-    "TEMPLATE",
-    "TEMPLATES",
-    "Rule",
-    "check",
-    "parse_ports",
-]
+__all__ = ["BILLING", "Rule", "a_text", "check", "parse_ports"]
 
 
 @attrs.frozen(kw_only=True)
@@ -37,85 +27,12 @@ class Rule:
     items: "tuple[Rule, ...]" = ()
 
 
-def _text(name: str, most: int = 255, *, least: int = 0, required: bool = False) -> Rule:
+def a_text(name: str, most: int = 255, *, least: int = 0, required: bool = False) -> Rule:
+    """Return the rule of a text."""
     return Rule(name=name, least=least, most=most, required=required)
 
 
-_BILLING: Final = ("onDemand", "monthly", "spot")
-_STATUSES: Final = (
-    "pending", "toCreate", "creating", "pulling", "running", "toStart", "starting", "toStop", "stopping", "exited",
-    "toRestart", "restarting", "toReset", "resetting", "migrating", "freezing", "toRemove", "removing", "removed",
-)  # fmt: skip
-
-CREATE: Final = (
-    _text("name"),
-    _text("productId", least=1, required=True),
-    Rule(name="kind", choices=("gpu", "cpu")),
-    Rule(name="gpuNum", kind=int, least=1, most=8),
-    Rule(name="rootfsSize", kind=int, least=0, most=6144),
-    _text("imageUrl", 500, least=1, required=True),
-    _text("imageAuth", 10239),
-    _text("imageAuthId"),
-    _text("ports", 4095),
-    Rule(
-        name="envs",
-        kind=list,
-        most=100,
-        items=(_text("key", 511, least=1, required=True), _text("value", 4095)),
-    ),
-    Rule(
-        name="tools",
-        kind=list,
-        most=15,
-        items=(
-            _text("name", least=1, required=True),
-            _text("port", 5),
-            Rule(name="type", choices=("http", "tcp")),
-        ),
-    ),
-    _text("command", 2047),
-    _text("entrypoint", 2047),
-    _text("clusterId"),
-    Rule(
-        name="networkStorages",
-        kind=list,
-        most=30,
-        items=(_text("Id", least=1, required=True), _text("mountPoint", 4095, least=1)),
-    ),
-    _text("networkId"),
-    Rule(name="billingMode", choices=_BILLING),
-    Rule(name="month", kind=int, least=0, most=120),
-    Rule(name="autoRenew", kind=bool),
-    Rule(name="autoRenewMonth", kind=int, least=1, most=12),
-    _text("minCudaVersion", 20),
-    _text("localStorageMountPoint", 4095),
-)
-INSTANCE: Final = (_text("instanceId", least=1, required=True),)
-LIST: Final = (
-    Rule(name="pageSize", kind=int, least=0),
-    Rule(name="pageNum", kind=int, least=0),
-    _text("name"),
-    _text("productName"),
-    Rule(name="status", choices=_STATUSES),
-)
-PRODUCTS: Final = (
-    _text("clusterId"),
-    Rule(name="gpuNum", kind=int, least=0, most=8),
-    _text("productName"),
-    Rule(name="minCpuPerGpu", kind=int, least=0),
-    Rule(name="minMemoryPerGpu", kind=int, least=0),
-    Rule(name="minRootFSSize", kind=int, least=0),
-    Rule(name="billingMethod", choices=_BILLING),
-)
-TEMPLATES: Final = (
-    Rule(name="pageSize", kind=int, least=1),
-    Rule(name="pageNum", kind=int, least=1),
-    _text("name"),
-    _text("type"),
-    _text("channel"),
-    Rule(name="isMyCommunity", kind=bool),
-)
-TEMPLATE: Final = (_text("templateId", least=1, required=True),)
+BILLING: Final = ("onDemand", "monthly", "spot")
 
 
 def check(rules: Sequence[Rule], data: Mapping[str, Any], *, query: bool = False) -> dict[str, Any]:

@@ -1,72 +1,81 @@
-"""What the emulated cloud answers: one function for each operation of the route table."""
+"""Instances: create, list, get, start, stop, delete."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
-import attrs
-
-from ..cloud import _routes as routes
-from ..cloud._route import AnyRoute
-from . import _checks as checks
-from . import _wire as wire
-from ._checks import Rule, parse_ports
-from ._state import Account, Machine, Refused, World
-from ._stock import StockCluster, StockCpuProduct, StockProduct, StockTemplate
-
-__all__ = ["ANSWERS", "Call", "Operation"]
-
-Fields = Mapping[str, Any]
-_T = TypeVar("_T")
+from ...cloud import _routes as routes
+from .. import _wire as wire
+from .._checks import BILLING, Rule, a_text, parse_ports
+from .._state import Account, Machine, Refused, World
+from .._stock import StockCluster, StockCpuProduct, StockProduct
+from ._base import Call, Fields, answers, invalid, page_of, part
 
 _MONTH: Final = 30 * 24 * 3600.0
-_DEFAULT_PAGE: Final = 10
+
+_STATUSES: Final = (
+    "pending", "toCreate", "creating", "pulling", "running", "toStart", "starting", "toStop", "stopping", "exited",
+    "toRestart", "restarting", "toReset", "resetting", "migrating", "freezing", "toRemove", "removing", "removed",
+)  # fmt: skip
+_CREATE: Final = (
+    a_text("name"),
+    a_text("productId", least=1, required=True),
+    Rule(name="kind", choices=("gpu", "cpu")),
+    Rule(name="gpuNum", kind=int, least=1, most=8),
+    Rule(name="rootfsSize", kind=int, least=0, most=6144),
+    a_text("imageUrl", 500, least=1, required=True),
+    a_text("imageAuth", 10239),
+    a_text("imageAuthId"),
+    a_text("ports", 4095),
+    Rule(
+        name="envs",
+        kind=list,
+        most=100,
+        items=(a_text("key", 511, least=1, required=True), a_text("value", 4095)),
+    ),
+    Rule(
+        name="tools",
+        kind=list,
+        most=15,
+        items=(
+            a_text("name", least=1, required=True),
+            a_text("port", 5),
+            Rule(name="type", choices=("http", "tcp")),
+        ),
+    ),
+    a_text("command", 2047),
+    a_text("entrypoint", 2047),
+    a_text("clusterId"),
+    Rule(
+        name="networkStorages",
+        kind=list,
+        most=30,
+        items=(a_text("Id", least=1, required=True), a_text("mountPoint", 4095, least=1)),
+    ),
+    a_text("networkId"),
+    Rule(name="billingMode", choices=BILLING),
+    Rule(name="month", kind=int, least=0, most=120),
+    Rule(name="autoRenew", kind=bool),
+    Rule(name="autoRenewMonth", kind=int, least=1, most=12),
+    a_text("minCudaVersion", 20),
+    a_text("localStorageMountPoint", 4095),
+)
+_INSTANCE: Final = (a_text("instanceId", least=1, required=True),)
+_LIST: Final = (
+    Rule(name="pageSize", kind=int, least=0),
+    Rule(name="pageNum", kind=int, least=0),
+    a_text("name"),
+    a_text("productName"),
+    Rule(name="status", choices=_STATUSES),
+)
 
 
-@attrs.frozen(kw_only=True)
-class Call:
-    """One request that passed its checks."""
-
-    world: World
-    account: Account
-    fields: Fields
-    cut: int | None = None
-    """A fault: lists end after so many entries, while ``total`` goes on promising more."""
-
-
-Answerer = Callable[[Call], Any]
-
-
-@attrs.frozen(kw_only=True)
-class Operation:
-    """A route, the rules of its request, and the function that answers it."""
-
-    route: AnyRoute
-    rules: Sequence[Rule]
-    answer: Answerer
-
-
-ANSWERS: Final[dict[tuple[str, str], Operation]] = {}
-"""Every operation the emulator knows, by method and path."""
-
-
-def _answers(route: AnyRoute, rules: Sequence[Rule] = ()) -> Callable[[Answerer], Answerer]:
-    def keep(answer: Answerer) -> Answerer:
-        ANSWERS[route.method, route.url] = Operation(route=route, rules=rules, answer=answer)
-        return answer
-
-    return keep
-
-
-# -- instances -------------------------------------------------------------------------------------
-
-
-@_answers(routes.CREATE_INSTANCE, checks.CREATE)
+@answers(routes.CREATE_INSTANCE, _CREATE)
 def _create(call: Call) -> Any:
     world, fields = call.world, call.fields
     ports = parse_ports(fields.get("ports", ""))
     tools = fields.get("tools", [])
     if len(ports) + len(tools) > 15:
-        raise _invalid("ports", "ports and tools together must be at most 15")
+        raise invalid("ports", "ports and tools together must be at most 15")
     kind = fields.get("kind") or "gpu"
     product = _product(world, kind, fields["productId"])
     gpus, rootfs = _size(product, fields)
@@ -102,12 +111,6 @@ def _create(call: Call) -> Any:
     return {"id": machine.id}
 
 
-def _invalid(field: str, message: str) -> Refused:
-    return Refused(
-        400, "VALIDATOR_PARAM", f"invalid parameter {field}: {message}", {field: message}
-    )
-
-
 def _product(world: World, kind: str, product_id: str) -> StockProduct | StockCpuProduct:
     offers: Sequence[StockProduct | StockCpuProduct] = (
         world.stock.cpu_products if kind == "cpu" else world.stock.products
@@ -125,10 +128,10 @@ def _size(product: StockProduct | StockCpuProduct, fields: Fields) -> tuple[int,
         return 1, product.rootfs
     for name in ("gpuNum", "rootfsSize"):
         if name not in fields:
-            raise _invalid(name, "is required")
+            raise invalid(name, "is required")
     gpus, rootfs = int(fields["gpuNum"]), max(10, int(fields["rootfsSize"]))
     if not product.min_rootfs <= rootfs <= product.max_rootfs:
-        raise _invalid(
+        raise invalid(
             "rootfsSize", f"must be {product.min_rootfs} to {product.max_rootfs} for {product.id}"
         )
     if gpus > product.max_gpus:
@@ -161,7 +164,7 @@ def _billing(product: StockProduct | StockCpuProduct, fields: Fields) -> tuple[s
             {"billingMode": mode},
         )
     if mode == "monthly" and not fields.get("month", 0):
-        raise _invalid("month", "is required for monthly billing")
+        raise invalid("month", "is required for monthly billing")
     return mode, prices[mode]
 
 
@@ -195,36 +198,24 @@ def _place(
     return (roomy or places)[0]
 
 
-@_answers(routes.LIST_INSTANCES, checks.LIST)
+@answers(routes.LIST_INSTANCES, _LIST)
 def _list(call: Call) -> Any:
     fields = call.fields
     wanted = [
         machine
         for machine in call.world.visible(call.account)
-        if _part(fields.get("name"), machine.name)
-        and _part(fields.get("productName"), machine.product.name)
+        if part(fields.get("name"), machine.name)
+        and part(fields.get("productName"), machine.product.name)
         and fields.get("status") in (None, "", machine.status)
     ]
     number = fields.get("pageNum", 0)
-    page, total = _page(
+    page, total = page_of(
         call, wanted, number - 1 if call.world.quirks.page_zero_is_page_one else number
     )
     return {"instances": [wire.item(call.world, machine) for machine in page], "total": total}
 
 
-def _part(part: str | None, text: str) -> bool:
-    return not part or part.lower() in text.lower()
-
-
-def _page(call: Call, things: Sequence[_T], index: int) -> tuple[Sequence[_T], int | str]:
-    size = call.fields.get("pageSize") or _DEFAULT_PAGE
-    start = max(0, index) * size
-    total = len(things)
-    page = things[: call.cut][start : start + size]
-    return page, str(total) if call.world.quirks.total_as_text else total
-
-
-@_answers(routes.GET_INSTANCE, checks.INSTANCE)
+@answers(routes.GET_INSTANCE, _INSTANCE)
 def _get(call: Call) -> Any:
     machine = call.world.machine(call.account, call.fields["instanceId"])
     if machine is None and call.world.quirks.unknown_instance == "empty":
@@ -252,17 +243,17 @@ def _acted(call: Call, action: str) -> Any:
     )
 
 
-@_answers(routes.START_INSTANCE, checks.INSTANCE)
+@answers(routes.START_INSTANCE, _INSTANCE)
 def _start(call: Call) -> Any:
     return _acted(call, "start")
 
 
-@_answers(routes.STOP_INSTANCE, checks.INSTANCE)
+@answers(routes.STOP_INSTANCE, _INSTANCE)
 def _stop(call: Call) -> Any:
     return _acted(call, "stop")
 
 
-@_answers(routes.DELETE_INSTANCE, checks.INSTANCE)
+@answers(routes.DELETE_INSTANCE, _INSTANCE)
 def _delete(call: Call) -> Any:
     machine = _known(call)
     if machine.expires_at is not None and machine.expires_at > call.world.clock.time():
@@ -275,83 +266,3 @@ def _delete(call: Call) -> Any:
         _unknown(call)
     call.world.act(machine, "delete")
     return None
-
-
-# -- what is on offer --------------------------------------------------------------------------------
-
-
-@_answers(routes.LIST_PRODUCTS, checks.PRODUCTS)
-def _products(call: Call) -> Any:
-    fields = call.fields
-    mode = fields.get("billingMethod") or "onDemand"
-    call.world.settle()
-    return {
-        "data": [
-            wire.product(call.world, one, fields.get("clusterId"))
-            for one in call.world.stock.products
-            if fields.get("clusterId") in (None, *one.free)
-            and _part(fields.get("productName"), one.name)
-            and mode in wire.methods(one)
-            and fields.get("gpuNum", 0) <= one.max_gpus
-            and fields.get("minCpuPerGpu", 0) <= one.cpu
-            and fields.get("minMemoryPerGpu", 0) <= one.memory
-            and fields.get("minRootFSSize", 0) <= one.max_rootfs
-        ]
-    }
-
-
-@_answers(routes.LIST_CPU_PRODUCTS, checks.PRODUCTS)
-def _cpu_products(call: Call) -> Any:
-    fields = call.fields
-    rows = [
-        wire.cpu_product(call.world, one)
-        for one in call.world.stock.cpu_products
-        if fields.get("clusterId") in (None, *one.free)
-        and _part(fields.get("productName"), one.name)
-    ]
-    return {"data": rows} if call.world.quirks.wrapped_cpu_products else rows
-
-
-@_answers(routes.LIST_CLUSTERS)
-def _clusters(call: Call) -> Any:
-    return {"data": [wire.cluster(call.world, one) for one in call.world.stock.clusters]}
-
-
-@_answers(routes.LIST_TEMPLATES, checks.TEMPLATES)
-def _templates(call: Call) -> Any:
-    fields = call.fields
-    channels = [word for word in fields.get("channel", "").split(",") if word]
-    wanted = [
-        one
-        for one in call.world.stock.templates
-        if _part(fields.get("name"), one.name)
-        and (not channels or one.channel in channels)
-        and fields.get("isMyCommunity") in (None, False, one.channel == "private")
-        and fields.get("type") in (None, "instance")
-    ]
-    number = fields.get("pageNum", 1)
-    page, total = _page(call, wanted, number - 1)
-    return {
-        "template": [wire.template(one) for one in page],
-        "total": total,
-        "pageSize": fields.get("pageSize", _DEFAULT_PAGE),
-        "pageNum": number,
-    }
-
-
-@_answers(routes.GET_TEMPLATE, checks.TEMPLATE)
-def _template(call: Call) -> Any:
-    return {"template": wire.template(_known_template(call))}
-
-
-def _known_template(call: Call) -> StockTemplate:
-    wanted = call.fields["templateId"]
-    found = next((one for one in call.world.stock.templates if one.id == wanted), None)
-    if found is None:
-        raise Refused(400, "TEMPLATE_NOT_FOUND", "template not found")
-    return found
-
-
-@_answers(routes.LIST_REGISTRIES)
-def _registries(call: Call) -> Any:
-    return {"data": [wire.credential(one) for one in call.account.credentials]}

@@ -1,0 +1,16 @@
+"""What a client can do with each noun of the cloud: the API as it is, typed, with no policy on top."""
+
+from ._cloud import Cloud
+from ._instances import CloudInstances
+from ._products import CloudClusters, CloudProducts
+from ._registries import CloudRegistries
+from ._templates import CloudTemplates
+
+__all__ = [
+    "Cloud",
+    "CloudClusters",
+    "CloudInstances",
+    "CloudProducts",
+    "CloudRegistries",
+    "CloudTemplates",
+]
