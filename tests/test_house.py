@@ -44,6 +44,7 @@ FLOOR = {
     "jobs._noun": 4,
     "webhooks": 4,
     # 3, engine
+    "_replies": 3,
     "_session": 3,
     # 2, edges
     "_transport": 2,
@@ -56,6 +57,7 @@ FLOOR = {
     "cloud._limits": 1,
     "cloud._paging": 1,
     "cloud._product_models": 1,
+    "cloud._raw": 1,
     "cloud._refusals": 1,
     "cloud._route": 1,
     "cloud._routes": 1,

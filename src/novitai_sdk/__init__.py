@@ -18,7 +18,7 @@ models one meets first (all of them are in ``novitai_sdk.models``), the errors, 
 """
 
 from ._convert import converter
-from ._retry import RetryPolicy
+from ._retry import Attempt, RetryPolicy
 from ._version import __version__
 from .client import AsyncNovitai, Novitai
 from .errors import (
@@ -85,6 +85,7 @@ __all__ = [
     "DEFAULT_REGIONS",
     "ApiError",
     "AsyncNovitai",
+    "Attempt",
     "BillingMode",
     "CallError",
     "CallTimedOut",

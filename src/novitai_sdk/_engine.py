@@ -17,7 +17,6 @@ import attrs
 from ._calling import Async, Mode, Sync, drive
 from ._hosting import Host, Making, NoHost
 from ._meter import Meter
-from ._retry import RetryPolicy
 from ._session import Patience, Session
 from ._transport import AsyncTransport, BlockingTransport, Transport, user_agent
 from ._version import __version__
@@ -44,7 +43,7 @@ from .jobs import (
 )
 from .jobs._runner import describe
 from .models import Job, JobType
-from .settings import Settings
+from .settings import Limits, Settings
 from .webhooks import Webhooks, delivery_handler
 from .webhooks._port import Sending
 
@@ -286,13 +285,9 @@ class Engine(Generic[Mode]):
             raise ClientClosed
         return self
 
-    def sibling(
-        self, *, timeout: float | None, attempt_timeout: float | None, retry: RetryPolicy | None
-    ) -> "Engine[Mode]":
+    def sibling(self, limits: Limits) -> "Engine[Mode]":
         """Return an engine on the same core with another patience."""
-        settings = self.opened().settings.but(
-            timeout=timeout, attempt_timeout=attempt_timeout, retry=retry
-        )
+        settings = self.opened().settings.but(**limits)
         return Engine(self._core, self._session.patient(_patience(settings)), settings, owner=False)
 
     def forgotten(self) -> bool:
@@ -458,7 +453,10 @@ def _session(core: _Core[Any], transport: Transport[Mode], waiter: Waiter[Mode])
 
 def _patience(settings: Settings) -> Patience:
     return Patience(
-        timeout=settings.timeout, attempt_timeout=settings.attempt_timeout, retry=settings.retry
+        timeout=settings.timeout,
+        attempt_timeout=settings.attempt_timeout,
+        retry=settings.retry,
+        on_attempt=settings.on_attempt,
     )
 
 

@@ -7,7 +7,7 @@ import attrs
 
 from .models._base import Model
 
-__all__ = ["Attempt", "RetryPolicy", "exactly", "full_jitter"]
+__all__ = ["Attempt", "Hook", "RetryPolicy", "exactly", "full_jitter"]
 
 
 def full_jitter(longest: float) -> float:
@@ -24,13 +24,38 @@ def exactly(longest: float) -> float:
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Attempt(Model):
-    """What is known after one try that did not end well."""
+    """One try of an operation: what was asked, what came of it, and how long that took."""
 
     number: int
     """1 for the first try."""
 
+    operation: str = ""
+    """Name of the operation, such as ``instances.create``."""
+
+    method: str = ""
+    url: str = ""
+    """Where to, without the query: it may hold what is nobody else's business."""
+
+    started: float = 0.0
+    """When it began: seconds since 1970-01-01 UTC."""
+
+    seconds: float = 0.0
+    """How long it took."""
+
     status: int | None = None
     """HTTP status, or None when no reply arrived."""
+
+    fault: str = ""
+    """Name of the error it ended with, such as ``ServerFailed``; empty when it ended well."""
+
+    message: str = ""
+    """What that error says."""
+
+    request_id: str | None = None
+    """The cloud's id of the request, where one came."""
+
+    retry_after: float | None = None
+    """Seconds the server asked to wait."""
 
     sent: bool = True
     """False when it is proven that nothing was sent."""
@@ -38,8 +63,12 @@ class Attempt(Model):
     repeatable: bool = False
     """Whether doing it twice is the same as doing it once."""
 
-    retry_after: float | None = None
-    """Seconds the server asked to wait."""
+    wait: float | None = None
+    """Seconds until the next try; None when there is none."""
+
+
+Hook = Callable[[Attempt], object]
+"""Is told of every attempt when it has ended, in the thread or task that made it: it must not block."""
 
 
 _LONGEST: Final = 365 * 86_400.0
@@ -81,7 +110,7 @@ class RetryPolicy(Model):
 
     def wait_after(self, attempt: Attempt) -> float | None:
         """Seconds until the next try, or None to give up."""
-        if attempt.number >= self.attempts or not _may_repeat(attempt):
+        if attempt.number >= self.attempts or not may_repeat(attempt):
             return None
         if attempt.retry_after is not None:
             return attempt.retry_after if attempt.retry_after <= self.longest_retry_after else None
@@ -90,7 +119,7 @@ class RetryPolicy(Model):
         return self.spread(min(self.longest_wait, self.first_wait * 2.0**doublings))
 
 
-def _may_repeat(attempt: Attempt) -> bool:
+def may_repeat(attempt: Attempt) -> bool:
     if not attempt.sent or attempt.status == 429:
         return True
     return attempt.repeatable and attempt.status in (None, 500, 502, 503, 504)

@@ -1,53 +1,58 @@
 """One route of the cloud, called with patience.
 
-A session turns a route and a value into a request, sends it, tries again where that is safe, and turns the reply into
-a value or an error. Every wait draws on one deadline.
+A session turns a route and a value into a request, sends it, tries again where that is safe, and hands on what is read
+of the reply. Every wait draws on one deadline.
 """
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final, Generic, TypeVar, cast
-from urllib.parse import SplitResult, quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import attrs
 
+from . import _replies
 from ._calling import Mode, Moded
-from ._convert import cloud_converter, explain
+from ._convert import cloud_converter
 from ._meter import Meter
-from ._retry import Attempt, RetryPolicy
+from ._replies import SUCCESS, as_it_came, json_of
+from ._retry import Attempt, Hook, RetryPolicy, may_repeat
 from ._transport import Reply, Request, Transport
 from ._waiting import Waiter
-from .cloud._refusals import read_refusal
-from .cloud._route import Resend, Route
+from .cloud._raw import RawReply
+from .cloud._refusals import request_id
+from .cloud._route import AnyRoute, Resend, Route
 from .errors import (
     ApiError,
     CallError,
     CallTimedOut,
     ConnectFailed,
     ServerFailed,
-    TransportFailed,
     UnexpectedReply,
 )
 from .models import Secret
-from .models._base import MASK
+from .models._base import MASK, Json
 
 A = TypeVar("A")
 B = TypeVar("B")
+T = TypeVar("T")
 
-_log = logging.getLogger("novitai_sdk")
+_log: Final = logging.getLogger("novitai_sdk")
 
-_DEEPEST: Final = 100
-_SUCCESS: Final = frozenset({200, 201, 202, 204})
+Read = Callable[[Route[Any, Any], Reply, Callable[[], float]], T]
+"""Makes of a reply what the caller gets."""
 
 
 @attrs.frozen(kw_only=True)
 class Patience:
-    """How long one operation may take, and how often it is tried."""
+    """How long one operation may take, how often it is tried, and who is told."""
 
     timeout: float = 60.0
     attempt_timeout: float = 30.0
     retry: RetryPolicy = RetryPolicy()
+    on_attempt: tuple[Hook, ...] = ()
 
 
 class Session(Moded[Mode], Generic[Mode]):
@@ -105,43 +110,169 @@ class Session(Moded[Mode], Generic[Mode]):
 
         *timeout* is the deadline of the whole operation in seconds, tries and waits together. Raises CallError.
         """
-        started = self.waiter.monotonic()
-        ends = started + (self._patience.timeout if timeout is None else timeout)
+        request = self._written(route, body, timeout)
+        return await self._persist(route, request, timeout, _replies.read)
+
+    async def json(
+        self,
+        route: AnyRoute,
+        query: Mapping[str, Json],
+        body: Json,
+        *,
+        timeout: float | None = None,
+    ) -> Json:
+        """Call *route* with *query* and *body* as they are, and return the JSON it answers. Raises CallError."""
+        request = self._as_given(route, query, body, timeout)
+        return await self._persist(route, request, timeout, json_of)
+
+    async def raw(
+        self, route: Route[B, A], body: B | None = None, *, timeout: float | None = None
+    ) -> RawReply:
+        """Do what `call` does, and return the answer as it came, also a refusal. Raises TransportFailed."""
+        return await self._as_it_came(route, self._written(route, body, timeout), timeout)
+
+    async def raw_json(
+        self,
+        route: AnyRoute,
+        query: Mapping[str, Json],
+        body: Json,
+        *,
+        timeout: float | None = None,
+    ) -> RawReply:
+        """Do what `json` does, and return the answer as it came, also a refusal. Raises TransportFailed."""
+        request = self._as_given(route, query, body, timeout)
+        return await self._as_it_came(route, request, timeout)
+
+    async def _as_it_came(
+        self, route: AnyRoute, request: Request, timeout: float | None
+    ) -> RawReply:
+        attempts: list[Attempt] = []
+        replies: list[Reply] = []
+
+        def keep(route: AnyRoute, reply: Reply, clock: Callable[[], float]) -> Reply:
+            replies.append(reply)
+            return as_it_came(route, reply, clock)
+
+        # A refusal was the last word: a fault of the transport after it would be raised in its place.
+        with suppress(ApiError):
+            await self._persist(route, request, timeout, keep, attempts)
+        reply = replies[-1]
+        return RawReply(
+            status=reply.status, headers=reply.headers, body=reply.body, attempts=tuple(attempts)
+        )
+
+    # The hot path: what is not needed for a first try that ends well is not made for it.
+    async def _persist(
+        self,
+        route: AnyRoute,
+        request: Request,
+        timeout: float | None,
+        read: "Read[T]",
+        told: list[Attempt] | None = None,
+    ) -> T:
+        waiter, patience = self.waiter, self._patience
+        history = told
+        error: CallError | None = None
+        started = now = waiter.monotonic()
+        ends = started + (patience.timeout if timeout is None else timeout)
         number = 0
-        error: CallError = CallTimedOut("the deadline had passed before anything was sent")
-        error.resend_safe = True
-        while (left := ends - self.waiter.monotonic()) > 0:
+        while (left := ends - now) > 0:
             number += 1
-            request = self._request(route, body, min(left, self._patience.attempt_timeout))
+            begun = now
+            limit = min(left, patience.attempt_timeout)
+            if limit != request.timeout:
+                request = attrs.evolve(request, timeout=limit)
+            reply: Reply | None = None
             try:
-                return await self._try(route, request)
+                reply = await self._transport.send(request)
+                now = waiter.monotonic()
+                self._count(now, now - begun, failed=reply.status >= 400)
+                if reply.status not in SUCCESS:
+                    reply = self._masked(reply)
+                answer = read(route, reply, waiter.time)
             except CallError as failed:
                 error = failed
+                if reply is None:
+                    now = waiter.monotonic()
+                    self._count(now, now - begun, failed=True)
+            else:
+                if told is not None or patience.on_attempt or _log.isEnabledFor(logging.DEBUG):
+                    self._tell(self._attempt(route, request, number, now - begun, reply), told)
+                return answer
             error.resend_safe = _resend_safe(route, error)
-            wait = self._patience.retry.wait_after(_attempt(route, error, number))
-            if wait is None or self.waiter.monotonic() + wait >= ends:
+            attempt = self._attempt(route, request, number, now - begun, reply, error)
+            wait = patience.retry.wait_after(attempt)
+            if wait is not None and now + wait < ends:
+                attempt = attrs.evolve(attempt, wait=wait)
+            history = [] if history is None else history
+            self._tell(attempt, history)
+            if attempt.wait is None:
                 break
-            _log.debug("%s: trying again in %.2f s: %s", route.name, wait, error.message)
-            await self.waiter.sleep(wait)
-        error.operation = route.name
-        error.attempts = number
-        error.elapsed = self.waiter.monotonic() - started
-        raise error
+            await waiter.sleep(attempt.wait)
+            now = waiter.monotonic()
+        raise self._given_up(route, error, tuple(history or ()), now - started)
 
-    async def _try(self, route: Route[B, A], request: Request) -> A:
-        started = self.waiter.monotonic()
-        try:
-            reply = self._masked(await self._transport.send(request))
-        except TransportFailed:
-            self._count(started, failed=True)
-            raise
-        self._count(started, failed=reply.status >= 400)
-        return _read(route, reply, self.waiter.time())
+    def _given_up(
+        self, route: AnyRoute, error: CallError | None, history: tuple[Attempt, ...], elapsed: float
+    ) -> CallError:
+        if error is None:
+            error = CallTimedOut("the deadline had passed before anything was sent")
+            error.resend_safe = True
+        error.operation = route.name
+        error.history = history
+        error.attempts = len(history)
+        error.elapsed = elapsed
+        if len(history) > 1 and may_repeat(history[-1]):
+            _log.warning(
+                "%s: given up after %d attempts in %.1f s: %s",
+                route.name,
+                len(history),
+                elapsed,
+                error.message,
+                extra=_facts(history[-1], elapsed),
+            )
+        return error
+
+    def _attempt(
+        self,
+        route: AnyRoute,
+        request: Request,
+        number: int,
+        seconds: float,
+        reply: Reply | None,
+        error: CallError | None = None,
+    ) -> Attempt:
+        refused = error if isinstance(error, ApiError) else None
+        return Attempt(
+            number=number,
+            operation=route.name,
+            method=route.method,
+            url=request.url.partition("?")[0],
+            started=self.waiter.time() - seconds,
+            seconds=seconds,
+            status=reply.status if reply else None,
+            fault=type(error).__name__ if error else "",
+            message=error.message if error else "",
+            request_id=request_id(reply.headers) if reply else None,
+            retry_after=refused.retry_after if refused else None,
+            sent=not isinstance(error, ConnectFailed),
+            # A reply that cannot be read is not asked for again: it would be the same.
+            repeatable=route.resend is not Resend.NEVER and not isinstance(error, UnexpectedReply),
+        )
+
+    def _tell(self, attempt: Attempt, history: list[Attempt] | None) -> None:
+        if history is not None:
+            history.append(attempt)
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug("%s", _sentence(attempt), extra=_facts(attempt, attempt.seconds))
+        for hook in self._patience.on_attempt:
+            try:
+                hook(attempt)
+            except Exception:  # noqa: BLE001 - a watcher that fails must not break what it watches
+                _log.exception("%s: a hook failed: %r", attempt.operation, hook)
 
     def _masked(self, reply: Reply) -> Reply:
         """Take the key out of what is not a success: some services repeat what they refuse, and it is shown."""
-        if reply.status in _SUCCESS:
-            return reply
         key = self._key.reveal()
         return attrs.evolve(
             reply,
@@ -149,24 +280,45 @@ class Session(Moded[Mode], Generic[Mode]):
             body=reply.body.replace(key.encode(), MASK.encode()),
         )
 
-    def _count(self, started: float, *, failed: bool) -> None:
+    def _count(self, now: float, took: float, *, failed: bool) -> None:
         if self._meter is not None:
-            now = self.waiter.monotonic()
-            self._meter.count(at=now, took=now - started, failed=failed)
+            self._meter.count(at=now, took=took, failed=failed)
 
-    def _request(self, route: Route[B, A], body: B | None, timeout: float) -> Request:
+    def _written(self, route: AnyRoute, body: object, timeout: float | None) -> Request:
+        """The request that *body* makes: it is the query of a GET, the JSON of anything else."""
         written: Mapping[str, Any] = {} if body is None else cloud_converter.unstructure(body)
-        url, content = self._base + route.url, b""
         if route.method == "GET":
-            query = urlencode(
-                [(name, _in_query(value)) for name, value in written.items()], quote_via=quote
-            )
-            url = f"{url}?{query}" if query else url
-        else:
-            content = json.dumps(written, separators=(",", ":"), allow_nan=False).encode()
+            return self._request(route, written, b"", timeout)
+        return self._request(route, {}, _json_bytes(written), timeout)
+
+    def _as_given(
+        self, route: AnyRoute, query: Mapping[str, Json], body: Json, timeout: float | None
+    ) -> Request:
+        return self._request(route, query, b"" if body is None else _json_bytes(body), timeout)
+
+    # Never content and headers by themselves: as locals of a frame they would show what a request's repr hides.
+    def _request(
+        self, route: AnyRoute, query: Mapping[str, Any], content: bytes, timeout: float | None
+    ) -> Request:
+        longest = self._patience.attempt_timeout
         return Request(
-            method=route.method, url=url, headers=self._headers, content=content, timeout=timeout
+            method=route.method,
+            url=self._url(route, query),
+            headers=self._headers,
+            content=content,
+            timeout=longest if timeout is None else min(longest, timeout),
         )
+
+    def _url(self, route: AnyRoute, query: Mapping[str, Any]) -> str:
+        url = self._base + route.url
+        if not query:
+            return url
+        pairs = [(name, _in_query(value)) for name, value in query.items()]
+        return f"{url}?{urlencode(pairs, quote_via=quote)}"
+
+
+def _json_bytes(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
 
 
 def _in_query(value: object) -> str:
@@ -177,19 +329,7 @@ def _in_query(value: object) -> str:
     return str(value)
 
 
-def _attempt(route: Route[Any, Any], error: CallError, number: int) -> Attempt:
-    refused = error if isinstance(error, ApiError) else None
-    return Attempt(
-        number=number,
-        status=refused.status if refused else None,
-        sent=not isinstance(error, ConnectFailed),
-        # A reply that cannot be read is not asked for again: it would be the same.
-        repeatable=route.resend is not Resend.NEVER and not isinstance(error, UnexpectedReply),
-        retry_after=refused.retry_after if refused else None,
-    )
-
-
-def _resend_safe(route: Route[Any, Any], error: CallError) -> bool:
+def _resend_safe(route: AnyRoute, error: CallError) -> bool:
     if route.resend is not Resend.NEVER or isinstance(error, ConnectFailed):
         return True
     # A refusal in a 200 is not proof enough that nothing was made.
@@ -200,111 +340,18 @@ def _may_have_happened(error: ApiError) -> bool:
     return isinstance(error, ServerFailed) or error.status >= 500
 
 
-def _read(route: Route[B, A], reply: Reply, now: float) -> A:
-    """Turn a reply into the answer the route promises, or raise what it is instead."""
-    if 300 <= reply.status < 400:
-        raise _redirected(route, reply)
-    if reply.status not in _SUCCESS:
-        if reply.status < 300:
-            raise _unexpected(route, reply, [f"status {reply.status} is not part of the contract"])
-        raise _refused(reply, now)
-    found = _json(route, reply)
-    if route.answer is None:
-        if _complains(found, promised=False):
-            raise _refused(reply, now)
-        return cast(A, None)  # a route without an answer has A = None
-    try:
-        return cloud_converter.structure(found, route.answer)
-    except Exception as error:  # noqa: BLE001 - hooks raise what they like; all of it is explained
-        problems = explain(error)
-    # Some refusals come with a 200; without what was promised they are refusals all the same.
-    if _complains(found, promised=True):
-        raise _refused(reply, now)
-    raise _unexpected(route, reply, problems)
+def _sentence(attempt: Attempt) -> str:
+    came = attempt.status or "no reply"
+    said = f": {attempt.message}" if attempt.fault else ""
+    then = "" if attempt.wait is None else f"; trying again in {attempt.wait:.2f} s"
+    return f"{attempt.operation}: attempt {attempt.number}: {came} in {attempt.seconds:.3f} s{said}{then}"
 
 
-def _json(route: Route[Any, Any], reply: Reply) -> object:
-    """The JSON of a reply; an empty body stands for an empty object."""
-    text = reply.body.strip()
-    if not text:
-        return {}
-    try:
-        found: object = json.loads(text, parse_constant=_no_number)
-    except RecursionError:
-        raise _too_deep(route, reply) from None
-    except ValueError:
-        # Writes are documented to answer nothing; what they answer all the same need not be JSON. A page is not
-        # an answer of the cloud, though, but of something in between.
-        if route.answer is None and not text.startswith(b"<"):
-            return {}
-        raise _unexpected(route, reply, [f"not JSON: {text[:80]!r}"]) from None
-    if text.count(b"{") + text.count(b"[") > _DEEPEST and _depth(found) > _DEEPEST:
-        raise _too_deep(route, reply)
-    return found
-
-
-def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _depth(value: object) -> int:
-    # Level by level: a function that called itself would meet the limit this one is here to keep from others.
-    level, depth = _inside(value), 1
-    while level and depth <= _DEEPEST:
-        level, depth = [below for one in level for below in _inside(one)], depth + 1
-    return depth
-
-
-def _inside(value: object) -> list[object]:
-    """The objects and lists in an object or a list."""
-    if isinstance(value, dict):
-        inner = list(cast(dict[str, object], value).values())
-    elif isinstance(value, list):
-        inner = cast(list[object], value)
-    else:
-        return []
-    return [one for one in inner if isinstance(one, dict | list)]
-
-
-def _complains(found: object, *, promised: bool) -> bool:
-    """Whether the body of a success is a refusal; where something was *promised*, only if that is missing."""
-    if not isinstance(found, dict):
-        return False
-    fields = cast(dict[str, object], found)
-    if promised:
-        return isinstance(fields.get("error"), str) or isinstance(fields.get("message"), str)
-    # A message alone may say "success".
-    code = fields.get("code")
-    return bool(fields.get("error") or fields.get("reason")) or (
-        isinstance(code, int) and code >= 400
-    )
-
-
-def _refused(reply: Reply, now: float) -> ApiError:
-    return read_refusal(reply.status, reply.headers, reply.body, now=now).error()
-
-
-def _redirected(route: Route[Any, Any], reply: Reply) -> UnexpectedReply:
-    # Only where to, without path and query: they may hold what is nobody else's business.
-    parts = _split(reply.headers.get("location", ""))
-    to = f"to {parts.scheme}://{parts.hostname}" if parts and parts.hostname else "to another path"
-    advice = f"it redirects {to}, which is not followed: the API key goes to the base URL only. Is that right?"
-    return _unexpected(route, reply, [advice])
-
-
-def _split(url: str) -> SplitResult | None:
-    try:
-        return urlsplit(url)
-    except ValueError:
-        return None
-
-
-def _too_deep(route: Route[Any, Any], reply: Reply) -> UnexpectedReply:
-    return _unexpected(route, reply, [f"nested deeper than {_DEEPEST} levels"])
-
-
-def _unexpected(route: Route[Any, Any], reply: Reply, problems: list[str]) -> UnexpectedReply:
-    message = (
-        f"{route.method} {route.path} answered {reply.status} with something else than promised"
-    )
-    return UnexpectedReply(message, status=reply.status, problems=problems)
+def _facts(attempt: Attempt, elapsed: float) -> dict[str, object]:
+    return {
+        "operation": attempt.operation,
+        "attempt": attempt.number,
+        "status": attempt.status,
+        "elapsed": elapsed,
+        "request_id": attempt.request_id,
+    }

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Generic, NoReturn
 from typing_extensions import Self, Unpack
 
 from ._calling import Async, Mode, Moded, Sync, dual
-from ._retry import RetryPolicy
-from .settings import ClientOptions, Settings
+from .settings import ClientOptions, Limits, Settings
 
 # The engine (httpx, sqlite3, the cloud's models) is imported when a client is made, not when this package is.
 if TYPE_CHECKING:
@@ -82,22 +81,15 @@ class _Client(Moded[Mode], Generic[Mode]):
         """
         return await self._engine.opened().health.report(timeout)
 
-    def using(
-        self,
-        *,
-        timeout: float | None = None,
-        attempt_timeout: float | None = None,
-        retry: RetryPolicy | None = None,
-    ) -> Self:
+    def using(self, **limits: Unpack[Limits]) -> Self:
         """Return a sibling on the same connections, store and runner, with other limits for its calls.
 
-        *timeout* and *attempt_timeout* are in seconds; what is not given stays as it is here. Closing the sibling
-        closes nothing; closing this client closes both. Raises SettingsError for wrong values.
+        Takes those settings that hold for single calls: ``timeout`` and ``attempt_timeout`` (seconds), ``retry``,
+        ``on_attempt``. What is not given stays as it is here. Closing the sibling closes nothing; closing this client
+        closes both. Raises SettingsError for wrong values.
         """
         sibling = object.__new__(type(self))
-        sibling._engine = self._engine.sibling(
-            timeout=timeout, attempt_timeout=attempt_timeout, retry=retry
-        )
+        sibling._engine = self._engine.sibling(limits)
         return sibling
 
     def __repr__(self) -> str:

@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from decimal import Decimal
 
+    from ._retry import Attempt
     from .models import (
         InstanceDetails,
         ValidationErrorDetail,
@@ -125,6 +126,7 @@ class CallError(NovitaError):
     Attributes:
         operation: Name of the operation, such as ``instances.create``.
         attempts: How many times it was tried.
+        history: What came of each try, and how long was waited after it.
         elapsed: Seconds from the first try to this error.
         resend_safe: Whether trying again cannot do the same thing twice.
     """
@@ -137,8 +139,10 @@ class CallError(NovitaError):
         attempts: int = 1,
         elapsed: float = 0.0,
         resend_safe: bool = False,
+        history: "Sequence[Attempt]" = (),
     ) -> None:
         self.message: str = message
+        self.history: tuple[Attempt, ...] = tuple(history)
         self.operation: str = operation
         self.attempts: int = attempts
         self.elapsed: float = elapsed

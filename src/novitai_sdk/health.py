@@ -14,7 +14,7 @@ import attrs
 from ._calling import Mode
 from ._meter import Meter
 from ._retry import RetryPolicy
-from ._session import Patience, Session
+from ._session import Session
 from ._waiting import Waiter
 from .cloud import Cloud, CloudClusters
 from .errors import NovitaError
@@ -121,7 +121,12 @@ class Health(Generic[Mode]):
     async def _api(self, ends: float) -> NovitaApiDependency:
         async def look() -> None:
             left = self._left(ends)
-            once = Patience(timeout=left, attempt_timeout=left, retry=RetryPolicy(attempts=1))
+            once = attrs.evolve(
+                self._session.patience,
+                timeout=left,
+                attempt_timeout=left,
+                retry=RetryPolicy(attempts=1),
+            )
             # The smallest answer the API has; it needs a valid key like all the others.
             await CloudClusters.list(Cloud(self._session.patient(once)).clusters)
 

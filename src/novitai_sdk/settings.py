@@ -2,17 +2,18 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from inspect import iscoroutinefunction
 from typing import Any, Final, NamedTuple, TypedDict, TypeGuard, cast
 
 import attrs
 from typing_extensions import Unpack
 
-from ._retry import RetryPolicy
+from ._retry import Hook, RetryPolicy
 from .errors import SettingsError
 from .models import DEFAULT_REGIONS, Secret
 from .models._base import Model
 
-__all__ = ["ClientOptions", "Options", "Settings"]
+__all__ = ["ClientOptions", "Limits", "Options", "Settings"]
 
 _LONGEST: Final = 365 * 86_400.0
 _KEY_VARIABLE: Final = "NOVITA_API_KEY"
@@ -20,16 +21,22 @@ _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
 
-class ClientOptions(TypedDict, total=False):
+class Limits(TypedDict, total=False):
+    """The settings of single calls, which a sibling may have of its own; None counts as not given."""
+
+    timeout: float | None
+    attempt_timeout: float | None
+    retry: RetryPolicy | None
+    on_attempt: Hook | Sequence[Hook] | None
+
+
+class ClientOptions(Limits, total=False):
     """The settings a client takes by name; None counts as not given. Its store it takes in more forms."""
 
     api_key: str | Secret | None
     base_url: str | None
-    timeout: float | None
-    attempt_timeout: float | None
     connect_timeout: float | None
     max_connections: int | None
-    retry: RetryPolicy | None
     regions: Sequence[str] | None
     startup_timeout: float | None
     poll_interval: float | None
@@ -79,6 +86,9 @@ class Settings(Model):
 
     retry: RetryPolicy = RetryPolicy()
     """When an operation is tried again."""
+
+    on_attempt: tuple[Hook, ...] = ()
+    """Functions that are told of every try; not read from the environment."""
 
     regions: tuple[str, ...] = DEFAULT_REGIONS
     """The regions a request may name."""
@@ -144,7 +154,9 @@ class _Problem(NamedTuple):
 class _Rule(NamedTuple):
     """How one setting is read from text, and what its values must be."""
 
-    read: Callable[[str], Any]
+    read: Callable[[str], Any] | None
+    """None: an argument only."""
+
     check: Callable[[Any], Any]
     unread: str = ""
     """What is wrong with a text that cannot be read, where the check does not say it."""
@@ -180,7 +192,7 @@ def _find(
         return name, given[name]
     variable = _variable(name)
     text = environ.get(variable)
-    if not text:
+    if not text or rule.read is None:
         return None, None
     try:
         return variable, rule.read(text)
@@ -340,6 +352,14 @@ def _policy(value: object) -> Any:
     return value if isinstance(value, RetryPolicy) else _Problem("must be a RetryPolicy")
 
 
+def _hooks(value: object) -> Any:
+    hooks = cast(Sequence[object], value) if isinstance(value, list | tuple) else (value,)
+    # A coroutine that nobody awaits would be reported long after the mistake.
+    if all(callable(hook) and not iscoroutinefunction(hook) for hook in hooks):
+        return tuple(hooks)
+    return _Problem("must be plain functions that take an Attempt")
+
+
 def _attempts(text: str) -> RetryPolicy:
     return RetryPolicy(attempts=int(text))
 
@@ -352,6 +372,7 @@ _RULES: Final[Mapping[str, _Rule]] = {
     "connect_timeout": _Rule(float, _seconds),
     "max_connections": _Rule(int, _count),
     "retry": _Rule(_attempts, _policy, "must be a number of tries, 1 or more"),
+    "on_attempt": _Rule(None, _hooks),
     "regions": _Rule(_listed, _some_words),
     "store": _Rule(str, _text),
     "startup_timeout": _Rule(float, _seconds),

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import pickle
 import traceback
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -14,7 +15,7 @@ import pytest
 
 from novitai_sdk._calling import Async, Sync, drive
 from novitai_sdk._meter import Meter
-from novitai_sdk._retry import RetryPolicy, exactly
+from novitai_sdk._retry import Attempt, RetryPolicy, exactly
 from novitai_sdk._session import Patience, Session
 from novitai_sdk._transport import Reply, Request
 from novitai_sdk._waiting import AsyncWaiter
@@ -528,17 +529,165 @@ def test_the_key_is_in_no_error_no_log_and_no_local_of_a_traceback(
     report = traceback.TracebackException.from_exception(error, capture_locals=True)
     shown = [*report.format(), repr(error), str(vars(error)), caplog.text, repr(desk.session)]
     shown += [repr(request) for request in desk.transport.requests]
+    shown += [repr(error.history), *(str(vars(record)) for record in caplog.records)]
     assert KEY not in "\n".join(shown)
 
 
-def test_a_retry_is_logged_for_those_who_debug_and_nothing_above(
+def test_every_try_is_logged_for_those_who_debug_with_its_facts(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    good = attrs.evolve(GOOD, headers={"x-request-id": "r-1"})
     with caplog.at_level(logging.DEBUG, logger="novitai_sdk"):
-        Desk(LOST, GOOD).call()
+        Desk(LOST, good, took=0.25).call()
     assert [(one.levelno, one.getMessage()) for one in caplog.records] == [
-        (logging.DEBUG, "things.get: trying again in 0.50 s: the connection broke")
+        (
+            logging.DEBUG,
+            "things.get: attempt 1: no reply in 0.250 s: the connection broke; trying again in 0.50 s",
+        ),
+        (logging.DEBUG, "things.get: attempt 2: 200 in 0.250 s"),
     ]
+    assert [facts(one) for one in caplog.records] == [
+        ("things.get", 1, None, 0.25, None),
+        ("things.get", 2, 200, 0.25, "r-1"),
+    ]
+
+
+def facts(record: logging.LogRecord) -> tuple[object, ...]:
+    names = ("operation", "attempt", "status", "elapsed", "request_id")
+    return tuple(getattr(record, name) for name in names)
+
+
+def test_a_call_that_goes_well_or_is_refused_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="novitai_sdk"):
+        Desk(GOOD).call()
+        Desk(LOST, GOOD).call()
+        Desk(refusal(404)).fails()
+    assert caplog.records == []
+
+
+def test_who_gives_up_after_several_tries_warns(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="novitai_sdk"):
+        Desk(*[refusal(503, message="overloaded", x_request_id="r-9")] * 4).fails()
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert record.getMessage() == "things.get: given up after 4 attempts in 3.5 s: overloaded"
+    assert facts(record) == ("things.get", 4, 503, 3.5, "r-9")
+
+
+# -- what was tried ----------------------------------------------------------------------------------
+
+
+def test_an_error_tells_what_was_tried_what_came_of_it_and_how_long_was_waited() -> None:
+    error = Desk(
+        LOST, refusal(503, message="busy", retry_after="7"), refusal(400), took=2.0
+    ).fails()
+    first, second, third = error.history
+    assert (first.number, first.operation, first.method, first.url) == (
+        1, "things.get", "GET", "https://cloud.test/gpu-instance/openapi/v1/thing",
+    )  # fmt: skip
+    assert (first.status, first.fault, first.message) == (
+        None, "TransportFailed", "the connection broke",
+    )  # fmt: skip
+    assert (first.started, first.seconds, first.wait) == (1_767_225_600.0, 2.0, 0.5)
+    assert (second.status, second.fault, second.message) == (503, "ServerFailed", "busy")
+    assert (second.started, second.retry_after, second.wait) == (1_767_225_602.5, 7.0, 7.0)
+    assert (third.number, third.status, third.fault, third.wait) == (3, 400, "RequestRefused", None)
+    assert error.attempts == len(error.history)
+
+
+def test_a_history_survives_a_pickle() -> None:
+    error = Desk(LOST, refusal(400)).fails()
+    again = pickle.loads(pickle.dumps(error))
+    assert again.history == error.history
+
+
+def test_a_wait_that_the_deadline_forbids_is_not_told_as_one() -> None:
+    error = Desk(refusal(429, retry_after="20"), timeout=5.0).fails()
+    assert [one.wait for one in error.history] == [None]
+
+
+def test_hooks_are_told_of_every_try_in_order() -> None:
+    told: list[Attempt] = []
+    also: list[int] = []
+    desk = Desk(LOST, GOOD, on_attempt=(told.append, lambda one: also.append(one.number)))
+    desk.call()
+    assert [(one.number, one.status, one.fault, one.wait) for one in told] == [
+        (1, None, "TransportFailed", 0.5),
+        (2, 200, "", None),
+    ]
+    assert also == [1, 2]
+    assert desk.waiter.slept == [0.5]
+
+
+def test_a_hook_is_told_before_the_wait_and_may_end_the_program() -> None:
+    def leave(_: Attempt) -> None:
+        raise KeyboardInterrupt
+
+    desk = Desk(LOST, GOOD, on_attempt=(leave,))
+    with pytest.raises(KeyboardInterrupt):
+        desk.call()
+    assert (desk.waiter.slept, desk.sent) == ([], 1)
+
+
+def test_a_hook_that_fails_is_logged_and_breaks_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    told: list[Attempt] = []
+
+    def broken(_: Attempt) -> None:
+        raise RuntimeError("my own mistake")
+
+    assert Desk(LOST, GOOD, on_attempt=(broken, told.append)).call().id == "t-1"
+    assert len(told) == 2
+    failures = [one for one in caplog.records if one.levelno == logging.ERROR]
+    assert len(failures) == 2
+    assert "my own mistake" in caplog.text
+
+
+# -- answers as they came ----------------------------------------------------------------------------
+
+
+def raw(desk: Desk, route: Route[Asked, Any] = READ) -> Any:
+    return drive(desk.session.raw(route, Asked(name="n")))
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(status=200, headers={"x": "1"}, body=b'{"id": [], "odd": tr'),
+        Reply(status=302, headers={"location": "https://else.test/"}),
+        refusal(404),
+        page(400),
+        Reply(status=226, body=b""),
+    ],
+)
+def test_an_answer_as_it_came_is_read_by_nobody(reply: Reply) -> None:
+    found = raw(Desk(reply))
+    assert (found.status, found.headers, found.body) == (reply.status, reply.headers, reply.body)
+    assert [(one.number, one.status) for one in found.attempts] == [(1, reply.status)]
+
+
+def test_it_is_tried_again_like_any_other_and_tells_every_try() -> None:
+    desk = Desk(LOST, refusal(503), GOOD)
+    found = raw(desk)
+    assert found.json() == {"id": "t-1"}
+    assert [(one.status, one.wait) for one in found.attempts] == [
+        (None, 0.5),
+        (503, 1.0),
+        (200, None),
+    ]
+    assert raw(Desk(refusal(500)), CREATE).status == 500
+
+
+def test_a_refusal_that_stays_is_the_answer_and_a_lost_one_is_an_error() -> None:
+    found = raw(Desk(*[refusal(503)] * 4))
+    assert (found.status, len(found.attempts)) == (503, 4)
+    with pytest.raises(TransportFailed) as caught:
+        raw(Desk(refusal(503), *[LOST] * 3))
+    assert [one.status for one in caught.value.history] == [503, None, None, None]
+
+
+def test_the_key_is_masked_in_a_refusal_that_repeats_it() -> None:
+    found = raw(Desk(refusal(401, message=f"no such key: {KEY}")))
+    assert KEY.encode() not in found.body
 
 
 # -- siblings, meters, the other face ----------------------------------------------------------------

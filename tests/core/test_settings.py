@@ -20,8 +20,8 @@ from novitai_sdk.settings import Options
 KEY = "sk-very-secret-key"
 NAMES = sorted(Options.__annotations__)
 
-# A value as argument; a text in the environment; what each comes to.
-SOURCES: dict[str, tuple[Any, Any, str, Any]] = {
+# A value as argument; a text in the environment (None: it is not read from there); what each comes to.
+SOURCES: dict[str, tuple[Any, Any, str | None, Any]] = {
     "api_key": (" a ", Secret("a"), "e\n", Secret("e")),
     "base_url": ("HTTPS://A.test/", "https://A.test", "http://127.0.0.1:1/", "http://127.0.0.1:1"),
     "timeout": (1, 1.0, "2.5", 2.5),
@@ -29,6 +29,7 @@ SOURCES: dict[str, tuple[Any, Any, str, Any]] = {
     "connect_timeout": (1, 1.0, "2", 2.0),
     "max_connections": (1, 1, "2", 2),
     "retry": (RetryPolicy(attempts=1), RetryPolicy(attempts=1), "2", RetryPolicy(attempts=2)),
+    "on_attempt": (print, (print,), None, ()),
     "regions": (["A", "B"], ("A", "B"), " C, D ,", ("C", "D")),
     "store": ("memory", "memory", "/tmp/x.db", "/tmp/x.db"),
     "startup_timeout": (1, 1.0, "2", 2.0),
@@ -78,8 +79,8 @@ def test_every_setting_is_tried() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_an_argument_wins_over_the_environment_and_that_over_the_default(name: str) -> None:
     argument, from_argument, text, from_text = SOURCES[name]
-    both = read({variable(name): text}, **{name: argument})
-    only_environment = read({variable(name): text})
+    both = read({variable(name): text or "x"}, **{name: argument})
+    only_environment = read({variable(name): text or "x"})
     neither = read({variable(name): ""}) if name != "api_key" else None
     assert getattr(both, name) == from_argument
     assert getattr(only_environment, name) == from_text
@@ -133,6 +134,16 @@ def test_a_text_that_is_no_number_of_tries_is_told_as_such() -> None:
     for text in ("many", "0", "1.5"):
         assert problems({"NOVITAI_RETRY": text}) == [
             "NOVITAI_RETRY must be a number of tries, 1 or more"
+        ]
+
+
+def test_a_hook_is_a_plain_function_or_several() -> None:
+    async def awaited(_: object) -> None: ...
+
+    assert read({}, on_attempt=[print, len]).on_attempt == (print, len)
+    for wrong in (awaited, "print", [print, awaited], 5):
+        assert problems(on_attempt=wrong) == [
+            "on_attempt must be plain functions that take an Attempt"
         ]
 
 

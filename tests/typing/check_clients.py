@@ -28,7 +28,7 @@ from novitai_sdk._calling import Async, Sync
 from novitai_sdk.emulator import Emulator
 from novitai_sdk.instances import Catalog, Choice, Instance, Instances, Region, Rental, WaitProgress
 from novitai_sdk.jobs import Jobs, MemoryStore
-from novitai_sdk.models import EnhancedHealthCheckResponse, HealthCheckResponse
+from novitai_sdk.models import EnhancedHealthCheckResponse, HealthCheckResponse, Json
 from novitai_sdk.testing import ManualClock, MemoryNetwork
 from novitai_sdk.webhooks import Webhooks
 
@@ -39,6 +39,20 @@ def a_client_is_made(settings: Settings, emulator: Emulator) -> None:
     Novitai(settings=settings, store=Path("jobs.db"))
     Novitai(store=MemoryStore(), network=MemoryNetwork(emulator), clock=ManualClock())
     AsyncNovitai(regions=["EU-WEST-01"], retry=RetryPolicy(attempts=2), webhook_secrets="whsec_1")
+
+
+async def what_no_noun_covers(client: Novitai, other: AsyncNovitai) -> None:
+    route = cloud.Route[cloud.InstanceRef, cloud.Instance](
+        "instances.mine", "GET", "/gpu/instance", cloud.InstanceRef, cloud.Instance
+    )
+    assert_type(client.cloud.call(route, cloud.InstanceRef(instance_id="i")), cloud.Instance)
+    client.cloud.call(route, "i")  # type: ignore[misc]  # pyright: ignore[reportArgumentType]  # must be refused
+    assert_type(client.cloud.raw.call(route, None), cloud.RawReply)
+    assert_type(client.cloud.raw, cloud.CloudRaw[Sync])
+    assert_type(client.cloud.request("GET", "/x", query={"a": 1}), Json)
+    client.using(on_attempt=print, timeout=3)
+    assert_type(await other.cloud.call(route, timeout=3.0), cloud.Instance)
+    assert_type(await other.cloud.raw.request("GET", "/x"), cloud.RawReply)
 
 
 def what_is_no_option_is_refused() -> None:

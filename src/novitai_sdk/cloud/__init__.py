@@ -31,6 +31,7 @@ from ._nouns import (
     CloudClusters,
     CloudInstances,
     CloudProducts,
+    CloudRaw,
     CloudRegistries,
     CloudTemplates,
 )
@@ -47,6 +48,7 @@ from ._product_models import (
     region_code,
     usd,
 )
+from ._raw import RawReply
 from ._route import AnyRoute, Resend, Route
 from ._routes import ROUTES
 from ._template_models import (
@@ -84,6 +86,7 @@ __all__ = [
     "CloudClusters",
     "CloudInstances",
     "CloudProducts",
+    "CloudRaw",
     "CloudRegistries",
     "CloudStatus",
     "CloudTemplates",
@@ -113,6 +116,7 @@ __all__ = [
     "Product",
     "ProductList",
     "ProductQuery",
+    "RawReply",
     "RegistryCredential",
     "RegistryList",
     "Resend",

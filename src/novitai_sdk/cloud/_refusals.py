@@ -147,11 +147,14 @@ def read_refusal(status: int, headers: Mapping[str, str], body: bytes, *, now: f
         message=said or _stand_in(status, body, foreign=foreign),
         reason=reason,
         metadata=_metadata(fields),
-        request_id=next(
-            (_short(headers[name]) for name in headers if _REQUEST_ID.search(name)), None
-        ),
+        request_id=request_id(headers),
         retry_after=read_retry_after(headers.get("retry-after"), now=now),
     )
+
+
+def request_id(headers: Mapping[str, str]) -> str | None:
+    """The id the cloud gave a request, under whichever name it came."""
+    return next((_short(headers[name]) for name in headers if _REQUEST_ID.search(name)), None)
 
 
 def read_retry_after(value: str | None, *, now: float) -> float | None:

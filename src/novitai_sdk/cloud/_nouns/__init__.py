@@ -1,6 +1,7 @@
 """What a client can do with each noun of the cloud: the API as it is, typed, with no policy on top."""
 
 from ._cloud import Cloud
+from ._direct import CloudRaw
 from ._instances import CloudInstances
 from ._products import CloudClusters, CloudProducts
 from ._registries import CloudRegistries
@@ -11,6 +12,7 @@ __all__ = [
     "CloudClusters",
     "CloudInstances",
     "CloudProducts",
+    "CloudRaw",
     "CloudRegistries",
     "CloudTemplates",
 ]

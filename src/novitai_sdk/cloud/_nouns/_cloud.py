@@ -3,7 +3,7 @@
 import attrs
 
 from ..._calling import Mode
-from ._base import Noun
+from ._direct import Direct
 from ._instances import CloudInstances
 from ._products import CloudClusters, CloudProducts
 from ._registries import CloudRegistries
@@ -13,7 +13,7 @@ __all__ = ["Cloud"]
 
 
 @attrs.frozen
-class Cloud(Noun[Mode]):
+class Cloud(Direct[Mode]):
     """The GPU cloud, operation by operation."""
 
     @property

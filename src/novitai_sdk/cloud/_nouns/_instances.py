@@ -56,6 +56,7 @@ class CloudInstances(Noun[Mode]):
                 status=error.status,
                 operation=error.operation,
                 attempts=error.attempts,
+                history=error.history,
                 elapsed=error.elapsed,
                 resend_safe=True,
             ) from error

@@ -1,0 +1,166 @@
+"""What no noun covers: any route, any path, and answers as they came."""
+
+from collections.abc import Coroutine, Mapping
+from typing import Any, Final, TypeVar, cast, overload
+
+import attrs
+
+from ..._calling import Async, Mode, Sync, drive, dual
+from ...errors import ValidationError
+from ...models import ValidationErrorDetail
+from ...models._base import Json
+from .._raw import RawReply
+from .._route import AnyRoute, Resend, Route
+from ._base import Noun
+
+__all__ = ["CloudRaw", "Direct"]
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_NO_QUERY: Final[Mapping[str, Json]] = {}
+
+
+@attrs.frozen
+class CloudRaw(Noun[Mode]):
+    """Answers as they came: status, headers, bytes, and every try. A refusal is an answer, too.
+
+    What is tried again, and for how long, is as everywhere.
+    """
+
+    @dual
+    async def call(
+        self, route: AnyRoute, body: object = None, *, timeout: float | None = None
+    ) -> RawReply:
+        """Call *route*, at most *timeout* seconds. Raises TransportFailed when no whole answer arrived."""
+        return await self._session.raw(route, body, timeout=timeout)
+
+    @dual
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, Json] = _NO_QUERY,
+        body: Json = None,
+        resend: Resend | None = None,
+        timeout: float | None = None,
+    ) -> RawReply:
+        """Do what `Cloud.request` does, and return the answer as it came.
+
+        Raises ValidationError for a method or path that cannot be one, TransportFailed when no whole answer arrived.
+        """
+        route = _route(method, path, resend)
+        return await self._session.raw_json(route, query, body, timeout=timeout)
+
+
+@attrs.frozen
+class Direct(Noun[Mode]):
+    """What no noun covers."""
+
+    # Written out: `dual` cannot say that what comes back is what the route promises.
+    @overload
+    def call(
+        self: "Direct[Sync]",
+        route: Route[B, A],
+        body: B | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> A: ...
+    @overload
+    def call(
+        self: "Direct[Async]",
+        route: Route[B, A],
+        body: B | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> Coroutine[Any, Any, A]: ...
+    def call(
+        self: "Direct[Any]",
+        route: Route[B, A],
+        body: B | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> A | Coroutine[Any, Any, A]:
+        """Call *route* with *body* and return its answer.
+
+        For routes of your own, and for those of the table without the checks and the paging of the nouns. *timeout*
+        is the deadline of the whole operation in seconds. Raises CallError.
+
+        >>> from novitai_sdk import Novitai
+        >>> from novitai_sdk.cloud import ClusterList, Route
+        >>> from novitai_sdk.emulator import Emulator
+        >>> clusters = Route[None, ClusterList]("clusters.list", "GET", "/clusters", None, ClusterList)
+        >>> with Emulator() as here, Novitai(api_key=here.api_key, base_url=here.base_url, store="memory") as client:
+        ...     len(client.cloud.call(clusters).items) > 0
+        True
+        """
+        work = self._session.call(route, body, timeout=timeout)
+        return drive(work) if self.mode is Sync else work
+
+    @dual
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, Json] = _NO_QUERY,
+        body: Json = None,
+        resend: Resend | None = None,
+        timeout: float | None = None,
+    ) -> Json:
+        """Send a request to *path* below the base URL and return the JSON of its answer; None for an empty one.
+
+        *resend* says when it may be sent again: without it, a GET always, anything else only when it is proven that
+        nothing was sent. *timeout* is the deadline of the whole operation in seconds. Raises ValidationError for a
+        method or path that cannot be one, CallError.
+
+        >>> from novitai_sdk import Novitai
+        >>> from novitai_sdk.emulator import Emulator
+        >>> with Emulator() as here, Novitai(api_key=here.api_key, base_url=here.base_url, store="memory") as client:
+        ...     sorted(client.cloud.request("GET", "/gpu-instance/openapi/v1/clusters"))
+        ['data']
+        """
+        route = _route(method, path, resend)
+        return await self._session.json(route, query, body, timeout=timeout)
+
+    @property
+    def raw(self) -> CloudRaw[Mode]:
+        """Answers as they came."""
+        return CloudRaw(self._session)
+
+
+def _route(method: str, path: str, resend: Resend | None) -> AnyRoute:
+    problems: list[ValidationErrorDetail] = []
+    if method not in _METHODS:
+        problems.append(
+            ValidationErrorDetail(
+                field="method", message=f"must be one of {', '.join(_METHODS)}", value=method
+            )
+        )
+    # What follows the host unescaped must not be able to become part of it: the key goes to the base URL only.
+    if (
+        not path.startswith("/")
+        or not path.isascii()
+        or not path.isprintable()
+        or set(path) & set("?#\\ ")
+    ):
+        problems.append(
+            ValidationErrorDetail(
+                field="path",
+                message="must begin with / and hold neither spaces nor a query (see query=)",
+                value=path,
+            )
+        )
+    if problems:
+        raise ValidationError("this request cannot be sent", problems)
+    return Route(
+        f"{method} {path}",
+        cast(Any, method),
+        path,
+        None,
+        None,
+        resend or (Resend.SAFE if method == "GET" else Resend.NEVER),
+        prefix="",
+    )
