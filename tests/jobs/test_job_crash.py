@@ -29,13 +29,15 @@ SOON = 20.0
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL and flock")
 
 # Runs jobs of the file until its input is closed. Each start and each end of a handler is a line in the
-# journal, written in one go, so that several processes may share it.
+# journal, written in one go, so that several processes may share it. A pause of -1 lasts until a second
+# process has begun something too.
 WORKER = """
 import os, sys, threading
+from pathlib import Path
 import anyio
 from novitai_sdk.jobs import Change, Done, Runner, SqliteStore, Write
 
-path, journal, pause = sys.argv[1], sys.argv[2], float(sys.argv[3])
+path, journal, pause, ALONE = sys.argv[1], sys.argv[2], float(sys.argv[3]), -1
 file = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
 def note(word, job):
@@ -43,7 +45,9 @@ def note(word, job):
 
 async def greet(job, context):
     note("began", job)
-    if pause:
+    while pause == ALONE and len({line.split()[3] for line in Path(journal).read_text().splitlines()}) < 2:
+        await anyio.sleep(0.005)
+    if pause > 0:
         await anyio.sleep(pause)
     note("ended", job)
     return Done(writes=(Write(kind="done", key=job.id, body={}),))
@@ -183,7 +187,7 @@ def test_kill_after_kill_loses_nothing_and_repeats_nothing_settled(
 def test_several_processes_share_one_file_and_no_job_runs_twice(path: Path, tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal")
     add(path, *range(200))
-    with worker(path, journal), worker(path, journal), opened(path) as store:
+    with worker(path, journal, -1), worker(path, journal, -1), opened(path) as store:
         wait_until_all_ended(store)
     assert journal.numbers("began") == dict.fromkeys(range(200), 1)
     assert len({pid for _, _, _, pid in journal.lines()}) == 2
