@@ -77,6 +77,7 @@ FLOOR = {
     "models": 0,
     "settings": 0,
     "webhooks._address": 0,
+    "webhooks._headers": 0,
     "webhooks._port": 0,
     "webhooks._signature": 0,
 }

@@ -1,7 +1,9 @@
 """A receiver of webhooks: a real server on this machine, which answers what it is told to."""
 
+import ssl
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from queue import Queue
 from types import TracebackType
@@ -17,10 +19,14 @@ class Got(NamedTuple):
 
 
 class Receiver:
-    """Keeps what it gets; answers with the next of *answers*, then with 204."""
+    """Keeps what it gets; answers with the next of *answers*, then with 204. With *tls*, over https."""
 
     def __init__(
-        self, *answers: int, headers: Mapping[str, str] | None = None, body: bytes = b""
+        self,
+        *answers: int,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.got: Queue[Got] = Queue()
         waiting = list(answers)
@@ -40,6 +46,10 @@ class Receiver:
                 except OSError:
                     return  # whoever asked has read enough
 
+            def handle(self) -> None:
+                with suppress(ssl.SSLError):  # a visitor that does not trust us goes away
+                    super().handle()
+
             def log_message(self, format: str, *args: object) -> None:
                 """Say nothing."""
 
@@ -47,7 +57,13 @@ class Receiver:
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.01}
         )
-        self.url = f"http://127.0.0.1:{self._server.server_port}/webhook"
+        if tls is not None:
+            # The handshake belongs to the thread of its visitor, as it does in a server that is meant to last.
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
+        scheme = "http" if tls is None else "https"
+        self.url = f"{scheme}://127.0.0.1:{self._server.server_port}/webhook"
 
     def __enter__(self) -> "Receiver":
         self._thread.start()

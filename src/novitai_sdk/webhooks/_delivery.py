@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import attrs
@@ -19,6 +19,7 @@ from ..models import (
     WebhookEvent,
 )
 from ._event import message_id, to_body
+from ._headers import check_headers
 from ._port import WebhookReply
 
 __all__ = ["SCHEDULE", "DeliveryPolicy", "webhook_job"]
@@ -54,7 +55,7 @@ class DeliveryPolicy:
         """Return what follows from *reply* to attempt *number* (1 for the first)."""
         if 200 <= reply.status < 300:
             return Done()
-        said = reply.body[:_SHOWN].decode("utf-8", "replace")
+        said = _printable(reply.body[:_SHOWN])
         error = (
             f"the receiver answered {reply.status}: {said}"
             if said
@@ -82,14 +83,24 @@ class DeliveryPolicy:
         return self.spread(min(max(wait, _A_MINUTE) if slow else wait, _DAY))
 
 
+def _printable(said: bytes) -> str:
+    # It goes into logs and onto terminals: a stranger's line break would begin a log record of its own.
+    text = said.decode("utf-8", "replace")
+    return "".join(one if one.isprintable() else " " for one in text).strip()
+
+
 def webhook_job(
-    event: WebhookEvent | Json, url: str, *, now: float, headers: dict[str, str] | None = None
+    event: WebhookEvent | Json, url: str, *, now: float, headers: Mapping[str, str] | None = None
 ) -> NewJob:
-    """Return the job that delivers *event* to *url*. Raises ValidationError for a payload over 256 kB.
+    """Return the job that delivers *event* to *url*, with *headers* beside those that sign it.
+
+    *now* is seconds since 1970. Raises ValidationError for a payload that is not JSON or larger than 256 kB, and for
+    headers that cannot be sent.
 
     The body is made here, once: the bytes that are stored are the bytes that are signed and sent, whatever a later
     version would make of the event. The message id is made here too, so that every attempt repeats it.
     """
+    check_headers(headers or {})
     body = to_body(event)
     payload = SendWebhookJobPayload(
         url=url,

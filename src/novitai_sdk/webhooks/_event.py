@@ -7,6 +7,7 @@ from typing import Final
 from .._convert import record_converter
 from ..errors import ValidationError
 from ..models import Json, ValidationErrorDetail, WebhookEvent
+from ..models._rules import FAILED
 
 __all__ = ["LARGEST_BODY", "message_id", "to_body"]
 
@@ -40,4 +41,4 @@ def to_body(event: WebhookEvent | Json) -> str:
 
 def _refused(message: str) -> ValidationError:
     detail = ValidationErrorDetail(field="payload", message=message)
-    return ValidationError("Validation failed", (detail,))
+    return ValidationError(FAILED, (detail,))

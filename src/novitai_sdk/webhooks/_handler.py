@@ -5,10 +5,11 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from .._waiting import Clock
-from ..errors import TransportFailed
+from ..errors import TransportFailed, ValidationError
 from ..jobs import GiveUp, Handler, JobContext, Outcome, Retry
 from ..models import Job, Secret
 from ._delivery import DeliveryPolicy
+from ._headers import merged
 from ._port import Sending, TargetRefused
 from ._signature import sign
 
@@ -34,15 +35,14 @@ def delivery_handler(
     async def send(job: Job, context: JobContext) -> Outcome:
         body = str(job.payload["body"]).encode()
         now = clock.time()
-        headers = {
-            "Content-Type": "application/json",
-            "User-Agent": USER_AGENT,
-            **_extra_headers(job),
-            **_signed(body, str(job.payload["messageId"]), secrets(), now),
-        }
+        headers = merged(
+            {"Content-Type": "application/json", "User-Agent": USER_AGENT},
+            _extra_headers(job),
+            _signed(body, str(job.payload["messageId"]), secrets(), now),
+        )
         try:
             reply = await sender.post(str(job.payload["url"]), body, headers)
-        except TargetRefused as error:
+        except (TargetRefused, ValidationError) as error:  # it would be refused every time
             outcome: Outcome = GiveUp(error=str(error))
         except TransportFailed as error:
             outcome = judge.after_failure(job.attempts, error)

@@ -1,6 +1,6 @@
 """``client.webhooks``: what is sent, and what became of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Generic
 
 from .._calling import Mode, Moded, dual
@@ -8,7 +8,7 @@ from .._waiting import Waiter
 from ..errors import ValidationError
 from ..jobs import Change, JobQuery, Store
 from ..models import Job, JobStatus, JobType, Json, WebhookEvent
-from ..models._rules import WEBHOOK_URL
+from ..models._rules import FAILED, WEBHOOK_URL
 from ._delivery import webhook_job
 
 __all__ = ["Webhooks"]
@@ -30,15 +30,18 @@ class Webhooks(Moded[Mode], Generic[Mode]):
         return self._waiter.mode
 
     @dual
-    async def send(self, event: WebhookEvent | Json, url: str) -> Job:
+    async def send(
+        self, event: WebhookEvent | Json, url: str, *, headers: Mapping[str, str] | None = None
+    ) -> Job:
         """Store *event* for delivery to *url* and return its job; it is delivered in the background, in any order.
 
-        Raises ValidationError for a URL that is none, and for a payload that is not JSON or larger than 256 kB.
+        *headers* go beside those that sign it. Raises ValidationError for a URL that is none, for headers that cannot
+        be sent, and for a payload that is not JSON or larger than 256 kB.
         """
         judged = WEBHOOK_URL.check("url", url)
         if judged.details:
-            raise ValidationError("Validation failed", judged.details)
-        new = webhook_job(event, url, now=self._waiter.time())
+            raise ValidationError(FAILED, judged.details)
+        new = webhook_job(event, url, now=self._waiter.time(), headers=headers)
         await self._waiter.result(self._store.commit(Change(jobs=(new,))))
         self._started()
         return new.job

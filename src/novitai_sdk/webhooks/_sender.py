@@ -19,6 +19,7 @@ import httpx
 
 from ..errors import CallTimedOut, ConnectFailed, TransportFailed
 from ._address import Network, networks, why_refused
+from ._headers import check_headers
 from ._port import TargetRefused, WebhookReply
 
 __all__ = ["Resolve", "Sender"]
@@ -53,15 +54,21 @@ class Sender:
     async def post(self, url: str, body: bytes, headers: dict[str, str]) -> WebhookReply:
         """Send *body* and return the answer, whatever its status.
 
-        Raises TargetRefused for a URL or address webhooks do not go to, ConnectFailed when nothing was sent,
-        CallTimedOut and TransportFailed when it may have arrived.
+        Raises TargetRefused for a URL or address webhooks do not go to, ValidationError for headers that cannot be
+        sent, ConnectFailed when nothing was sent, CallTimedOut and TransportFailed when it may have arrived.
         """
         parts = self._judged_url(url)
+        check_headers(headers)
         with anyio.move_on_after(self.timeout):
             return await self._post(parts, await self._addresses(parts), body, headers)
         raise CallTimedOut(f"no answer within {self.timeout:g} s")
 
     def _judged_url(self, url: str) -> SplitResult:
+        if " " in url or not url.isprintable():
+            # Parsers differ in what they make of these: urlsplit drops a line break, where others stop.
+            raise TargetRefused(
+                "a webhook URL holds no spaces, line breaks or other unprintable signs"
+            )
         try:
             parts = urlsplit(url)
             _ = parts.port
@@ -106,7 +113,10 @@ class Sender:
     async def _post_to(
         self, address: str, parts: SplitResult, body: bytes, headers: dict[str, str]
     ) -> WebhookReply:
-        request = self._request(address, parts, body, headers)
+        try:
+            request = self._request(address, parts, body, headers)
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise TargetRefused(f"not a URL: {error}") from None
         wire = httpx.AsyncHTTPTransport(verify=_tls(parts.scheme), trust_env=False)
         try:
             response = await wire.handle_async_request(request)
@@ -116,11 +126,11 @@ class Sender:
                 body=await _beginning(response, wire),
             )
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise ConnectFailed(f"no connection to {address}: {error}") from error
+            raise ConnectFailed(f"no connection to {address}: {_said(error)}") from error
         except httpx.TimeoutException as error:
             raise CallTimedOut(f"no answer within {self.timeout:g} s") from error
         except httpx.HTTPError as error:
-            raise TransportFailed(f"the connection broke: {error}") from error
+            raise TransportFailed(f"the connection broke: {_said(error)}") from error
         finally:
             with anyio.move_on_after(1.0, shield=True):
                 await wire.aclose()
@@ -149,6 +159,13 @@ class Sender:
             content=body,
             extensions={"timeout": timeout, "sni_hostname": name},
         )
+
+
+def _said(error: BaseException) -> str:
+    # On trio the error of a failed handshake is empty, and the one behind it has the words.
+    while not str(error) and (behind := error.__cause__ or error.__context__) is not None:
+        error = behind
+    return str(error) or type(error).__name__
 
 
 @cache
