@@ -117,14 +117,14 @@ class Rows:
         """The jobs *query* asks for."""
         rows = self._db.execute(
             f"SELECT {_COLUMNS} FROM jobs JOIN payloads USING (seq)"
-            " WHERE (?1 IS NULL OR status = ?1) AND (?2 IS NULL OR type = ?2)"
-            " ORDER BY priority DESC, created_at, seq LIMIT ?3 OFFSET ?4",
-            (
-                None if query.status is None else str(query.status),
-                query.type,
-                query.limit or -1,
-                query.offset,
-            ),
+            " WHERE (:status IS NULL OR status = :status) AND (:type IS NULL OR type = :type)"
+            " ORDER BY priority DESC, created_at, seq LIMIT :limit OFFSET :offset",
+            {
+                "status": None if query.status is None else str(query.status),
+                "type": query.type,
+                "limit": query.limit or -1,
+                "offset": query.offset,
+            },
         )
         return tuple(_row(row).job for row in rows)
 
