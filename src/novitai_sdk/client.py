@@ -86,8 +86,13 @@ class _Client(Moded[Mode], Generic[Mode]):
 
         Takes those settings that hold for single calls: ``timeout`` and ``attempt_timeout`` (seconds), ``retry``,
         ``on_attempt``. What is not given stays as it is here. Closing the sibling closes nothing; closing this client
-        closes both. Raises SettingsError for wrong values.
+        closes both. Raises SettingsError for wrong values, TypeError for any other setting.
         """
+        if other := sorted(limits.keys() - Limits.__annotations__.keys()):
+            raise TypeError(
+                f"using() takes {', '.join(Limits.__annotations__)}, not {', '.join(other)}: "
+                "what holds for all calls needs a client of its own"
+            )
         sibling = object.__new__(type(self))
         sibling._engine = self._engine.sibling(limits)
         return sibling

@@ -1,6 +1,6 @@
 """The layout of the file, and the check that a file has it."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -80,7 +80,9 @@ class Cursor(Protocol):
 class Connection(Protocol):
     """As much of a database connection as is needed here."""
 
-    def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> Cursor:
+    def execute(
+        self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ..., /
+    ) -> Cursor:
         """Run one statement."""
         ...
 
