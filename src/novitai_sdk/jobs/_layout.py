@@ -80,9 +80,7 @@ class Cursor(Protocol):
 class Connection(Protocol):
     """As much of a database connection as is needed here."""
 
-    def execute(
-        self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ..., /
-    ) -> Cursor:
+    def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ..., /) -> Cursor:
         """Run one statement."""
         ...
 
