@@ -5,13 +5,14 @@ before they return, the coroutine runs to its end in a single step: no loop, no 
 twin. So a plain client works where a loop is already running, in any thread, and after a fork.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from functools import wraps
 from types import MethodType
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
 P = ParamSpec("P")
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 class Sync:
@@ -96,3 +97,84 @@ class dual(Generic[P, T]):  # noqa: N801 - a decorator, named like one
             return self.__wrapped__
         # Bound methods proper, both of them: help(), signatures, pickling and equality work as for any other.
         return MethodType(self._plain if owner.mode is Sync else self.__wrapped__, owner)
+
+
+class Steps(Protocol[T_co]):
+    """Things that come one by one."""
+
+    async def step(self) -> T_co:
+        """Return the next one. Raises StopAsyncIteration after the last."""
+        ...
+
+
+class _Plain(Iterator[T]):
+    __slots__ = ("_steps",)
+
+    def __init__(self, steps: Steps[T]) -> None:
+        self._steps = steps
+
+    def __next__(self) -> T:
+        try:
+            return drive(self._steps.step())
+        except StopAsyncIteration:
+            raise StopIteration from None
+
+
+class _Awaiting(AsyncIterator[T]):
+    __slots__ = ("_steps",)
+
+    def __init__(self, steps: Steps[T]) -> None:
+        self._steps = steps
+
+    def __anext__(self) -> Coroutine[Any, Any, T]:
+        return self._steps.step()
+
+
+class dual_iter(Generic[P, T]):  # noqa: N801 - a decorator, named like one
+    """A method that returns steps: an iterator on a plain owner, an async iterator on an awaiting one.
+
+    The body is an ordinary function, so what is wrong with its arguments is said when it is called. Steps and not an
+    async generator, since nothing closes a generator somebody left halfway: trio warns of it, a plain owner would
+    have to close it from ``__del__``, and after an error it looks as if it had come to its end.
+
+    >>> class Countdown:
+    ...     def __init__(self, start: int) -> None:
+    ...         self.left = start
+    ...     async def step(self) -> int:
+    ...         if not self.left:
+    ...             raise StopAsyncIteration
+    ...         self.left -= 1
+    ...         return self.left
+    >>> class Rocket(Moded[Sync]):
+    ...     mode = Sync
+    ...     @dual_iter
+    ...     def countdown(self, start: int) -> Countdown:
+    ...         return Countdown(start)
+    >>> list(Rocket().countdown(3))
+    [2, 1, 0]
+    """
+
+    def __init__(self, body: Callable[Concatenate[Any, P], Steps[T]], /) -> None:
+        @wraps(body)
+        def plain(owner: Any, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+            return _Plain(body(owner, *args, **kwargs))
+
+        @wraps(body)
+        def awaiting(owner: Any, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
+            return _Awaiting(body(owner, *args, **kwargs))
+
+        self.__wrapped__ = body
+        self.__doc__ = body.__doc__
+        self._plain = plain
+        self._awaiting = awaiting
+
+    @overload
+    def __get__(self, owner: None, cls: type) -> Callable[Concatenate[Any, P], Steps[T]]: ...
+    @overload
+    def __get__(self, owner: Moded[Sync], cls: type) -> Callable[P, Iterator[T]]: ...
+    @overload
+    def __get__(self, owner: Moded[Async], cls: type) -> Callable[P, AsyncIterator[T]]: ...
+    def __get__(self, owner: Moded[Any] | None, cls: type) -> Any:
+        if owner is None:
+            return self.__wrapped__
+        return MethodType(self._plain if owner.mode is Sync else self._awaiting, owner)

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -102,6 +103,20 @@ class World:
 
         return anyio.run(awaited, backend=self.backend)
 
+    def take(self, found: Any, most: int = 1000) -> list[Any]:
+        """Return the first of what an iteration gives, then leave it."""
+        if self.backend is None:
+            return list(islice(found, most))
+
+        async def taken() -> list[Any]:
+            return (
+                [await anext(found) for _ in range(most)]
+                if most < 1000
+                else [one async for one in found]
+            )
+
+        return anyio.run(taken, backend=self.backend)
+
 
 @pytest.fixture(params=[None, "asyncio", "trio"], ids=["plain", "asyncio", "trio"])
 def world(request: pytest.FixtureRequest) -> World:
@@ -161,15 +176,40 @@ def test_a_record_without_an_id_is_not_taken_for_not_found(world: World) -> None
 @pytest.mark.parametrize("first_page_twice", [True, False])
 @pytest.mark.parametrize("as_text", [True, False])
 def test_list_walks_all_pages_in_both_dialects(
-    world: World, first_page_twice: bool, as_text: bool, monkeypatch: pytest.MonkeyPatch
+    world: World, first_page_twice: bool, as_text: bool
 ) -> None:
-    monkeypatch.setattr("novitai_sdk.cloud._nouns._instances.PAGE_SIZE", 3)
     quirks = Quirks(page_zero_is_page_one=first_page_twice, total_as_text=as_text)
     instances = world.build(quirks=quirks).instances
     made = {world.call(instances.create, order(name=f"n{number}")).id for number in range(8)}
-    listed = world.call(instances.list)
+    listed = world.call(instances.list, page_size=3)
     assert len(listed) == 8
     assert {one.id for one in listed} == made
+
+
+def test_iterate_fetches_as_it_goes(world: World) -> None:
+    instances = world.cloud.instances
+    for number in range(7):
+        world.call(instances.create, order(name=f"n{number}"))
+    found = instances.iterate(page_size=3)
+    assert world.emulator.calls("instances.list") == 0
+    assert [one.name for one in world.take(found, 2)] == ["n6", "n5"]
+    assert world.emulator.calls("instances.list") == 1
+    assert len({one.id for one in world.take(found)}) == 5
+    narrowed = instances.iterate(name="n3", status=CloudStatus.PENDING, product_name="4090")
+    assert [one.name for one in world.take(narrowed)] == ["n3"]
+    assert {one.id for one in world.take(world.cloud.templates.iterate(page_size=1))} == {
+        one.id for one in world.call(world.cloud.templates.list)
+    }
+
+
+def test_an_iteration_cut_short_raises_after_what_came(world: World) -> None:
+    for number in range(3):
+        world.call(world.cloud.instances.create, order(name=f"n{number}"))
+    world.emulator.order(faults.cut_list(keep=2))
+    found = world.cloud.instances.iterate()
+    assert [one.name for one in world.take(found, 2)] == ["n2", "n1"]
+    with pytest.raises(UnexpectedReply, match="cut short"):
+        world.take(found)
 
 
 def test_list_can_be_narrowed(world: World) -> None:
@@ -216,6 +256,8 @@ def test_what_breaks_a_limit_is_not_sent(world: World) -> None:
         world.call(world.cloud.products.list, gpu_num=9)
     with pytest.raises(ValidationError, match="pageSize"):
         world.call(world.cloud.templates.list_page, TemplateQuery(page_size=0))
+    with pytest.raises(ValidationError, match="pageSize"):
+        world.cloud.templates.iterate(page_size=0)
     assert world.emulator.requests == ()
 
 

@@ -2,18 +2,19 @@
 
 import asyncio
 import copy
+import gc
 import inspect
 import pickle
 import pydoc
 import threading
-from collections.abc import Awaitable, Generator
+from collections.abc import AsyncIterator, Awaitable, Generator, Iterator
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
 
-from novitai_sdk._calling import Async, Mode, Moded, Sync, drive, dual
+from novitai_sdk._calling import Async, Mode, Moded, Sync, drive, dual, dual_iter
 
 
 class Nap:
@@ -21,6 +22,22 @@ class Nap:
 
     def __await__(self) -> Generator[None, None, None]:
         yield
+
+
+class Letters:
+    """The letters of a text, one by one; the port is awaited for each."""
+
+    def __init__(self, port: "Port[Any]", text: str) -> None:
+        self.port = port
+        self.left = list(text)
+
+    async def step(self) -> str:
+        await self.port.wait()
+        if not self.left:
+            raise StopAsyncIteration
+        if self.left[0] == "!":
+            raise LookupError(self.left.pop(0))
+        return self.left.pop(0)
 
 
 class Port(Moded[Mode]):
@@ -33,20 +50,27 @@ class Port(Moded[Mode]):
     def mode(self) -> type[Mode]:
         return self._mode
 
-    async def _wait(self) -> None:
+    async def wait(self) -> None:
         if self._mode is Async:
             await anyio.lowlevel.checkpoint()
 
     @dual
     async def count(self, kind: str, *, deep: bool = False) -> int:
         """How many there are of *kind*."""
-        await self._wait()
+        await self.wait()
         return len(kind) + deep
+
+    @dual_iter
+    def spell(self, text: str, *, least: int = 1) -> Letters:
+        """Yield the letters of *text*."""
+        if len(text) < least:
+            raise ValueError("too short")
+        return Letters(self, text)
 
     @dual
     async def fail(self) -> None:
         """Raise."""
-        await self._wait()
+        await self.wait()
         raise LookupError("not there")
 
     @dual
@@ -109,7 +133,7 @@ def test_anything_that_can_be_awaited_can_be_driven() -> None:
         drive(Nap())
 
 
-def test_what_a_body_cleans_up_is_cleaned_up_when_it_may_not_wait() -> None:
+def test_what_a_body_cleans_up_is_cleaned_up_when_it_may_notwait() -> None:
     closed: list[str] = []
 
     async def work() -> None:
@@ -169,3 +193,56 @@ def test_a_subclass_can_go_on_from_the_method_above() -> None:
 def test_what_belongs_to_a_client_must_say_to_which() -> None:
     with pytest.raises(NotImplementedError):
         _ = Moded[Sync]().mode
+
+
+# -- one by one ------------------------------------------------------------------------------------
+
+
+def test_a_plain_owner_gives_an_iterator() -> None:
+    letters = Port(Sync).spell("abc")
+    assert isinstance(letters, Iterator)
+    assert iter(letters) is letters
+    assert next(letters) == "a"
+    assert list(letters) == ["b", "c"]
+    assert list(letters) == []
+
+
+@pytest.mark.anyio
+async def test_an_awaiting_owner_gives_an_async_iterator() -> None:
+    letters = Port(Async).spell("abc")
+    assert isinstance(letters, AsyncIterator)
+    assert await anext(letters) == "a"
+    assert [letter async for letter in letters] == ["b", "c"]
+    assert [letter async for letter in letters] == []
+
+
+@pytest.mark.anyio
+async def test_an_iteration_left_halfway_leaves_nothing_behind() -> None:
+    # Warnings are errors here: an async generator left like this is reported by trio.
+    async for letter in Port(Async).spell("abc"):
+        assert letter == "a"
+        break
+    gc.collect()
+
+
+def test_an_iteration_goes_on_after_an_error_and_does_not_look_finished() -> None:
+    letters = Port(Sync).spell("a!b")
+    assert next(letters) == "a"
+    with pytest.raises(LookupError):
+        next(letters)
+    assert list(letters) == ["b"]
+
+
+@pytest.mark.parametrize("mode", [Sync, Async])
+def test_wrong_arguments_are_told_when_the_iteration_is_asked_for(mode: type[Any]) -> None:
+    with pytest.raises(ValueError, match="too short"):
+        Port(mode).spell("", least=1)
+
+
+@pytest.mark.parametrize("mode", [Sync, Async])
+def test_help_of_an_iteration_is_that_of_its_body(mode: type[Any]) -> None:
+    spell = Port(mode).spell
+    assert "(text: str, *, least: int = 1)" in str(inspect.signature(spell))
+    assert inspect.getdoc(spell) == "Yield the letters of *text*."
+    assert spell == spell
+    assert Port.spell.__name__ == "spell"

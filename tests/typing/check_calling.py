@@ -1,11 +1,17 @@
 """Both faces come from one body: what type checkers make of `dual`. Checked, never run."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any
 
 from typing_extensions import assert_type
 
-from novitai_sdk._calling import Async, Mode, Moded, Sync, drive, dual
+from novitai_sdk._calling import Async, Mode, Moded, Sync, drive, dual, dual_iter
+
+
+class Books:
+    async def step(self) -> str:
+        """Take the next one."""
+        raise StopAsyncIteration
 
 
 class Shelf(Moded[Mode]):
@@ -13,6 +19,11 @@ class Shelf(Moded[Mode]):
     async def count(self, kind: str, *, deep: bool = False) -> int:
         """How many there are of *kind*."""
         return len(kind) + deep
+
+    @dual_iter
+    def books(self, kind: str) -> Books:
+        """Yield the books."""
+        return Books()
 
     @dual
     async def other(self) -> "Shelf[Mode]":
@@ -24,12 +35,16 @@ def a_plain_owner_answers_at_once(shelf: Shelf[Sync]) -> None:
     assert_type(shelf.count("a", deep=True), int)
     assert_type(shelf.other(), Shelf[Sync])
     assert_type(shelf.other().count("a"), int)
+    _ = assert_type(shelf.books("a"), Iterator[str])
+    assert_type([book.upper() for book in shelf.books("a")], list[str])
 
 
 async def an_awaiting_owner_answers_when_awaited(shelf: Shelf[Async]) -> None:
     _ = assert_type(shelf.count("a"), Coroutine[Any, Any, int])
     assert_type(await shelf.count("a", deep=True), int)
     assert_type(await (await shelf.other()).count("a"), int)
+    _ = assert_type(shelf.books("a"), AsyncIterator[str])
+    assert_type([book.upper() async for book in shelf.books("a")], list[str])
 
 
 def the_parameters_are_kept(plain: Shelf[Sync], awaiting: Shelf[Async]) -> None:

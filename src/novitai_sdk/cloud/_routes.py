@@ -41,7 +41,7 @@ DELETE_INSTANCE: Final = Route[InstanceRef, None](
 
 LIST_PRODUCTS: Final = Route("products.list", "GET", "/products", ProductQuery, ProductList)
 LIST_CPU_PRODUCTS: Final = Route[ProductQuery, CpuProductList](
-    "cpu_products.list", "GET", "/cpu/products", ProductQuery, CpuProductList
+    "products.list_cpu", "GET", "/cpu/products", ProductQuery, CpuProductList
 )
 LIST_CLUSTERS: Final = Route[None, ClusterList](
     "clusters.list", "GET", "/clusters", None, ClusterList

@@ -2,7 +2,7 @@
 
 import attrs
 
-from ..._calling import Mode, dual
+from ..._calling import Mode, dual, dual_iter
 from ...errors import NotFound, UnexpectedReply
 from .. import _routes as routes
 from .._instance_models import (
@@ -14,7 +14,7 @@ from .._instance_models import (
     InstanceRef,
 )
 from .._limits import check_create, check_id, check_instance_query
-from .._paging import PAGE_SIZE, all_pages
+from .._paging import PAGE_SIZE, Walk
 from .._words import CloudStatus
 from ._base import Noun
 
@@ -68,25 +68,49 @@ class CloudInstances(Noun[Mode]):
         name: str | None = None,
         product_name: str | None = None,
         status: CloudStatus | None = None,
+        page_size: int = PAGE_SIZE,
     ) -> tuple[Instance, ...]:
         """Return all instances that match, from all pages, each once.
 
         *name* and *product_name* match parts. Connection details and port endpoints are left out by the cloud; read
         them with :meth:`get`. Raises UnexpectedReply if the pages end before all were seen.
         """
+        return await self._pages(name, product_name, status, page_size).everything()
 
-        async def fetch(number: int) -> InstanceList:
-            query = InstanceQuery(
-                page_size=PAGE_SIZE,
-                page_num=number,
-                name=name,
-                product_name=product_name,
-                status=status,
-            )
-            check_instance_query(query)
-            return await self._session.call(routes.LIST_INSTANCES, query)
+    @dual_iter
+    def iterate(
+        self,
+        *,
+        name: str | None = None,
+        product_name: str | None = None,
+        status: CloudStatus | None = None,
+        page_size: int = PAGE_SIZE,
+    ) -> Walk[Instance]:
+        """Yield what :meth:`list` returns one by one, fetching pages of *page_size* as they are needed.
 
-        return await all_pages(fetch, first=0, operation=routes.LIST_INSTANCES.name)
+        Raises as :meth:`list` does; whoever goes on after an error asks for the same page again.
+        """
+        return self._pages(name, product_name, status, page_size)
+
+    def _pages(
+        self,
+        name: str | None,
+        product_name: str | None,
+        status: CloudStatus | None,
+        page_size: int,
+    ) -> Walk[Instance]:
+        query = InstanceQuery(
+            page_size=page_size, name=name, product_name=product_name, status=status
+        )
+        check_instance_query(query)
+        return Walk(
+            lambda number: self._session.call(
+                routes.LIST_INSTANCES, attrs.evolve(query, page_num=number)
+            ),
+            first=0,
+            operation=routes.LIST_INSTANCES.name,
+            page_size=page_size,
+        )
 
     @dual
     async def list_page(self, query: InstanceQuery) -> InstanceList:

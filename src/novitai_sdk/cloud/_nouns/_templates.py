@@ -2,10 +2,10 @@
 
 import attrs
 
-from ..._calling import Mode, dual
+from ..._calling import Mode, dual, dual_iter
 from .. import _routes as routes
 from .._limits import check_id, check_template_query
-from .._paging import PAGE_SIZE, all_pages
+from .._paging import PAGE_SIZE, Walk
 from .._template_models import Template, TemplateList, TemplateQuery, TemplateRef
 from ._base import Noun
 
@@ -23,24 +23,45 @@ class CloudTemplates(Noun[Mode]):
         name: str | None = None,
         channel: str | None = None,
         is_my_community: bool | None = None,
+        page_size: int = PAGE_SIZE,
     ) -> tuple[Template, ...]:
         """Return all templates that match, from all pages, each once.
 
         *channel* is ``official``, ``community``, ``private`` or several separated by commas. A template made a
         moment ago may be missing though :meth:`get` finds it. Raises UnexpectedReply if the pages end early.
         """
+        return await self._pages(name, channel, is_my_community, page_size).everything()
 
-        async def fetch(number: int) -> TemplateList:
-            query = TemplateQuery(
-                page_size=PAGE_SIZE,
-                page_num=number,
-                name=name,
-                channel=channel,
-                is_my_community=is_my_community,
-            )
-            return await self._session.call(routes.LIST_TEMPLATES, query)
+    @dual_iter
+    def iterate(
+        self,
+        *,
+        name: str | None = None,
+        channel: str | None = None,
+        is_my_community: bool | None = None,
+        page_size: int = PAGE_SIZE,
+    ) -> Walk[Template]:
+        """Yield what :meth:`list` returns one by one, fetching pages of *page_size* as they are needed.
 
-        return await all_pages(fetch, first=1, operation=routes.LIST_TEMPLATES.name)
+        Raises as :meth:`list` does; whoever goes on after an error asks for the same page again.
+        """
+        return self._pages(name, channel, is_my_community, page_size)
+
+    def _pages(
+        self, name: str | None, channel: str | None, is_my_community: bool | None, page_size: int
+    ) -> Walk[Template]:
+        query = TemplateQuery(
+            page_size=page_size, name=name, channel=channel, is_my_community=is_my_community
+        )
+        check_template_query(query)
+        return Walk(
+            lambda number: self._session.call(
+                routes.LIST_TEMPLATES, attrs.evolve(query, page_num=number)
+            ),
+            first=1,
+            operation=routes.LIST_TEMPLATES.name,
+            page_size=page_size,
+        )
 
     @dual
     async def list_page(self, query: TemplateQuery) -> TemplateList:

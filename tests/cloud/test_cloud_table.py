@@ -1,0 +1,115 @@
+"""One table: every operation has one method, one answer of the emulator, and one line in the guide."""
+
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from novitai_sdk import Novitai, RetryPolicy
+from novitai_sdk._calling import dual, dual_iter
+from novitai_sdk.cloud import (
+    ROUTES,
+    AnyRoute,
+    Cloud,
+    CreateInstance,
+)
+from novitai_sdk.emulator import Emulator
+from novitai_sdk.emulator._answers import ANSWERS
+from novitai_sdk.errors import InvalidState, NotFound
+
+GUIDE = Path(__file__).parents[2] / "docs" / "cloud.md"
+
+# What each operation is called with. The name of a route is the way to its method.
+EXAMPLES: dict[str, tuple[Any, ...]] = {
+    "instances.create": (
+        CreateInstance(product_id="4090.16c62g", image_url="a/b:1", gpu_num=1, rootfs_size=60),
+    ),
+    "instances.list": (),
+    "instances.get": ("i",),
+    "instances.start": ("i",),
+    "instances.stop": ("i",),
+    "instances.delete": ("i",),
+    "products.list": (),
+    "products.list_cpu": (),
+    "clusters.list": (),
+    "registries.list": (),
+    "templates.list": (),
+    "templates.get": ("t",),
+}
+# Ways to read the same listing, beside `list`.
+PAGED = ("iterate", "list_page")
+
+
+def methods_of(noun: object) -> set[str]:
+    return {name for name, value in vars(type(noun)).items() if isinstance(value, dual | dual_iter)}
+
+
+def nouns_of(cloud: "Cloud[Any]") -> dict[str, Any]:
+    return {
+        name: getattr(cloud, name)
+        for name, value in vars(Cloud).items()
+        if isinstance(value, property)
+    }
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Any:
+    with Emulator() as cloud:
+        yield cloud
+
+
+@pytest.fixture(scope="module")
+def client(emulator: Emulator) -> Any:
+    with Novitai(
+        api_key=emulator.api_key,
+        base_url=emulator.base_url,
+        store="memory",
+        retry=RetryPolicy(attempts=1),
+    ) as client:
+        yield client
+
+
+def test_names_and_requests_are_told_apart() -> None:
+    assert len({route.name for route in ROUTES}) == len(ROUTES)
+    assert len({(route.method, route.url) for route in ROUTES}) == len(ROUTES)
+
+
+def test_every_method_is_a_way_to_one_operation(client: Novitai) -> None:
+    found = {
+        f"{name}.{verb}"
+        for name, noun in nouns_of(client.cloud).items()
+        for verb in methods_of(noun)
+    }
+    assert {name for name in found if name.split(".")[1] not in PAGED} == {
+        route.name for route in ROUTES
+    }
+    paged = {name.split(".")[0] for name in found if name.split(".")[1] in PAGED}
+    for noun in paged:
+        assert {f"{noun}.{verb}" for verb in ("list", *PAGED)} <= found
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+def test_every_operation_is_called_and_answered(
+    client: Novitai, emulator: Emulator, route: AnyRoute
+) -> None:
+    assert (route.method, route.url) in ANSWERS
+    noun, verb = route.name.split(".")
+    seen = len(emulator.requests)
+    with suppress(NotFound, InvalidState):  # answered all the same, in the cloud's own words
+        getattr(getattr(client.cloud, noun), verb)(*EXAMPLES[route.name])
+    (request,) = emulator.requests[seen:]
+    assert (request.operation, request.method, request.path) == (
+        route.name,
+        route.method,
+        route.url,
+    )
+
+
+def test_the_guide_lists_what_there_is() -> None:
+    rows = re.findall(
+        r"^\| `(\w+)` \| (.+) \| (GET|POST) `(/.+)` \|$", GUIDE.read_text(), re.MULTILINE
+    )
+    told = {(noun, verbs.split("`")[1], method, path) for noun, verbs, method, path in rows}
+    assert told == {(*route.name.split("."), route.method, route.path) for route in ROUTES}
