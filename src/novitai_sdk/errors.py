@@ -271,7 +271,8 @@ class NoSuitableProduct(NovitaError):
     Attributes:
         product_name: The name that was asked for.
         region: The region it was asked in.
-        candidates: Products of that name, with the reason each was passed over.
+        candidates: Products of that name, with the reason each was passed over; where nothing has that name, the
+            names there are.
     """
 
     def __init__(

@@ -170,7 +170,7 @@ def _read(
     given: Mapping[str, object], environ: Mapping[str, str]
 ) -> tuple[dict[str, Any], list[str]]:
     """The values of all settings that stand somewhere, and all that is wrong with them."""
-    problems = [f"{name} is not a setting" for name in sorted(set(given) - set(_RULES))]
+    problems = [_no_setting(name) for name in sorted(set(given) - set(_RULES))]
     values: dict[str, Any] = {}
     for name, rule in _RULES.items():
         source, value = _find(name, rule, given, environ)
@@ -182,6 +182,15 @@ def _read(
     if "api_key" not in values:
         problems.append(f"an API key is missing: pass api_key=... or set {_KEY_VARIABLE}")
     return values, problems
+
+
+def _no_setting(name: str) -> str:
+    from difflib import (
+        get_close_matches,
+    )  # for the unlucky only: an import of this library has no use for it
+
+    near = get_close_matches(name, _RULES, n=1)
+    return f"{name} is not a setting" + (f" (perhaps {near[0]})" if near else "")
 
 
 def _find(

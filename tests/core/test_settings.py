@@ -117,6 +117,14 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
     ]
 
 
+def test_a_misspelt_setting_is_told_its_likely_name() -> None:
+    found = problems({}, api_key=KEY, timout=3, apikey="x")
+    assert found == [
+        "apikey is not a setting (perhaps api_key)",
+        "timout is not a setting (perhaps timeout)",
+    ]
+
+
 def test_a_missing_key_says_where_to_put_one() -> None:
     with pytest.raises(SettingsError, match=r"pass api_key=\.\.\. or set NOVITA_API_KEY"):
         Settings(environ={})

@@ -8,7 +8,14 @@ from faces import WANTED, Face
 from hypothesis import given
 from hypothesis import strategies as st
 
-from novitai_sdk import BillingMode, CreateInstanceRequest, NoSuitableProduct, cloud
+from novitai_sdk import (
+    BillingMode,
+    CreateInstanceRequest,
+    NoSuitableProduct,
+    ValidationError,
+    cloud,
+)
+from novitai_sdk.emulator import faults
 from novitai_sdk.instances import Region
 from novitai_sdk.instances._catalog import pick
 
@@ -102,5 +109,17 @@ def test_the_catalogue_lists_what_there_is(face: Face):
 
         choice = await done(client.catalog.choose(wanted(product_name="A100-SXM4-40GB")))
         assert choice.product.name == "A100-SXM4-40GB"
+
+    face.tell(story)
+
+
+def test_nothing_to_rent_in_a_region_is_told_from_no_such_region(face: Face):
+    async def story(client: Any, done: Any) -> None:
+        face.cloud.order(faults.garbled_reply("products.list", body=b'{"data": []}'))
+        assert await done(client.catalog.products("US-WEST-01")) == ()
+        with pytest.raises(ValidationError, match="Region must be one of: AS-SGP-02, CN-HK-01"):
+            await done(client.catalog.products("us-west-1"))
+        with pytest.raises(ValidationError, match="Billing mode must be either"):
+            await done(client.catalog.products(billing_mode="on_demand"))
 
     face.tell(story)

@@ -59,6 +59,12 @@ def test_a_ready_request_is_as_good_as_its_fields(face):
         assert (made.name, made.gpu_num, made.region) == (request.name, 2, "US-WEST-01")
         with pytest.raises(TypeError, match="not both"):
             await done(client.instances.create(request, gpu_num=1))
+        with pytest.raises(TypeError, match="its fields by name, not dict"):
+            await done(client.instances.create(dict(WANTED)))
+        with pytest.raises(
+            TypeError, match=r"unexpected arguments: gpu_count; it takes name, .*gpu_num"
+        ):
+            await done(client.instances.create(**WANTED, gpu_count=1))
 
     face.tell(story)
 
@@ -112,8 +118,9 @@ def test_what_cannot_be_rented_is_refused_with_the_reason_for_each_candidate(fac
         assert "sold out" in str(caught.value)
         with pytest.raises(NoSuitableProduct, match="has no spot price"):
             await done(client.instances.create(**{**WANTED, "product_name": "L40S 48GB"}))
-        with pytest.raises(NoSuitableProduct, match="Abacus 3000"):
+        with pytest.raises(NoSuitableProduct, match="Abacus 3000") as caught:
             await done(client.instances.create(**{**WANTED, "product_name": "Abacus 3000"}))
+        assert {"RTX 4090 24GB", "A100-SXM4-40GB"} <= set(caught.value.candidates)
         with pytest.raises(NotFound):
             await done(client.instances.create(**{**WANTED, "template_id": "no-such-template"}))
         assert await done(client.instances.list()) == ()

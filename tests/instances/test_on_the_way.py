@@ -61,9 +61,27 @@ def test_a_wait_ends_at_its_deadline_and_the_machine_goes_on(years):
         error = caught.value
         assert error.instance_id == made.id
         assert error.elapsed == pytest.approx(10, abs=0.1)
+        assert "was not ready within 10 s; last seen" in str(error)
         assert error.phase in {"pending", "toCreate", "creating", "pulling"}
         assert error.last.id == made.id
         assert (await made.wait_until_ready(timeout=600)).status is InstanceStatus.RUNNING
+
+    years.tell(story)
+
+
+def test_ctrl_c_in_a_wait_leaves_word_of_what_goes_on_billing(
+    years, caplog: pytest.LogCaptureFixture
+):
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    async def story(client: Any, cloud: Emulator) -> None:
+        made = await client.instances.create(**WANTED)
+        with pytest.raises(KeyboardInterrupt):
+            await made.wait_until_ready(on_progress=interrupt)
+        assert (
+            f"{made.id} was interrupted; it goes on, and bills until it is deleted" in caplog.text
+        )
 
     years.tell(story)
 

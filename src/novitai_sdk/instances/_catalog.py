@@ -1,6 +1,6 @@
 """What can be rented, where, and at what price."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final, Generic
 
@@ -9,8 +9,9 @@ import attrs
 from .. import cloud
 from .._calling import Mode, Moded, dual
 from ..cloud import Cloud, CloudClusters, CloudProducts, CloudTemplates, region_code
-from ..errors import NoSuitableProduct
-from ..models import BillingMode, CreateInstanceRequest
+from ..errors import NoSuitableProduct, ValidationError
+from ..models import BillingMode, CreateInstanceRequest, ValidationErrorDetail
+from ..models._rules import BILLING_MODE, FAILED
 
 __all__ = ["Catalog", "Choice", "Region", "pick"]
 
@@ -77,11 +78,17 @@ class Catalog(Moded[Mode], Generic[Mode]):
     ) -> tuple[cloud.Product, ...]:
         """Return the GPU products offered in *region* (everywhere: None), the cheapest on demand first.
 
-        Prices are USD per GPU per hour: ``price_usd`` on demand, ``spot_price_usd`` as spot. Raises CallError.
+        Prices are USD per GPU per hour: ``price_usd`` on demand, ``spot_price_usd`` as spot. Raises ValidationError for
+        a region the cloud does not have and for an unknown billing mode, and CallError.
         """
+        judged = BILLING_MODE.check(BILLING_MODE.wire, billing_mode)
+        if judged.details:
+            raise ValidationError(FAILED, judged.details)
         method = _CLOUD_MODE[BillingMode(billing_mode)]
         found = await CloudProducts.list(self._cloud.products, billing_method=method)
-        offered = (one for one in found if region is None or one.offered_in(region))
+        offered = [one for one in found if region is None or one.offered_in(region)]
+        if region is not None and not offered:
+            await self._check_region(region)
         return tuple(
             sorted(offered, key=lambda one: (one.price_usd or Decimal("Infinity"), one.id))
         )
@@ -108,6 +115,14 @@ class Catalog(Moded[Mode], Generic[Mode]):
         """`regions` for other operations to await."""
         return tuple(map(_region, await CloudClusters.list(self._cloud.clusters)))
 
+    async def _check_region(self, region: str) -> None:
+        # Nothing to rent and nowhere to rent it look the same; only the second is a mistake.
+        codes = sorted(one.code for one in await self.find_regions())
+        if region_code(region) not in codes:
+            message = f"Region must be one of: {', '.join(codes)}"
+            detail = ValidationErrorDetail(field="region", message=message, value=region)
+            raise ValidationError(FAILED, (detail,))
+
     async def find(self, request: CreateInstanceRequest) -> Choice:
         """`choose` for other operations to await."""
         regions = await self.find_regions()
@@ -123,6 +138,8 @@ class Catalog(Moded[Mode], Generic[Mode]):
             products = await CloudProducts.list(
                 self._cloud.products, product_name=request.product_name
             )
+        if not products:
+            products = await CloudProducts.list(self._cloud.products)  # whose names the error tells
         return pick(products, regions, request)
 
 
@@ -137,7 +154,7 @@ def _region(cluster: cloud.Cluster) -> Region:
 
 
 def pick(
-    products: Iterable[cloud.Product], regions: Iterable[Region], request: CreateInstanceRequest
+    products: Sequence[cloud.Product], regions: Iterable[Region], request: CreateInstanceRequest
 ) -> Choice:
     """Return the cheapest available product of the name that was asked for, with a price in the asked billing mode.
 
@@ -149,6 +166,9 @@ def pick(
     if region is None:
         raise _nothing(request, f"the cloud has no region {request.region}", ())
     named = [one for one in products if _folded(request.product_name) in _folded(one.name or "")]
+    if not named:
+        names = sorted({one.name for one in products if one.name})
+        raise _nothing(request, f"the cloud has nothing called {request.product_name!r}", names)
     exact = [one for one in named if _folded(one.name or "") == _folded(request.product_name)]
     judged = [(one, _passed_over(one, request)) for one in exact or named]
     fit = [one for one, reason in judged if reason is None]

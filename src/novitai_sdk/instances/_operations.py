@@ -225,17 +225,23 @@ class Operations(Generic[Mode]):
 
     # -- steps ---------------------------------------------------------------------------------------
 
-    def _checked(
-        self, request: CreateInstanceRequest | None, options: dict[str, Any]
-    ) -> CreateInstanceRequest:
+    def _checked(self, request: object, options: dict[str, Any]) -> CreateInstanceRequest:
         regions = self._back.settings.regions
         if request is not None:
             if options:
                 raise TypeError("give a CreateInstanceRequest or its fields, not both")
+            if not isinstance(request, CreateInstanceRequest):
+                raise TypeError(
+                    "instances.create() takes a CreateInstanceRequest, or its fields by name, "
+                    f"not {type(request).__name__}"
+                )
             return attrs.evolve(request, regions=regions)
-        unknown = sorted(set(options) - CreateOptions.__annotations__.keys())
+        known = CreateOptions.__annotations__.keys()
+        unknown = sorted(set(options) - known)
         if unknown:
-            raise TypeError(f"instances.create() got unexpected arguments: {', '.join(unknown)}")
+            raise TypeError(
+                f"instances.create() got unexpected arguments: {', '.join(unknown)}; it takes {', '.join(known)}"
+            )
         given = {camel(name): value for name, value in options.items() if value is not None}
         result = validation.validate_create_instance(given, regions=regions)
         if result.error is not None:

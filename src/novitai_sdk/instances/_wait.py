@@ -1,5 +1,8 @@
 """Waiting for an instance to be of use."""
 
+import logging
+from collections.abc import Generator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["wait_until_ready"]
 
+_log = logging.getLogger("novitai_sdk")
+
 # A change made by this process is announced; one made by another process on the same file is seen at the next look.
 _LOOK_AGAIN: Final = 1.0
 
@@ -32,7 +37,7 @@ async def wait_until_ready(
 ) -> Instance[Mode]:
     """Wait until the record of an instance says that it is ready; see `Instance.wait_until_ready`."""
     started = back.waiter.monotonic()
-    with reporter(progress) as shown:
+    with reporter(progress) as shown, _word_left(instance_id):
         while True:
             record = await back.read(instance_id)
             if record is None:
@@ -63,6 +68,19 @@ async def wait_until_ready(
             await _next_change(
                 back, instance_id, record.version, min(_LOOK_AGAIN, timeout - elapsed)
             )
+
+
+@contextmanager
+def _word_left(instance_id: str) -> Generator[None, None, None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        # Whoever presses Ctrl-C may think that this ends the machine too.
+        _log.warning(
+            "the wait for instance %s was interrupted; it goes on, and bills until it is deleted",
+            instance_id,
+        )
+        raise
 
 
 async def _next_change(
@@ -111,7 +129,7 @@ def _too_late(managed: Managed, now: WaitProgress, owner: "Operations[Mode]") ->
         kind = WaitTimedOut
         why = f"last seen {doing}. It goes on, and bills: wait again, or delete()"
     return kind(
-        f"instance {managed.id} was not ready after {now.elapsed:.0f} s; {why}",
+        f"instance {managed.id} was not ready within {now.timeout:g} s; {why}",
         instance_id=managed.id,
         last=of_managed(managed, owner),
         phase=now.phase,

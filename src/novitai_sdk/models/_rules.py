@@ -269,19 +269,17 @@ _BEFORE_REGION: Final = (
     ),
 )
 WEBHOOK_URL: Final = Rule("webhook_url", "webhookUrl", web_address, default=ABSENT)
-_AFTER_REGION: Final = (
-    WEBHOOK_URL,
-    Rule(
-        "billing_mode",
-        "billingMode",
-        one_of(
-            (BillingMode.SPOT, BillingMode.ON_DEMAND),
-            'Billing mode must be either "spot" or "onDemand"',
-            BillingMode,
-        ),
-        default=BillingMode.SPOT,
+BILLING_MODE: Final = Rule(
+    "billing_mode",
+    "billingMode",
+    one_of(
+        (BillingMode.SPOT, BillingMode.ON_DEMAND),
+        'Billing mode must be either "spot" or "onDemand"',
+        BillingMode,
     ),
+    default=BillingMode.SPOT,
 )
+_AFTER_REGION: Final = (WEBHOOK_URL, BILLING_MODE)
 
 
 def default_region(regions: Sequence[str]) -> str:
