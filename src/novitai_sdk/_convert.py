@@ -350,11 +350,13 @@ def _model_factory(converter: Converter) -> Callable[[Any], Structure]:
         ]
         known = {name for name, also, *_ in plan for name in (name, *also)}
         keeps = _keeps_extra(kind)
+        # Where more than one form has been seen on the wire, the model says which one it means.
+        one_form: Callable[[Any], Any] | None = getattr(kind, "one_form", None)
 
         def structure(value: Any, _: Any) -> Any:
             if isinstance(value, kind):
                 return value
-            wire = _object(value)
+            wire = _object(one_form(value) if one_form else value)
             arguments: dict[str, Any] = {}
             failures: list[Exception] = []
             for name, also, target, inner, hook, required in plan:

@@ -46,7 +46,10 @@ def read(route: Route[B, A], reply: Reply, clock: Clock) -> A:
         if _complains(_json(route, reply, lenient=True), promised=False):
             raise _refused(reply, clock)
         return cast(A, None)  # a route without an answer has A = None
-    found = _json(route, reply)
+    found = _json(route, reply, lenient=not route.promises)
+    # Anything at all can be read as what promises nothing, a refusal too.
+    if not route.promises and _complains(found, promised=False):
+        raise _refused(reply, clock)
     try:
         return cloud_converter.structure(found, route.answer)
     except Exception as error:  # noqa: BLE001 - hooks raise what they like; all of it is explained

@@ -290,7 +290,15 @@ def test_products_and_clusters_fit_together(world: World) -> None:
     )
     assert [one.id for one in found] == ["4090.16c62g", "4090.16c96g.v2"]
     assert all(one.offered_in("US-WEST-01") and one.spot_price_usd for one in found)
-    assert [one.cpu_num for one in world.call(world.cloud.products.list_cpu)] == [8]
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_cpu_products_are_read_in_both_forms(world: World, wrapped: bool) -> None:
+    products = world.build(quirks=Quirks(wrapped_cpu_products=wrapped)).products
+    (found,) = world.call(products.list_cpu, product_name="8 vcpu", cluster_id="us-west-1")
+    assert (found.cpu_num, found.memory_size, found.rootfs_size) == (8, 16, 60)
+    assert str(found.price_usd) == "0.09"
+    assert world.call(products.list_cpu, product_name="GPU") == ()
 
 
 def test_templates_are_listed_and_read(world: World) -> None:

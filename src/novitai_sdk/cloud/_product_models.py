@@ -197,6 +197,11 @@ class CpuProductList:
     data: tuple[CpuProduct, ...] | None
     extra: Mapping[str, Json] = extra_field()
 
+    @staticmethod
+    def one_form(found: Json) -> Json:
+        """Read the bare list the documents draw as the wrapped one that is sent."""
+        return {"data": found} if isinstance(found, list) else found
+
     @property
     def items(self) -> tuple[CpuProduct, ...]:
         """The products."""

@@ -40,10 +40,23 @@ class Route(Generic[B, A]):
     resend: Resend = Resend.SAFE
     prefix: str = GPU_V1
 
+    promises: bool = attrs.field(
+        init=False,
+        eq=False,
+        default=attrs.Factory(lambda route: _promises(route.answer), takes_self=True),
+    )
+    """Whether an answer must have something in it; otherwise an empty one, or one that is not JSON, is as good."""
+
     @property
     def url(self) -> str:
         """The path below the base URL."""
         return self.prefix + self.path
+
+
+def _promises(answer: Any) -> bool:
+    return answer is not None and any(
+        field.default is attrs.NOTHING for field in attrs.fields(answer)
+    )
 
 
 AnyRoute = Route[Any, Any]
