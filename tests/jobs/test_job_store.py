@@ -1,6 +1,7 @@
 """What every store promises. A further store joins by being added to the fixture."""
 
 import math
+import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from threading import Thread
@@ -619,3 +620,5 @@ def test_a_closed_store_says_so_to_everybody(store: Store) -> None:
     for late in (store.changed("thing", "a", 0), store.settled(job_id)):
         with pytest.raises(StoreClosed):
             late.result(SOON)
+    store.on_work(lambda due: None)
+    assert not [one.name for one in threading.enumerate() if one.name.startswith("novitai-store")]

@@ -210,7 +210,7 @@ class SqliteStore:
     def on_work(self, listener: Callable[[float], None]) -> Callable[[], None]:
         """Have *listener* told when there is work; returns what ends it."""
         unsubscribe = self._announcer.on_work(listener)
-        self._writer.poke()
+        self._watch_others()
         return unsubscribe
 
     def close(self, timeout: float | None = None) -> None:
@@ -257,8 +257,7 @@ class SqliteStore:
             self._begin()
             return
         self._lock.release()
-        if not self._closed:
-            self._writer.poke()
+        self._watch_others()
 
     # Threads
 
@@ -349,8 +348,14 @@ class SqliteStore:
                 reject(future, error)
 
         self._do(self._reader, look).add_done_callback(looked)
-        self._writer.poke()
+        self._watch_others()
         return future
+
+    def _watch_others(self) -> None:
+        """Have the writer look, now and then, at what other processes did."""
+        with self._lock:
+            if not self._closed:  # a thread that began after the end would never be told to go
+                self._writer.poke()
 
     def _show_records(self, rows: Rows, places: Sequence[tuple[str, str]]) -> None:
         for kind, key in places:
