@@ -44,6 +44,7 @@ FLOOR = {
     "jobs._noun": 4,
     "webhooks": 4,
     # 3, engine
+    "_passing": 3,
     "_replies": 3,
     "_session": 3,
     # 2, edges
@@ -67,7 +68,10 @@ FLOOR = {
     "webhooks._event": 1,
     # 0, words
     "_calling": 0,
+    "_circuit": 0,
+    "_gates": 0,
     "_meter": 0,
+    "_rate": 0,
     "_retry": 0,
     "_version": 0,
     "errors": 0,

@@ -17,7 +17,9 @@ models one meets first (all of them are in ``novitai_sdk.models``), the errors, 
 ``cloud``, ``jobs``, ``webhooks``, ``emulator`` and ``testing`` are packages of their own, loaded when they are used.
 """
 
+from ._circuit import CircuitBreaker
 from ._convert import converter
+from ._rate import RateLimit
 from ._retry import Attempt, RetryPolicy
 from ._version import __version__
 from .client import AsyncNovitai, Novitai
@@ -25,6 +27,7 @@ from .errors import (
     ApiError,
     CallError,
     CallTimedOut,
+    CircuitOpen,
     CleanupFailed,
     ClientClosed,
     ConnectFailed,
@@ -89,6 +92,8 @@ __all__ = [
     "BillingMode",
     "CallError",
     "CallTimedOut",
+    "CircuitBreaker",
+    "CircuitOpen",
     "CleanupFailed",
     "ClientClosed",
     "ConnectFailed",
@@ -116,6 +121,7 @@ __all__ = [
     "Novitai",
     "PermissionDenied",
     "PortMapping",
+    "RateLimit",
     "RateLimited",
     "RequestRefused",
     "RetryPolicy",

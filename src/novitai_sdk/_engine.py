@@ -15,6 +15,7 @@ import anyio.to_thread
 import attrs
 
 from ._calling import Async, Mode, Sync, drive
+from ._gates import Gates
 from ._hosting import Host, Making, NoHost
 from ._meter import Meter
 from ._session import Patience, Session
@@ -148,7 +149,7 @@ class _Core(Generic[Mode]):
         self.transport = transport
         self.closed = False
         self.waiter = _UntilClosed(waiter, lambda: self.closed)
-        self.calls = Meter()
+        self.gates = Gates()
         self.jobs = Meter()
         self.started = waiter.monotonic()
         self.cpu_before = cpu_seconds()
@@ -272,7 +273,7 @@ class Engine(Generic[Mode]):
             self._session,
             lambda: core.store,
             core.waiter,
-            calls=core.calls,
+            calls=core.gates.meter,
             jobs=core.jobs,
             started=core.started,
             cpu_before=core.cpu_before,
@@ -287,8 +288,8 @@ class Engine(Generic[Mode]):
 
     def sibling(self, limits: Limits) -> "Engine[Mode]":
         """Return an engine on the same core with another patience."""
-        settings = self.opened().settings.but(**limits)
-        return Engine(self._core, self._session.patient(_patience(settings)), settings, owner=False)
+        session = self.opened()._session.limited(limits)
+        return Engine(self._core, session, self.settings.but(**limits), owner=False)
 
     def forgotten(self) -> bool:
         """Whether somebody should have closed it and did not."""
@@ -447,7 +448,7 @@ def _session(core: _Core[Any], transport: Transport[Mode], waiter: Waiter[Mode])
         api_key=settings.api_key,
         user_agent=user_agent(__version__, settings.application),
         patience=_patience(settings),
-        meter=core.calls,
+        gates=core.gates,
     )
 
 
@@ -456,6 +457,8 @@ def _patience(settings: Settings) -> Patience:
         timeout=settings.timeout,
         attempt_timeout=settings.attempt_timeout,
         retry=settings.retry,
+        rate_limit=settings.rate_limit,
+        circuit_breaker=settings.circuit_breaker,
         on_attempt=settings.on_attempt,
     )
 

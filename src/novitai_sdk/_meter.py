@@ -44,6 +44,25 @@ class Meter:
         """Count one event that ended *at* (seconds on a monotonic clock) and *took* so many seconds."""
         self._events.append((at, took, failed))
 
+    def within(self, seconds: float, *, at: float) -> float:
+        """Return how many events there were in so many *seconds* before *at*, without looking at each."""
+        events = self._events
+        first, last = 0, len(events)
+        full = last == _MOST
+        if not last:
+            return 0.0
+        # What others count meanwhile moves the middle by a few places, which this figure can bear.
+        while first < last:
+            middle = (first + last) // 2
+            if events[middle][0] < at - seconds:
+                first = middle + 1
+            else:
+                last = middle
+        kept = len(events) - first
+        if full and first == 0:  # they cover less than was asked for: extrapolated, as in `read`
+            return kept * seconds / max(at - events[0][0], 0.001)
+        return float(kept)
+
     def read(self, *, at: float) -> Reading:
         """Return what the minute before *at* was like."""
         recent = [event for event in tuple(self._events) if at - event[0] <= _WINDOW]

@@ -1,13 +1,22 @@
 """When to try again, and after how long: a policy answers questions and never sleeps."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
 from .models._base import Model
 
-__all__ = ["Attempt", "Hook", "RetryPolicy", "exactly", "full_jitter"]
+__all__ = [
+    "Attempt",
+    "Hook",
+    "RetryPolicy",
+    "at_least",
+    "exactly",
+    "full_jitter",
+    "may_repeat",
+    "seconds",
+]
 
 
 def full_jitter(longest: float) -> float:
@@ -63,6 +72,9 @@ class Attempt(Model):
     repeatable: bool = False
     """Whether doing it twice is the same as doing it once."""
 
+    held: float = 0.0
+    """Seconds it waited for its turn before it began, by the client's own rate limit."""
+
     wait: float | None = None
     """Seconds until the next try; None when there is none."""
 
@@ -74,10 +86,21 @@ Hook = Callable[[Attempt], object]
 _LONGEST: Final = 365 * 86_400.0
 
 
-def _seconds(_: object, field: "attrs.Attribute[float]", value: float) -> None:
+def seconds(_: object, field: "attrs.Attribute[float]", value: float) -> None:
+    """Raise ValueError unless *value* is a number of seconds, a year at most."""
     # Bounded above as well: infinity spread evenly is no number any more.
     if not 0 <= value <= _LONGEST:
         raise ValueError(f"{field.name} must be a number of seconds from 0 to a year, not {value}")
+
+
+def at_least(least: int) -> Callable[[Any, "attrs.Attribute[int]", int], Any]:
+    """Return a validator of whole numbers, *least* or more."""
+    return attrs.validators.and_(attrs.validators.instance_of(int), attrs.validators.ge(least))
+
+
+def _share(_: object, field: "attrs.Attribute[float]", value: float) -> None:
+    if not 0 <= value <= 1:
+        raise ValueError(f"{field.name} must be a share from 0 to 1, not {value}")
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -95,18 +118,22 @@ class RetryPolicy(Model):
     True
     """
 
-    attempts: int = attrs.field(
-        default=4, validator=(attrs.validators.instance_of(int), attrs.validators.ge(1))
-    )
+    attempts: int = attrs.field(default=4, validator=at_least(1))
     """Tries in all, the first included."""
 
-    first_wait: float = attrs.field(default=0.5, validator=_seconds)
-    longest_wait: float = attrs.field(default=20.0, validator=_seconds)
+    first_wait: float = attrs.field(default=0.5, validator=seconds)
+    longest_wait: float = attrs.field(default=20.0, validator=seconds)
 
-    longest_retry_after: float = attrs.field(default=60.0, validator=_seconds)
+    longest_retry_after: float = attrs.field(default=60.0, validator=seconds)
     """A server that asks for more is not waited for: the error is raised, with what it asked."""
 
     spread: Callable[[float], float] = full_jitter
+
+    budget: float = attrs.field(default=0.2, validator=_share)
+    """Retries a minute as a share of calls, over the whole client: an outage is not multiplied."""
+
+    budget_floor: int = attrs.field(default=10, validator=at_least(0))
+    """Retries a minute that are within the budget beside that share."""
 
     def wait_after(self, attempt: Attempt) -> float | None:
         """Seconds until the next try, or None to give up."""

@@ -15,8 +15,11 @@ import attrs
 
 from . import _replies
 from ._calling import Mode, Moded
+from ._circuit import CLEAR, CircuitBreaker, Event
 from ._convert import cloud_converter
-from ._meter import Meter
+from ._gates import Gates
+from ._passing import pass_gates
+from ._rate import RateLimit
 from ._replies import SUCCESS, as_it_came, json_of
 from ._retry import Attempt, Hook, RetryPolicy, may_repeat
 from ._transport import Reply, Request, Transport
@@ -28,12 +31,14 @@ from .errors import (
     ApiError,
     CallError,
     CallTimedOut,
+    CircuitOpen,
     ConnectFailed,
     ServerFailed,
     UnexpectedReply,
 )
 from .models import Secret
 from .models._base import MASK, Json
+from .settings import Limits, read_limits
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -47,18 +52,22 @@ Read = Callable[[Route[Any, Any], Reply, Callable[[], float]], T]
 
 @attrs.frozen(kw_only=True)
 class Patience:
-    """How long one operation may take, how often it is tried, and who is told."""
+    """How long one operation may take, how often and how fast it is tried, and who is told."""
 
     timeout: float = 60.0
     attempt_timeout: float = 30.0
     retry: RetryPolicy = RetryPolicy()
+    rate_limit: RateLimit | None = None
+    circuit_breaker: CircuitBreaker | None = None
     on_attempt: tuple[Hook, ...] = ()
 
 
 class Session(Moded[Mode], Generic[Mode]):
     """Calls routes; everything above it speaks in values."""
 
-    __slots__ = ("_base", "_headers", "_key", "_meter", "_patience", "_transport", "waiter")
+    __slots__ = (
+        "_base", "_breaker", "_bucket", "_gates", "_headers", "_key", "_patience", "_transport", "waiter",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -69,14 +78,14 @@ class Session(Moded[Mode], Generic[Mode]):
         api_key: Secret,
         user_agent: str,
         patience: Patience,
-        meter: Meter | None = None,
+        gates: Gates | None = None,
     ) -> None:
-        self._meter = meter
+        self._gates = gates or Gates()
         self._transport = transport
         self.waiter: Waiter[Mode] = waiter
         self._base = base_url
         self._key = api_key
-        self._patience = patience
+        self._adopt(patience)
         self._headers = {
             "Authorization": f"Bearer {api_key.reveal()}",
             # Documented as required, also where there is no body.
@@ -91,12 +100,23 @@ class Session(Moded[Mode], Generic[Mode]):
         return self._transport.mode
 
     def patient(self, patience: Patience) -> "Session[Mode]":
-        """Return a session on the same connections with other limits."""
+        """Return a session on the same connections, and behind the same gates, with other limits."""
         other = cast("Session[Mode]", object.__new__(Session))
         for name in Session.__slots__:
             setattr(other, name, getattr(self, name))
-        other._patience = patience
+        other._adopt(patience)
         return other
+
+    def limited(self, limits: Limits) -> "Session[Mode]":
+        """Return a session with *limits* in the place of its own. Raises SettingsError, TypeError."""
+        if not limits:
+            return self
+        return self.patient(attrs.evolve(self._patience, **read_limits(limits)))
+
+    def _adopt(self, patience: Patience) -> None:
+        self._patience = patience
+        self._bucket = self._gates.bucket(patience.rate_limit)
+        self._breaker = self._gates.breaker(patience.circuit_breaker)
 
     @property
     def patience(self) -> Patience:
@@ -118,34 +138,26 @@ class Session(Moded[Mode], Generic[Mode]):
         route: AnyRoute,
         query: Mapping[str, Json],
         body: Json,
-        *,
-        timeout: float | None = None,
     ) -> Json:
         """Call *route* with *query* and *body* as they are, and return the JSON it answers. Raises CallError."""
-        request = self._as_given(route, query, body, timeout)
-        return await self._persist(route, request, timeout, json_of)
+        request = self._as_given(route, query, body, None)
+        return await self._persist(route, request, None, json_of)
 
-    async def raw(
-        self, route: Route[B, A], body: B | None = None, *, timeout: float | None = None
-    ) -> RawReply:
+    async def raw(self, route: AnyRoute, body: object = None) -> RawReply:
         """Do what `call` does, and return the answer as it came, also a refusal. Raises TransportFailed."""
-        return await self._as_it_came(route, self._written(route, body, timeout), timeout)
+        return await self._as_it_came(route, self._written(route, body, None))
 
     async def raw_json(
         self,
         route: AnyRoute,
         query: Mapping[str, Json],
         body: Json,
-        *,
-        timeout: float | None = None,
     ) -> RawReply:
         """Do what `json` does, and return the answer as it came, also a refusal. Raises TransportFailed."""
-        request = self._as_given(route, query, body, timeout)
-        return await self._as_it_came(route, request, timeout)
+        request = self._as_given(route, query, body, None)
+        return await self._as_it_came(route, request)
 
-    async def _as_it_came(
-        self, route: AnyRoute, request: Request, timeout: float | None
-    ) -> RawReply:
+    async def _as_it_came(self, route: AnyRoute, request: Request) -> RawReply:
         attempts: list[Attempt] = []
         replies: list[Reply] = []
 
@@ -155,7 +167,7 @@ class Session(Moded[Mode], Generic[Mode]):
 
         # A refusal was the last word: a fault of the transport after it would be raised in its place.
         with suppress(ApiError):
-            await self._persist(route, request, timeout, keep, attempts)
+            await self._persist(route, request, None, keep, attempts)
         reply = replies[-1]
         return RawReply(
             status=reply.status, headers=reply.headers, body=reply.body, attempts=tuple(attempts)
@@ -170,47 +182,95 @@ class Session(Moded[Mode], Generic[Mode]):
         read: "Read[T]",
         told: list[Attempt] | None = None,
     ) -> T:
-        waiter, patience = self.waiter, self._patience
+        waiter, patience, bucket, breaker = self.waiter, self._patience, self._bucket, self._breaker
         history = told
         error: CallError | None = None
         started = now = waiter.monotonic()
         ends = started + (patience.timeout if timeout is None else timeout)
         number = 0
         while (left := ends - now) > 0:
+            begun, probing = now, False
+            clear = breaker is None or breaker.circuit is CLEAR
+            if not (clear and (bucket is None or bucket.take(now))):
+                try:
+                    begun, probing = await pass_gates(waiter, bucket, breaker, now, ends)
+                except (CircuitOpen, CallTimedOut) as held:
+                    error = error or held
+                    break
+                left = ends - begun
             number += 1
-            begun = now
             limit = min(left, patience.attempt_timeout)
             if limit != request.timeout:
                 request = attrs.evolve(request, timeout=limit)
             reply: Reply | None = None
             try:
                 reply = await self._transport.send(request)
-                now = waiter.monotonic()
-                self._count(now, now - begun, failed=reply.status >= 400)
+                ended = waiter.monotonic()
+                self._gates.meter.count(at=ended, took=ended - begun, failed=reply.status >= 400)
+                if breaker is not None and breaker.circuit is not CLEAR and reply.status < 500:
+                    breaker.tell(Event.SUCCESS, ended)
                 if reply.status not in SUCCESS:
                     reply = self._masked(reply)
                 answer = read(route, reply, waiter.time)
             except CallError as failed:
                 error = failed
-                if reply is None:
-                    now = waiter.monotonic()
-                    self._count(now, now - begun, failed=True)
+            except BaseException:
+                if probing and breaker is not None:
+                    breaker.tell(Event.NOTHING, waiter.monotonic())
+                raise
             else:
                 if told is not None or patience.on_attempt or _log.isEnabledFor(logging.DEBUG):
-                    self._tell(self._attempt(route, request, number, now - begun, reply), told)
+                    took = ended - begun
+                    attempt = self._attempt(route, request, number, begun - now, took, reply)
+                    self._tell(attempt, told)
                 return answer
+            ended = waiter.monotonic()
             error.resend_safe = _resend_safe(route, error)
-            attempt = self._attempt(route, request, number, now - begun, reply, error)
-            wait = patience.retry.wait_after(attempt)
-            if wait is not None and now + wait < ends:
+            attempt = self._attempt(
+                route, request, number, begun - now, ended - begun, reply, error
+            )
+            self._note(attempt, limit)
+            wait = self._wait_after(attempt, ended, ends)
+            if wait is not None:
                 attempt = attrs.evolve(attempt, wait=wait)
             history = [] if history is None else history
             self._tell(attempt, history)
-            if attempt.wait is None:
+            if wait is None:
                 break
-            await waiter.sleep(attempt.wait)
+            await waiter.sleep(wait)
             now = waiter.monotonic()
-        raise self._given_up(route, error, tuple(history or ()), now - started)
+        raise self._given_up(route, error, tuple(history or ()), waiter.monotonic() - started)
+
+    def _note(self, attempt: Attempt, limit: float) -> None:
+        """Tell meter and circuit of a try that failed; what arrived was told when it did."""
+        ended = self.waiter.monotonic()
+        if attempt.status is None:
+            self._gates.meter.count(at=ended, took=attempt.seconds, failed=True)
+        breaker = self._breaker
+        if breaker is None or (attempt.status is not None and attempt.status < 500):
+            return
+        # Who is in a hurry and runs out of time proves nothing about the cloud.
+        hurried = limit < self._patience.attempt_timeout and attempt.seconds >= limit
+        if attempt.status is None and hurried:
+            breaker.tell(Event.NOTHING, ended)
+        elif breaker.tell(Event.FAULT, ended, f"{attempt.fault}: {attempt.message}"):
+            _log.warning(
+                "%s: calls are held back for %g s, since none has got through: %s",
+                attempt.operation,
+                breaker.policy.rest,
+                attempt.message,
+                extra=_facts(attempt, attempt.seconds),
+            )
+
+    def _wait_after(self, attempt: Attempt, now: float, ends: float) -> float | None:
+        """Seconds until the next try, None if there is to be none."""
+        policy, breaker = self._patience.retry, self._breaker
+        wait = policy.wait_after(attempt)
+        if wait is None or now + wait >= ends:
+            return None
+        if breaker is not None and breaker.refuses(now + wait):
+            return None
+        return wait if self._gates.grant_retry(policy, now) else None
 
     def _given_up(
         self, route: AnyRoute, error: CallError | None, history: tuple[Attempt, ...], elapsed: float
@@ -238,6 +298,7 @@ class Session(Moded[Mode], Generic[Mode]):
         route: AnyRoute,
         request: Request,
         number: int,
+        held: float,
         seconds: float,
         reply: Reply | None,
         error: CallError | None = None,
@@ -249,6 +310,7 @@ class Session(Moded[Mode], Generic[Mode]):
             method=route.method,
             url=request.url.partition("?")[0],
             started=self.waiter.time() - seconds,
+            held=held,
             seconds=seconds,
             status=reply.status if reply else None,
             fault=type(error).__name__ if error else "",
@@ -279,10 +341,6 @@ class Session(Moded[Mode], Generic[Mode]):
             headers={name: text.replace(key, MASK) for name, text in reply.headers.items()},
             body=reply.body.replace(key.encode(), MASK.encode()),
         )
-
-    def _count(self, now: float, took: float, *, failed: bool) -> None:
-        if self._meter is not None:
-            self._meter.count(at=now, took=took, failed=failed)
 
     def _written(self, route: AnyRoute, body: object, timeout: float | None) -> Request:
         """The request that *body* makes: it is the query of a GET, the JSON of anything else."""

@@ -85,14 +85,11 @@ class _Client(Moded[Mode], Generic[Mode]):
         """Return a sibling on the same connections, store and runner, with other limits for its calls.
 
         Takes those settings that hold for single calls: ``timeout`` and ``attempt_timeout`` (seconds), ``retry``,
-        ``on_attempt``. What is not given stays as it is here. Closing the sibling closes nothing; closing this client
-        closes both. Raises SettingsError for wrong values, TypeError for any other setting.
+        ``rate_limit``, ``circuit_breaker``, ``on_attempt``; what is not given stays as it is here. With the same policy
+        the siblings share its tokens and its circuit; with another, the sibling has its own. Closing the sibling
+        closes nothing; closing this client closes both. Raises SettingsError for wrong values,
+        TypeError for any other setting.
         """
-        if other := sorted(limits.keys() - Limits.__annotations__.keys()):
-            raise TypeError(
-                f"using() takes {', '.join(Limits.__annotations__)}, not {', '.join(other)}: "
-                "what holds for all calls needs a client of its own"
-            )
         sibling = object.__new__(type(self))
         sibling._engine = self._engine.sibling(limits)
         return sibling

@@ -9,6 +9,7 @@
     ├── CallError                  one operation of the cloud did not end well
     │   ├── TransportFailed        no whole reply arrived
     │   │   ├── ConnectFailed      nothing was sent, so nothing happened
+    │   │   │   └── CircuitOpen    held back, for no call has got through of late
     │   │   └── CallTimedOut       the deadline passed (also a TimeoutError)
     │   ├── UnexpectedReply        a reply arrived that is not what the contract says
     │   └── ApiError               a reply arrived, and it was a refusal
@@ -34,6 +35,7 @@
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ __all__ = [
     "ApiError",
     "CallError",
     "CallTimedOut",
+    "CircuitOpen",
     "CleanupFailed",
     "ClientClosed",
     "ConnectFailed",
@@ -167,6 +170,24 @@ class TransportFailed(CallError):
 
 class ConnectFailed(TransportFailed):
     """No connection could be made, so nothing was sent and nothing happened."""
+
+
+class CircuitOpen(ConnectFailed):
+    """Nothing was sent, since no call of this client has got through of late; see `novitai_sdk.CircuitBreaker`.
+
+    Attributes:
+        since: The first of the faults in a row, UTC.
+        why: The last of them.
+        probe_at: When a call will be let through to see, UTC; in the past while one is under way.
+    """
+
+    def __init__(
+        self, message: str, *, since: datetime, why: str, probe_at: datetime, **context: Any
+    ) -> None:
+        self.since: datetime = since
+        self.why: str = why
+        self.probe_at: datetime = probe_at
+        super().__init__(message, **context)
 
 
 class CallTimedOut(TransportFailed, TimeoutError):

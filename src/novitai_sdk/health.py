@@ -121,11 +121,14 @@ class Health(Generic[Mode]):
     async def _api(self, ends: float) -> NovitaApiDependency:
         async def look() -> None:
             left = self._left(ends)
+            # Not what this client makes of the cloud, but the cloud itself.
             once = attrs.evolve(
                 self._session.patience,
                 timeout=left,
                 attempt_timeout=left,
                 retry=RetryPolicy(attempts=1),
+                rate_limit=None,
+                circuit_breaker=None,
             )
             # The smallest answer the API has; it needs a valid key like all the others.
             await CloudClusters.list(Cloud(self._session.patient(once)).clusters)

@@ -1,19 +1,21 @@
 """Settings: an argument wins over the environment, the environment over the default."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from inspect import iscoroutinefunction
 from typing import Any, Final, NamedTuple, TypedDict, TypeGuard, cast
 
 import attrs
 from typing_extensions import Unpack
 
+from ._circuit import CircuitBreaker
+from ._rate import RateLimit
 from ._retry import Hook, RetryPolicy
 from .errors import SettingsError
 from .models import DEFAULT_REGIONS, Secret
 from .models._base import Model
 
-__all__ = ["ClientOptions", "Limits", "Options", "Settings"]
+__all__ = ["ClientOptions", "Limits", "Options", "Settings", "read_limits"]
 
 _LONGEST: Final = 365 * 86_400.0
 _KEY_VARIABLE: Final = "NOVITA_API_KEY"
@@ -22,16 +24,21 @@ _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
 
 class Limits(TypedDict, total=False):
-    """The settings of single calls, which a sibling may have of its own; None counts as not given."""
+    """The settings of single calls, which a sibling may have of its own.
+
+    None counts as not given, but for ``rate_limit`` and ``circuit_breaker``, which it switches off.
+    """
 
     timeout: float | None
     attempt_timeout: float | None
     retry: RetryPolicy | None
+    rate_limit: RateLimit | None
+    circuit_breaker: CircuitBreaker | None
     on_attempt: Hook | Sequence[Hook] | None
 
 
 class ClientOptions(Limits, total=False):
-    """The settings a client takes by name; None counts as not given. Its store it takes in more forms."""
+    """The settings a client takes by name; None as in `Limits`. Its store it takes in more forms."""
 
     api_key: str | Secret | None
     base_url: str | None
@@ -49,7 +56,7 @@ class ClientOptions(Limits, total=False):
 
 
 class Options(ClientOptions, total=False):
-    """What may be given to `Settings`, by name; None counts as not given."""
+    """What may be given to `Settings`, by name; None as in `Limits`."""
 
     store: str | None
 
@@ -87,6 +94,12 @@ class Settings(Model):
     retry: RetryPolicy = RetryPolicy()
     """When an operation is tried again."""
 
+    rate_limit: RateLimit | None = RateLimit()
+    """How fast tries may go, retries among them; None: as they come. In the environment ``100/60`` or ``off``."""
+
+    circuit_breaker: CircuitBreaker | None = CircuitBreaker()
+    """When calls are held back because none gets through; None: never. In the environment faults, or ``off``."""
+
     on_attempt: tuple[Hook, ...] = ()
     """Functions that are told of every try; not read from the environment."""
 
@@ -123,7 +136,7 @@ class Settings(Model):
     def __init__(
         self, *, environ: Mapping[str, str] | None = None, **given: Unpack[Options]
     ) -> None:
-        values, problems = _read(given, os.environ if environ is None else environ)
+        values, problems = _read(given, os.environ if environ is None else environ, _RULES)
         # A report of the error may show the locals of its frames, and these hold the key as it was given.
         del given, environ
         if problems:
@@ -144,6 +157,24 @@ class Settings(Model):
         return Settings(environ={}, **merged)
 
 
+def read_limits(limits: Limits) -> dict[str, Any]:
+    """Return *limits* as `Settings` would hold them, without those that were not given.
+
+    Raises SettingsError for wrong values, TypeError for what is no limit of single calls.
+    """
+    names = Limits.__annotations__
+    odd = sorted(set(limits) - set(names))
+    if odd:
+        raise TypeError(
+            f"calls can be given {', '.join(names)}, not {', '.join(odd)}: what holds for all calls needs a client of "
+            "its own"
+        )
+    values, problems = _read(_veiled(limits), {}, names)
+    if problems:
+        raise SettingsError(problems)
+    return values
+
+
 # -- rules ------------------------------------------------------------------------------------------
 
 
@@ -161,25 +192,29 @@ class _Rule(NamedTuple):
     unread: str = ""
     """What is wrong with a text that cannot be read, where the check does not say it."""
 
+    may_be_off: bool = False
+    """Whether None is a value, rather than nothing given."""
+
 
 def _variable(name: str) -> str:
     return _KEY_VARIABLE if name == "api_key" else f"NOVITAI_{name.upper()}"
 
 
 def _read(
-    given: Mapping[str, object], environ: Mapping[str, str]
+    given: Mapping[str, object], environ: Mapping[str, str], names: Collection[str]
 ) -> tuple[dict[str, Any], list[str]]:
-    """The values of all settings that stand somewhere, and all that is wrong with them."""
+    """The values of all settings of these *names* that stand somewhere, and all that is wrong with them."""
     problems = [_no_setting(name) for name in sorted(set(given) - set(_RULES))]
     values: dict[str, Any] = {}
-    for name, rule in _RULES.items():
+    for name in names:
+        rule = _RULES[name]
         source, value = _find(name, rule, given, environ)
         if source is None:
             continue
         values[name] = value if isinstance(value, _Problem) else rule.check(value)
         if isinstance(values[name], _Problem):
             problems.append(f"{source} {values[name].text}")
-    if "api_key" not in values:
+    if "api_key" in names and "api_key" not in values:
         problems.append(f"an API key is missing: pass api_key=... or set {_KEY_VARIABLE}")
     return values, problems
 
@@ -197,7 +232,7 @@ def _find(
     name: str, rule: _Rule, given: Mapping[str, object], environ: Mapping[str, str]
 ) -> tuple[str | None, Any]:
     """Where a setting comes from, and what stands there."""
-    if given.get(name) is not None:
+    if given.get(name) is not None or (rule.may_be_off and name in given):
         return name, given[name]
     variable = _variable(name)
     text = environ.get(variable)
@@ -212,7 +247,11 @@ def _find(
 
 def _veiled(given: Mapping[str, object]) -> dict[str, object]:
     """What is given, with texts that are secret masked."""
-    veiled = {name: value for name, value in given.items() if value is not None}
+    veiled = {
+        name: value
+        for name, value in given.items()
+        if value is not None or (name in _RULES and _RULES[name].may_be_off)
+    }
     for name in ("api_key", "webhook_secrets"):
         value = veiled.get(name)
         if isinstance(value, str):
@@ -369,6 +408,31 @@ def _hooks(value: object) -> Any:
     return _Problem("must be plain functions that take an Attempt")
 
 
+def _limit(value: object) -> Any:
+    return (
+        value
+        if value is None or isinstance(value, RateLimit)
+        else _Problem("must be a RateLimit, or None for none")
+    )
+
+
+def _read_limit(text: str) -> RateLimit | None:
+    if text.strip().lower() in _FALSE:
+        return None
+    calls, _, seconds = text.partition("/")
+    return RateLimit(calls=int(calls), seconds=float(seconds or "60"), burst=int(calls))
+
+
+def _breaker(value: object) -> Any:
+    if value is None or isinstance(value, CircuitBreaker):
+        return value
+    return _Problem("must be a CircuitBreaker, or None for none")
+
+
+def _read_breaker(text: str) -> CircuitBreaker | None:
+    return None if text.strip().lower() in _FALSE else CircuitBreaker(faults=int(text))
+
+
 def _attempts(text: str) -> RetryPolicy:
     return RetryPolicy(attempts=int(text))
 
@@ -381,6 +445,12 @@ _RULES: Final[Mapping[str, _Rule]] = {
     "connect_timeout": _Rule(float, _seconds),
     "max_connections": _Rule(int, _count),
     "retry": _Rule(_attempts, _policy, "must be a number of tries, 1 or more"),
+    "rate_limit": _Rule(
+        _read_limit, _limit, 'must be calls/seconds, such as 100/60, or "off"', may_be_off=True
+    ),
+    "circuit_breaker": _Rule(
+        _read_breaker, _breaker, 'must be a number of faults, 1 or more, or "off"', may_be_off=True
+    ),
     "on_attempt": _Rule(None, _hooks),
     "regions": _Rule(_listed, _some_words),
     "store": _Rule(str, _text),

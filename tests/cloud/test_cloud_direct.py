@@ -6,7 +6,15 @@ from typing import Any
 import pytest
 from faces import FACES, Face
 
-from novitai_sdk import NotFound, RequestRefused, RetryPolicy, ValidationError
+from novitai_sdk import (
+    CallTimedOut,
+    NotFound,
+    RateLimit,
+    RequestRefused,
+    RetryPolicy,
+    SettingsError,
+    ValidationError,
+)
 from novitai_sdk.cloud import ClusterList, InstanceRef, Resend, Route
 from novitai_sdk.emulator import Emulator, faults
 from novitai_sdk.testing import MemoryNetwork
@@ -131,3 +139,21 @@ def test_a_sibling_has_hooks_of_its_own() -> None:
             told.append,
             print,
         )
+
+
+def test_a_call_may_have_limits_of_its_own() -> None:
+    cloud = Emulator(api_key="k")
+    told: list[Any] = []
+    with client_of(cloud, on_attempt=told.append) as client:
+        cloud.order(faults.server_error(status=503))
+        assert client.cloud.raw.call(CLUSTERS, retry=RetryPolicy(attempts=1)).status == 503
+        slow = RateLimit(calls=1, seconds=3600.0, burst=1)
+        client.cloud.call(CLUSTERS, rate_limit=slow)
+        with pytest.raises(CallTimedOut, match="rate limit"):
+            client.cloud.request("GET", f"{V1}/clusters", rate_limit=slow, timeout=2)
+        client.cloud.call(CLUSTERS, rate_limit=None, circuit_breaker=None)
+        assert [one.number for one in told] == [1, 1, 1]
+        with pytest.raises(SettingsError, match="timeout must be"):
+            client.cloud.call(CLUSTERS, timeout=-1)
+        with pytest.raises(TypeError, match=r"calls can be given timeout, .* not store"):
+            client.cloud.raw.request("GET", "/x", store="memory")

@@ -4,6 +4,7 @@ import copy
 import inspect
 import pickle
 import re
+from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +15,7 @@ from novitai_sdk.errors import (
     ApiError,
     CallError,
     CallTimedOut,
+    CircuitOpen,
     ConnectFailed,
     InstanceError,
     NovitaError,
@@ -44,6 +46,9 @@ def made(kind: type[NovitaError]) -> NovitaError:
             retry_after=2.0,
             **CONTEXT,
         )
+    if issubclass(kind, CircuitOpen):
+        noon = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
+        return kind("held back", since=noon, why="503", probe_at=noon, **CONTEXT)
     if issubclass(kind, UnexpectedReply):
         return kind("odd", status=200, problems=["one @ $.a", "two @ $.b"], **CONTEXT)
     if issubclass(kind, CallError):

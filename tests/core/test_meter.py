@@ -56,3 +56,21 @@ def test_it_is_read_while_others_count() -> None:
     assert meter.read(at=1.0) == Reading(
         per_minute=pytest.approx(4096 * 60_000), average=1.0, failed=100.0
     )
+
+
+def test_events_within_a_time_are_counted_without_looking_at_each() -> None:
+    meter = Meter()
+    assert meter.within(60.0, at=5.0) == 0.0
+    for second in range(100):
+        meter.count(at=float(second), took=0.0, failed=False)
+    assert meter.within(60.0, at=99.0) == 61.0
+    assert meter.within(60.0, at=10_000.0) == 0.0
+    assert meter.within(1e9, at=99.0) == 100.0
+
+
+def test_a_busy_minute_is_extrapolated_from_what_is_kept() -> None:
+    meter = Meter()
+    for number in range(10_000):
+        meter.count(at=number / 1000, took=0.0, failed=False)
+    assert meter.within(60.0, at=10.0) == pytest.approx(60_000, rel=0.01)
+    assert meter.within(1.0, at=10.0) == pytest.approx(1000, rel=0.01)

@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from novitai_sdk import Settings
+from novitai_sdk._circuit import CircuitBreaker
+from novitai_sdk._rate import RateLimit
 from novitai_sdk._retry import RetryPolicy
 from novitai_sdk.errors import SettingsError
 from novitai_sdk.models import DEFAULT_REGIONS, Secret
@@ -29,6 +31,8 @@ SOURCES: dict[str, tuple[Any, Any, str | None, Any]] = {
     "connect_timeout": (1, 1.0, "2", 2.0),
     "max_connections": (1, 1, "2", 2),
     "retry": (RetryPolicy(attempts=1), RetryPolicy(attempts=1), "2", RetryPolicy(attempts=2)),
+    "rate_limit": (None, None, "20/2", RateLimit(calls=20, seconds=2, burst=20)),
+    "circuit_breaker": (CircuitBreaker(rest=1), CircuitBreaker(rest=1), "off", None),
     "on_attempt": (print, (print,), None, ()),
     "regions": (["A", "B"], ("A", "B"), " C, D ,", ("C", "D")),
     "store": ("memory", "memory", "/tmp/x.db", "/tmp/x.db"),
@@ -143,6 +147,29 @@ def test_a_text_that_is_no_number_of_tries_is_told_as_such() -> None:
         assert problems({"NOVITAI_RETRY": text}) == [
             "NOVITAI_RETRY must be a number of tries, 1 or more"
         ]
+
+
+def test_limit_and_circuit_can_be_switched_off_everywhere() -> None:
+    off = read({}, rate_limit=None, circuit_breaker=None)
+    assert (off.rate_limit, off.circuit_breaker) == (None, None)
+    assert (off.but(timeout=1).rate_limit, off.but(timeout=1).circuit_breaker) == (None, None)
+    assert read({}).but(rate_limit=None).rate_limit is None
+    assert off.but(rate_limit=RateLimit()).rate_limit == RateLimit()
+    assert read({"NOVITAI_RATE_LIMIT": "OFF"}).rate_limit is None
+    assert read({"NOVITAI_RATE_LIMIT": "0"}).rate_limit is None
+    assert read({"NOVITAI_RATE_LIMIT": "7"}).rate_limit == RateLimit(calls=7, burst=7)
+
+
+@pytest.mark.parametrize("text", ["fast", "10/0", "1/2/3", "-1", "1.5/60", "10/nan"])
+def test_a_rate_that_cannot_be_read_is_said_so(text: str) -> None:
+    assert problems({"NOVITAI_RATE_LIMIT": text, "NOVITAI_CIRCUIT_BREAKER": "-1"}) == [
+        'NOVITAI_RATE_LIMIT must be calls/seconds, such as 100/60, or "off"',
+        'NOVITAI_CIRCUIT_BREAKER must be a number of faults, 1 or more, or "off"',
+    ]
+    assert problems(rate_limit=5, circuit_breaker="x") == [
+        "rate_limit must be a RateLimit, or None for none",
+        "circuit_breaker must be a CircuitBreaker, or None for none",
+    ]
 
 
 def test_a_hook_is_a_plain_function_or_several() -> None:

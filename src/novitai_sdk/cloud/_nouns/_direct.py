@@ -4,11 +4,13 @@ from collections.abc import Coroutine, Mapping
 from typing import Any, Final, TypeVar, cast, overload
 
 import attrs
+from typing_extensions import Unpack
 
 from ..._calling import Async, Mode, Sync, drive, dual
 from ...errors import ValidationError
 from ...models import ValidationErrorDetail
 from ...models._base import Json
+from ...settings import Limits
 from .._raw import RawReply
 from .._route import AnyRoute, Resend, Route
 from ._base import Noun
@@ -31,10 +33,10 @@ class CloudRaw(Noun[Mode]):
 
     @dual
     async def call(
-        self, route: AnyRoute, body: object = None, *, timeout: float | None = None
+        self, route: AnyRoute, body: object = None, **limits: Unpack[Limits]
     ) -> RawReply:
-        """Call *route*, at most *timeout* seconds. Raises TransportFailed when no whole answer arrived."""
-        return await self._session.raw(route, body, timeout=timeout)
+        """Call *route*, with *limits* as in `Cloud.call`. Raises TransportFailed when no whole answer arrived."""
+        return await self._session.limited(limits).raw(route, body)
 
     @dual
     async def request(
@@ -45,14 +47,14 @@ class CloudRaw(Noun[Mode]):
         query: Mapping[str, Json] = _NO_QUERY,
         body: Json = None,
         resend: Resend | None = None,
-        timeout: float | None = None,
+        **limits: Unpack[Limits],
     ) -> RawReply:
         """Do what `Cloud.request` does, and return the answer as it came.
 
         Raises ValidationError for a method or path that cannot be one, TransportFailed when no whole answer arrived.
         """
         route = _route(method, path, resend)
-        return await self._session.raw_json(route, query, body, timeout=timeout)
+        return await self._session.limited(limits).raw_json(route, query, body)
 
 
 @attrs.frozen
@@ -65,28 +67,27 @@ class Direct(Noun[Mode]):
         self: "Direct[Sync]",
         route: Route[B, A],
         body: B | None = None,
-        *,
-        timeout: float | None = None,
+        **limits: Unpack[Limits],
     ) -> A: ...
     @overload
     def call(
         self: "Direct[Async]",
         route: Route[B, A],
         body: B | None = None,
-        *,
-        timeout: float | None = None,
+        **limits: Unpack[Limits],
     ) -> Coroutine[Any, Any, A]: ...
     def call(
         self: "Direct[Any]",
         route: Route[B, A],
         body: B | None = None,
-        *,
-        timeout: float | None = None,
+        **limits: Unpack[Limits],
     ) -> A | Coroutine[Any, Any, A]:
         """Call *route* with *body* and return its answer.
 
-        For routes of your own, and for those of the table without the checks and the paging of the nouns. *timeout*
-        is the deadline of the whole operation in seconds. Raises CallError.
+        For routes of your own, and for those of the table without the checks and the paging of the nouns. *limits* are
+        those of `Novitai.using`, for this call alone: ``timeout`` (seconds, the whole operation), ``attempt_timeout``,
+        ``retry``, ``rate_limit``, ``circuit_breaker``, ``on_attempt``. Raises CallError, and SettingsError for wrong
+        limits.
 
         >>> from novitai_sdk import Novitai
         >>> from novitai_sdk.cloud import ClusterList, Route
@@ -96,7 +97,7 @@ class Direct(Noun[Mode]):
         ...     len(client.cloud.call(clusters).items) > 0
         True
         """
-        work = self._session.call(route, body, timeout=timeout)
+        work = self._session.limited(limits).call(route, body)
         return drive(work) if self.mode is Sync else work
 
     @dual
@@ -108,13 +109,13 @@ class Direct(Noun[Mode]):
         query: Mapping[str, Json] = _NO_QUERY,
         body: Json = None,
         resend: Resend | None = None,
-        timeout: float | None = None,
+        **limits: Unpack[Limits],
     ) -> Json:
         """Send a request to *path* below the base URL and return the JSON of its answer; None for an empty one.
 
         *resend* says when it may be sent again: without it, a GET always, anything else only when it is proven that
-        nothing was sent. *timeout* is the deadline of the whole operation in seconds. Raises ValidationError for a
-        method or path that cannot be one, CallError.
+        nothing was sent. *limits* are as in :meth:`call`. Raises ValidationError for a method or path that cannot be
+        one, CallError, and SettingsError for wrong limits.
 
         >>> from novitai_sdk import Novitai
         >>> from novitai_sdk.emulator import Emulator
@@ -123,7 +124,7 @@ class Direct(Noun[Mode]):
         ['data']
         """
         route = _route(method, path, resend)
-        return await self._session.json(route, query, body, timeout=timeout)
+        return await self._session.limited(limits).json(route, query, body)
 
     @property
     def raw(self) -> CloudRaw[Mode]:
