@@ -8,7 +8,7 @@ import attrs
 from .. import cloud
 from ..cloud import CloudStatus, Phase
 from ..models import ConnectionDetails, InstanceDetails, InstanceStatus, PortMapping
-from ._life import READY, Move, move_seen
+from ._life import Move, move_seen
 from ._records import Managed
 
 __all__ = ["connection_of", "details_of", "ports_of", "seen"]
@@ -115,8 +115,3 @@ def _status_of(sight: cloud.Instance) -> InstanceStatus:
     }
     # A word this version does not know is given on as it came.
     return words[phase] if phase is not None else InstanceStatus(str(sight.status))
-
-
-def is_ready(managed: Managed) -> bool:
-    """Whether the machine runs and is known how to be reached."""
-    return managed.status in READY
