@@ -35,6 +35,16 @@ def test_what_was_signed_is_verified_and_read():
     assert received.json["status"] == "running"
 
 
+@pytest.mark.parametrize(
+    "body", [BODY.decode(), json.loads(BODY), None], ids=["text", "parsed", "none"]
+)
+def test_a_body_that_is_not_what_arrived_is_a_mistake_of_the_receiver_and_says_so(body: object):
+    with pytest.raises(TypeError, match="the bytes as they arrived"):
+        verify(body, signed(), SECRET, now=NOW)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="the bytes as they arrived"):
+        sign(body, secrets=SECRET, message_id="msg_1", timestamp=NOW)  # type: ignore[arg-type]
+
+
 def test_a_library_of_the_standard_believes_us_and_we_believe_it():
     theirs = standardwebhooks.Webhook(SECRET)
     moment = datetime.now(tz=timezone.utc)

@@ -87,6 +87,7 @@ def sign(
     ):
         # A dot would let one id and time be read as another.
         raise ValueError(f"{message_id!r} cannot be a message id: printable ASCII without a dot")
+    _check_bytes(body)
     headers = {"webhook-id": message_id, "webhook-timestamp": str(timestamp)}
     texts = _texts(secrets)
     keys = [key for key in map(_standard_key, texts) if key is not None]
@@ -97,6 +98,12 @@ def sign(
         headers["X-Webhook-Signature"] = f"sha256={_plain(texts[0], body)}"
         headers["X-Webhook-Timestamp"] = str(timestamp)
     return headers
+
+
+def _check_bytes(body: object) -> None:
+    if not isinstance(body, bytes | bytearray):
+        # The usual mistake of a receiver: parsed JSON that is written again has other bytes.
+        raise TypeError(f"the body is to be the bytes as they arrived, not {type(body).__name__}")
 
 
 def _standard(key: bytes, content: bytes) -> str:
@@ -157,6 +164,7 @@ def check_signature(
     Any of *secrets* may have signed. The timestamp may be *tolerance* seconds off *now* in either direction. *legacy*
     accepts the service's own header where there is no standard one; its time is not signed, so it can be replayed.
     """
+    _check_bytes(body)
     found = _lowered(headers)
     texts = _texts(secrets)
     if not texts:
