@@ -101,7 +101,8 @@ class Catalog(Moded[Mode], Generic[Mode]):
     @dual
     async def regions(self) -> tuple[Region, ...]:
         """Return the regions, by code. Raises CallError."""
-        return tuple(sorted(await self.find_regions(), key=lambda one: one.code))
+        clusters = await CloudClusters.list(self._cloud.clusters)
+        return tuple(sorted(map(_region, clusters), key=lambda one: one.code))
 
     @dual
     async def choose(self, request: CreateInstanceRequest) -> Choice:
@@ -109,23 +110,7 @@ class Catalog(Moded[Mode], Generic[Mode]):
 
         Raises NoSuitableProduct, which says why each candidate was passed over, and CallError.
         """
-        return await self.find(request)
-
-    async def find_regions(self) -> tuple[Region, ...]:
-        """`regions` for other operations to await."""
-        return tuple(map(_region, await CloudClusters.list(self._cloud.clusters)))
-
-    async def _check_region(self, region: str) -> None:
-        # Nothing to rent and nowhere to rent it look the same; only the second is a mistake.
-        codes = sorted(one.code for one in await self.find_regions())
-        if region_code(region) not in codes:
-            message = f"Region must be one of: {', '.join(codes)}"
-            detail = ValidationErrorDetail(field="region", message=message, value=region)
-            raise ValidationError(FAILED, (detail,))
-
-    async def find(self, request: CreateInstanceRequest) -> Choice:
-        """`choose` for other operations to await."""
-        regions = await self.find_regions()
+        regions = await Catalog.regions(self)
         products = await CloudProducts.list(
             self._cloud.products,
             product_name=request.product_name,
@@ -141,6 +126,14 @@ class Catalog(Moded[Mode], Generic[Mode]):
         if not products:
             products = await CloudProducts.list(self._cloud.products)  # whose names the error tells
         return pick(products, regions, request)
+
+    async def _check_region(self, region: str) -> None:
+        # Nothing to rent and nowhere to rent it look the same; only the second is a mistake.
+        codes = [one.code for one in await Catalog.regions(self)]
+        if region_code(region) not in codes:
+            message = f"Region must be one of: {', '.join(codes)}"
+            detail = ValidationErrorDetail(field="region", message=message, value=region)
+            raise ValidationError(FAILED, (detail,))
 
 
 def _region(cluster: cloud.Cluster) -> Region:

@@ -31,7 +31,7 @@ from ..models import (
     Timestamps,
 )
 from ._backstage import Backstage
-from ._catalog import Choice
+from ._catalog import Catalog, Choice
 from ._instance import Instance, of_details, of_managed
 from ._jobs import create_job, monitor_job
 from ._life import Move, can, is_gone
@@ -95,7 +95,7 @@ class Operations(Generic[Mode]):
         back = self._back
         wanted = self._checked(request, options)
         back.check_runner()
-        choice = await back.catalog.find(wanted)
+        choice = await Catalog.choose(back.catalog, wanted)
         template = await CloudTemplates.get(back.cloud.templates, str(wanted.template_id))
         now = back.waiter.time()
         managed = _planned(
