@@ -37,7 +37,7 @@ async def wait_until_ready(
 ) -> Instance[Mode]:
     """Wait until the record of an instance says that it is ready; see `Instance.wait_until_ready`."""
     started = back.waiter.monotonic()
-    with reporter(progress) as shown, _word_left(instance_id):
+    with _word_left(instance_id), reporter(progress) as shown:
         while True:
             record = await back.read(instance_id)
             if record is None:
