@@ -32,6 +32,7 @@ FLOOR = {
     "client": 6,
     # 5, services
     "_engine": 5,
+    "_network": 5,
     "_hosting": 5,
     "instances._handlers": 5,
     "jobs._background": 5,
@@ -49,6 +50,7 @@ FLOOR = {
     "_session": 3,
     # 2, edges
     "_transport": 2,
+    "transport": 2,
     "_waiting": 2,
     "jobs": 2,
     "webhooks._sender": 2,

@@ -9,17 +9,17 @@ from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import anyio.to_thread
-import attrs
 
 from ._calling import Async, Mode, Sync, drive
 from ._gates import Gates
 from ._hosting import Host, Making, NoHost
 from ._meter import Meter
+from ._network import Network
 from ._session import Patience, Session
-from ._transport import AsyncTransport, BlockingTransport, Transport, user_agent
+from ._transport import Transport, user_agent
 from ._version import __version__
 from ._waiting import AsyncWaiter, BlockingWaiter, Clock, SystemClock, Waiter
 from .cloud import Cloud
@@ -46,60 +46,13 @@ from .jobs._runner import describe
 from .models import Job, JobType
 from .settings import Limits, Settings
 from .webhooks import Webhooks, delivery_handler
-from .webhooks._port import Sending
 
-__all__ = ["Engine", "Network", "awaiting_engine", "blocking_engine"]
+__all__ = ["Engine", "awaiting_engine", "blocking_engine"]
 
 # Seconds a clean-up may take when its caller was cancelled.
 _CLOSING: Final = 10.0
 
 T = TypeVar("T")
-
-
-class Network(Protocol):
-    """What carries requests. The default speaks HTTP; a test puts another in its place."""
-
-    def blocking(self) -> Transport[Sync]:
-        """Return a transport for a plain client."""
-        ...
-
-    def awaiting(self) -> Transport[Async]:
-        """Return a transport for an awaiting client, or for the job runner of a plain one."""
-        ...
-
-    def webhooks(self) -> Sending:
-        """Return what sends webhooks."""
-        ...
-
-
-@attrs.frozen
-class _Http:
-    """The network, as it is."""
-
-    settings: Settings
-
-    def blocking(self) -> Transport[Sync]:
-        """A transport over httpx."""
-        return BlockingTransport(
-            max_connections=self.settings.max_connections,
-            connect_timeout=self.settings.connect_timeout,
-        )
-
-    def awaiting(self) -> Transport[Async]:
-        """A transport over httpx."""
-        return AsyncTransport(
-            max_connections=self.settings.max_connections,
-            connect_timeout=self.settings.connect_timeout,
-        )
-
-    def webhooks(self) -> Sending:
-        """A sender over httpx, which judges every address before it connects."""
-        from .webhooks import Sender
-
-        return Sender(
-            allow_http=self.settings.webhook_allow_http,
-            allow_networks=self.settings.webhook_allow_networks,
-        )
 
 
 class _UntilClosed(Generic[Mode]):
@@ -358,11 +311,11 @@ class Engine(Generic[Mode]):
 def blocking_engine(
     settings: Settings,
     store: "str | os.PathLike[str] | Store | None",
-    network: Network | None,
+    network: Network,
     clock: Clock | None,
 ) -> Engine[Sync]:
     """Return the engine of a plain client."""
-    network, clock = network or _Http(settings), clock or SystemClock()
+    clock = clock or SystemClock()
     core = _Core(
         settings,
         network.blocking(),
@@ -378,11 +331,11 @@ def blocking_engine(
 def awaiting_engine(
     settings: Settings,
     store: "str | os.PathLike[str] | Store | None",
-    network: Network | None,
+    network: Network,
     clock: Clock | None,
 ) -> Engine[Async]:
     """Return the engine of an awaiting client."""
-    network, clock = network or _Http(settings), clock or SystemClock()
+    clock = clock or SystemClock()
     core = _Core(
         settings,
         network.awaiting(),

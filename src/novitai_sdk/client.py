@@ -15,12 +15,14 @@ from .settings import ClientOptions, Limits, Settings
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from ._engine import Engine, Network
+    from ._engine import Engine
+    from ._network import Network
     from ._waiting import Clock
     from .cloud import Cloud
     from .instances import Catalog, Instances
     from .jobs import Jobs, Store
     from .models import EnhancedHealthCheckResponse, HealthCheckResponse
+    from .transport import AsyncHttpClient, HttpClient, Transport
     from .webhooks import Webhooks
 
 __all__ = ["AsyncNovitai", "Novitai"]
@@ -118,7 +120,11 @@ class Novitai(_Client[Sync]):
 
     Takes the names of `Settings` as options, or ready *settings*. *store* is ``"memory"``, the path of a SQLite
     file, or a store; without one, a file of this account in the user's state directory, so that jobs survive a
-    restart. *network* and *clock* replace what carries requests and tells the time; see
+    restart.
+
+    *http_client* is an ``httpx.Client`` of your own, for proxies, certificates and hooks; *transport* is another engine
+    behind the port in :mod:`novitai_sdk.transport`. Either carries the requests of the jobs, too. Webhooks go their own
+    way. What was given is yours to close. *network* and *clock* replace what carries requests and tells the time; see
     :mod:`novitai_sdk.testing`.
 
     Raises SettingsError naming every wrong setting, StoreError when the store cannot be used.
@@ -134,13 +140,20 @@ class Novitai(_Client[Sync]):
         *,
         settings: Settings | None = None,
         store: str | os.PathLike[str] | Store | None = None,
+        http_client: HttpClient | None = None,
+        transport: Transport[Sync] | None = None,
         network: Network | None = None,
         clock: Clock | None = None,
         **options: Unpack[ClientOptions],
     ) -> None:
         from ._engine import blocking_engine
+        from ._network import network_of
 
-        self._engine = blocking_engine(_settings(settings, options), store, network, clock)
+        told = _settings(settings, options)
+        carrier = network_of(
+            told, Sync, network=network, transport=transport, http_client=http_client
+        )
+        self._engine = blocking_engine(told, store, carrier, clock)
 
     def close(self) -> None:
         """Let running jobs finish for the setting ``drain``, hand back the rest, and close every connection.
@@ -175,13 +188,20 @@ class AsyncNovitai(_Client[Async]):
         *,
         settings: Settings | None = None,
         store: str | os.PathLike[str] | Store | None = None,
+        http_client: AsyncHttpClient | None = None,
+        transport: Transport[Async] | None = None,
         network: Network | None = None,
         clock: Clock | None = None,
         **options: Unpack[ClientOptions],
     ) -> None:
         from ._engine import awaiting_engine
+        from ._network import network_of
 
-        self._engine = awaiting_engine(_settings(settings, options), store, network, clock)
+        told = _settings(settings, options)
+        carrier = network_of(
+            told, Async, network=network, transport=transport, http_client=http_client
+        )
+        self._engine = awaiting_engine(told, store, carrier, clock)
 
     async def aclose(self) -> None:
         """Let running jobs finish for the setting ``drain``, hand back the rest, and close every connection.

@@ -42,8 +42,10 @@ class ClientOptions(Limits, total=False):
 
     api_key: str | Secret | None
     base_url: str | None
+    allow_http: bool | None
     connect_timeout: float | None
     max_connections: int | None
+    http2: bool | None
     regions: Sequence[str] | None
     startup_timeout: float | None
     poll_interval: float | None
@@ -77,7 +79,10 @@ class Settings(Model):
     """The API key of the Novita account."""
 
     base_url: str = "https://api.novita.ai"
-    """Scheme and host; the paths of each API version follow it. Plain http is for loopback only."""
+    """Scheme and host; the paths of each API version follow it. Plain http is for loopback, unless allowed."""
+
+    allow_http: bool = False
+    """Whether the base URL may be plain http to another host: whoever is in between can read the API key."""
 
     timeout: float = 60.0
     """Deadline of one operation: all its tries and the waits between them."""
@@ -90,6 +95,9 @@ class Settings(Model):
 
     max_connections: int = 100
     """Requests in flight at once; more callers wait their turn."""
+
+    http2: bool = False
+    """Whether HTTP/2 is spoken where the server offers it; needs ``novitai-sdk[http2]``."""
 
     retry: RetryPolicy = RetryPolicy()
     """When an operation is tried again."""
@@ -206,14 +214,22 @@ def _read(
     """The values of all settings of these *names* that stand somewhere, and all that is wrong with them."""
     problems = [_no_setting(name) for name in sorted(set(given) - set(_RULES))]
     values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
     for name in names:
         rule = _RULES[name]
         source, value = _find(name, rule, given, environ)
         if source is None:
             continue
+        sources[name] = source
         values[name] = value if isinstance(value, _Problem) else rule.check(value)
         if isinstance(values[name], _Problem):
             problems.append(f"{source} {values[name].text}")
+    url = values.get("base_url")
+    if isinstance(url, str) and values.get("allow_http") is not True and _is_exposed(url):
+        problems.append(
+            f"{sources['base_url']} must be https, since the API key travels with every request "
+            "(allow_http=True sends it all the same)"
+        )
     if "api_key" in names and "api_key" not in values:
         problems.append(f"an API key is missing: pass api_key=... or set {_KEY_VARIABLE}")
     return values, problems
@@ -304,6 +320,15 @@ def _flag(value: object) -> Any:
     return value if isinstance(value, bool) else _Problem("must be true or false")
 
 
+def _http2(value: object) -> Any:
+    if value is True:
+        from importlib.util import find_spec  # as in _networks
+
+        if find_spec("h2") is None:
+            return _Problem("needs the package h2: pip install 'novitai-sdk[http2]'")
+    return _flag(value)
+
+
 def _items(value: object) -> list[object] | None:
     """The items of a list; a single text or secret is a list of one."""
     if isinstance(value, str | Secret):
@@ -382,9 +407,13 @@ def _url(value: object) -> Any:
         return _Problem("must be a URL")
     if parts.scheme not in ("http", "https") or not host or set(value) & set("@?# "):
         return _Problem("must be http(s)://host, without credentials, query or fragment")
-    if parts.scheme == "http" and not _is_loopback(host):
-        return _Problem("must be https, since the API key travels with every request")
     return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
+
+
+def _is_exposed(url: str) -> bool:
+    from urllib.parse import urlsplit  # as in _url
+
+    return url.startswith("http:") and not _is_loopback(urlsplit(url).hostname or "")
 
 
 def _is_loopback(host: str) -> bool:
@@ -442,8 +471,10 @@ _RULES: Final[Mapping[str, _Rule]] = {
     "base_url": _Rule(str, _url),
     "timeout": _Rule(float, _seconds),
     "attempt_timeout": _Rule(float, _seconds),
+    "allow_http": _Rule(_truth, _flag),
     "connect_timeout": _Rule(float, _seconds),
     "max_connections": _Rule(int, _count),
+    "http2": _Rule(_truth, _http2),
     "retry": _Rule(_attempts, _policy, "must be a number of tries, 1 or more"),
     "rate_limit": _Rule(
         _read_limit, _limit, 'must be calls/seconds, such as 100/60, or "off"', may_be_off=True

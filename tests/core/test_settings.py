@@ -28,7 +28,9 @@ SOURCES: dict[str, tuple[Any, Any, str | None, Any]] = {
     "base_url": ("HTTPS://A.test/", "https://A.test", "http://127.0.0.1:1/", "http://127.0.0.1:1"),
     "timeout": (1, 1.0, "2.5", 2.5),
     "attempt_timeout": (1, 1.0, "2", 2.0),
+    "allow_http": (True, True, "on", True),
     "connect_timeout": (1, 1.0, "2", 2.0),
+    "http2": (True, True, "yes", True),
     "max_connections": (1, 1, "2", 2),
     "retry": (RetryPolicy(attempts=1), RetryPolicy(attempts=1), "2", RetryPolicy(attempts=2)),
     "rate_limit": (None, None, "20/2", RateLimit(calls=20, seconds=2, burst=20)),
@@ -231,6 +233,18 @@ def test_a_base_url_is_scheme_and_host(given: str, kept: str) -> None:
 def test_the_key_is_not_sent_just_anywhere(given: str) -> None:
     [problem] = problems(base_url=given)
     assert problem.startswith("base_url must be ")
+
+
+def test_plain_http_goes_anywhere_only_when_it_is_allowed() -> None:
+    assert problems(base_url="http://10.0.0.1") == [
+        "base_url must be https, since the API key travels with every request (allow_http=True sends it all the same)"
+    ]
+    assert problems({"NOVITAI_BASE_URL": "http://h.test"}, allow_http=False) == [
+        "NOVITAI_BASE_URL must be https, since the API key travels with every request (allow_http=True sends it all the "
+        "same)"
+    ]
+    assert read({}, base_url="http://10.0.0.1", allow_http=True).base_url == "http://10.0.0.1"
+    assert read({}, base_url="http://h.test", allow_http=True).but(timeout=3).timeout == 3.0
 
 
 # -- secrets -----------------------------------------------------------------------------------------

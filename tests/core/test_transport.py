@@ -825,7 +825,7 @@ def trusted(monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
     """A server's side of TLS, trusted by the transport."""
     trust = ssl.create_default_context(cafile=str(TLS / "cert.pem"))
     for module in (_wires,):
-        monkeypatch.setattr(module, "_trust", lambda: trust)
+        monkeypatch.setattr(module, "_trust", lambda http2=False: trust)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(TLS / "cert.pem", TLS / "key.pem")
     return server

@@ -5,6 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import httpx
 from typing_extensions import assert_type
 
 from novitai_sdk import (
@@ -23,6 +24,7 @@ from novitai_sdk import (
     WebhookEvent,
     cloud,
     converter,
+    transport,
 )
 from novitai_sdk._calling import Async, Sync
 from novitai_sdk.emulator import Emulator
@@ -53,6 +55,15 @@ async def what_no_noun_covers(client: Novitai, other: AsyncNovitai) -> None:
     client.using(on_attempt=print, timeout=3)
     assert_type(await other.cloud.call(route, timeout=3.0), cloud.Instance)
     assert_type(await other.cloud.raw.request("GET", "/x"), cloud.RawReply)
+
+
+def a_client_may_bring_its_own_engine(mine: transport.Transport[Sync]) -> None:
+    Novitai(http_client=httpx.Client())
+    Novitai(transport=mine)
+    AsyncNovitai(http_client=httpx.AsyncClient())
+    Novitai(http_client=httpx.AsyncClient())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # must be refused
+    AsyncNovitai(http_client=httpx.Client())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # must be refused
+    AsyncNovitai(transport=mine)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # must be refused
 
 
 def what_is_no_option_is_refused() -> None:

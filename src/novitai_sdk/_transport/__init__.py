@@ -13,6 +13,27 @@ was given up half made (cancelled in its TLS handshake, it would be left to the 
 
 from ._awaiting import AsyncTransport
 from ._blocking import BlockingTransport
-from ._messages import Reply, Request, Transport, user_agent
+from ._borrowed import (
+    BorrowedAsyncTransport,
+    BorrowedTransport,
+    InThreads,
+    LoopOfOrigin,
+    is_http_client,
+)
+from ._messages import AsyncHttpClient, HttpClient, Reply, Request, Transport, user_agent
 
-__all__ = ["AsyncTransport", "BlockingTransport", "Reply", "Request", "Transport", "user_agent"]
+__all__ = [
+    "AsyncHttpClient",
+    "AsyncTransport",
+    "BlockingTransport",
+    "BorrowedAsyncTransport",
+    "BorrowedTransport",
+    "HttpClient",
+    "InThreads",
+    "LoopOfOrigin",
+    "Reply",
+    "Request",
+    "Transport",
+    "is_http_client",
+    "user_agent",
+]

@@ -21,13 +21,13 @@ from ._wires import (
     Body,
     Trip,
     bare,
+    collect,
     dress,
     fits,
     no_slot,
     options,
     outworn,
     proxy_of,
-    read_reply,
 )
 
 # Both loops through anyio. httpcore has a stand-in of that name for where anyio is missing, which hides the type.
@@ -37,9 +37,16 @@ _BACKEND: Final = cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
 class AsyncTransport:
     """Requests suspend the calling task, on asyncio or trio; one transport serves several loops in turn."""
 
-    def __init__(self, *, max_connections: int = 100, connect_timeout: float = 5.0) -> None:
+    def __init__(
+        self,
+        *,
+        max_connections: int = 100,
+        connect_timeout: float = 5.0,
+        http2: bool = False,
+    ) -> None:
         self._most = max_connections
         self._connect_timeout = connect_timeout
+        self._http2 = http2
         self._loops: WeakKeyDictionary[Hashable, _Loop] = WeakKeyDictionary()
         self._closed = False
 
@@ -80,7 +87,7 @@ class AsyncTransport:
             if fits(wire, url):
                 return wire
             await wire.aclose()
-        return _AsyncWire(url, self._connect_timeout)
+        return _AsyncWire(url, self._connect_timeout, self._http2)
 
     async def _put(self, shelf: "_Shelf", wire: "_AsyncWire") -> None:
         if self._closed or shelf.closed:
@@ -152,25 +159,26 @@ async def _keep(shelf: _Shelf) -> AsyncGenerator[None, None]:
 class _AsyncWire(httpcore.AsyncNetworkBackend):
     """One connection; it opens itself when the first request needs it."""
 
-    def __init__(self, url: httpcore.URL, connect_timeout: float) -> None:
+    def __init__(self, url: httpcore.URL, connect_timeout: float, http2: bool) -> None:
         self.since = 0.0
+        self.http2 = http2
         self.trip = Trip(0.0)
         self._connect_timeout = connect_timeout
         self._stream: httpcore.AsyncNetworkStream | None = None
         proxy = proxy_of(url)
         pool: httpcore.AsyncConnectionPool
         if proxy is None:
-            pool = httpcore.AsyncConnectionPool(**options(url), network_backend=self)
+            pool = httpcore.AsyncConnectionPool(**options(url, http2), network_backend=self)
         elif proxy.is_socks:
             pool = httpcore.AsyncSOCKSProxy(
-                proxy.url, proxy.auth, **options(url), network_backend=self
+                proxy.url, proxy.auth, **options(url, http2), network_backend=self
             )
         else:
             pool = httpcore.AsyncHTTPProxy(
                 proxy.url,
                 proxy.auth,
                 proxy_ssl_context=proxy.tls(),
-                **options(url),
+                **options(url, http2),
                 network_backend=self,
             )
         self.line = pool.create_connection(url.origin)
@@ -179,7 +187,7 @@ class _AsyncWire(httpcore.AsyncNetworkBackend):
         self.trip = trip
         response = await self.line.handle_async_request(dress(request, _Content(request.content)))
         trip.check_heard()
-        body = Body(response)
+        body = Body(response.headers)
         try:
             async for part in response.aiter_stream():
                 if not body.add(part) and self._stream is not None:
@@ -189,9 +197,13 @@ class _AsyncWire(httpcore.AsyncNetworkBackend):
         except httpcore.NetworkError:
             body.check()
             raise
-        reply = read_reply(response, body)
+        reply = collect(response.status, response.headers, body)
         await response.aclose()
         return reply
+
+    def is_readable(self) -> bool:
+        """Whether something came that nobody asked for."""
+        return self._stream is None or bool(self._stream.get_extra_info("is_readable"))
 
     async def aclose(self) -> None:
         # Shielded, for a cancelled caller would otherwise leave the socket to the garbage collector; bounded, for

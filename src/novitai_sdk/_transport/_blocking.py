@@ -21,13 +21,13 @@ from ._wires import (
     Body,
     Trip,
     bare,
+    collect,
     dress,
     fits,
     no_slot,
     options,
     outworn,
     proxy_of,
-    read_reply,
 )
 
 
@@ -37,9 +37,16 @@ class BlockingTransport:
     Only the resolution of a name has no deadline: the operating system's own limits hold there.
     """
 
-    def __init__(self, *, max_connections: int = 100, connect_timeout: float = 5.0) -> None:
+    def __init__(
+        self,
+        *,
+        max_connections: int = 100,
+        connect_timeout: float = 5.0,
+        http2: bool = False,
+    ) -> None:
         self._most = max_connections
         self._connect_timeout = connect_timeout
+        self._http2 = http2
         self._closed = False
         self.begin_anew()
         _in_this_process.add(self)
@@ -91,7 +98,7 @@ class BlockingTransport:
             try:
                 wire = self._idle.pop()
             except IndexError:
-                return _Wire(url, self._connect_timeout)
+                return _Wire(url, self._connect_timeout, self._http2)
             if fits(wire, url):
                 return wire
             wire.close()
@@ -176,22 +183,26 @@ class Slots:
 class _Wire(httpcore.NetworkBackend):
     """One connection; it opens itself when the first request needs it."""
 
-    def __init__(self, url: httpcore.URL, connect_timeout: float) -> None:
+    def __init__(self, url: httpcore.URL, connect_timeout: float, http2: bool) -> None:
         self.since = 0.0
+        self.http2 = http2
         self.trip = Trip(0.0)
+        self.stream: httpcore.NetworkStream | None = None
         self._connect_timeout = connect_timeout
         proxy = proxy_of(url)
         pool: httpcore.ConnectionPool
         if proxy is None:
-            pool = httpcore.ConnectionPool(**options(url), network_backend=self)
+            pool = httpcore.ConnectionPool(**options(url, http2), network_backend=self)
         elif proxy.is_socks:
-            pool = httpcore.SOCKSProxy(proxy.url, proxy.auth, **options(url), network_backend=self)
+            pool = httpcore.SOCKSProxy(
+                proxy.url, proxy.auth, **options(url, http2), network_backend=self
+            )
         else:
             pool = httpcore.HTTPProxy(
                 proxy.url,
                 proxy.auth,
                 proxy_ssl_context=proxy.tls(),
-                **options(url),
+                **options(url, http2),
                 network_backend=self,
             )
         # Only the maker of connections is wanted of the pool.
@@ -201,13 +212,17 @@ class _Wire(httpcore.NetworkBackend):
         self.trip = trip
         response = self.line.handle_request(dress(request, request.content))
         trip.check_heard()
-        body = Body(response)
+        body = Body(response.headers)
         for part in response.iter_stream():
             if not body.add(part):
                 break
-        reply = read_reply(response, body)
+        reply = collect(response.status, response.headers, body)
         response.close()
         return reply
+
+    def is_readable(self) -> bool:
+        """Whether something came that nobody asked for."""
+        return self.stream is None or bool(self.stream.get_extra_info("is_readable"))
 
     def close(self) -> None:
         self.line.close()
@@ -234,6 +249,7 @@ class _Wire(httpcore.NetworkBackend):
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
             else:
+                self.stream = stream
                 return _Stream(self, stream)
         raise failure
 
@@ -269,7 +285,8 @@ class _Stream(httpcore.NetworkStream):
         trip = self._wire.trip
         trip.sent = False  # what was written before was for the proxy
         left = trip.left(httpcore.ConnectTimeout)
-        return _Stream(self._wire, self._inner.start_tls(ssl_context, server_hostname, left))
+        self._wire.stream = self._inner.start_tls(ssl_context, server_hostname, left)
+        return _Stream(self._wire, self._wire.stream)
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)

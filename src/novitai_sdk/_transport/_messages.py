@@ -51,6 +51,30 @@ class Transport(Protocol[Mode_co]):
         ...
 
 
+class HttpClient(Protocol):
+    """An ``httpx.Client``, told by what only it has."""
+
+    def build_request(self, method: str, url: str) -> object:
+        """Return a request with the client's own defaults."""
+        ...
+
+    def close(self) -> None:
+        """Close it."""
+        ...
+
+
+class AsyncHttpClient(Protocol):
+    """An ``httpx.AsyncClient``, told by what only it has."""
+
+    def build_request(self, method: str, url: str) -> object:
+        """Return a request with the client's own defaults."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close it."""
+        ...
+
+
 def user_agent(version: str, application: str = "") -> str:
     """Return the User-Agent: who calls, with which version, on which Python."""
     own = f"novitai-sdk/{version} python/{platform.python_version()}"

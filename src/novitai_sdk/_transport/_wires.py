@@ -4,7 +4,7 @@ import ssl
 import time
 import zlib
 from collections import deque
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Iterable
 from functools import cache
 from importlib.util import find_spec
 from typing import Any, Final, Protocol, TypeVar
@@ -98,14 +98,19 @@ class _Line(Protocol):
 
 class _Idle(Protocol):
     since: float
+    http2: bool
 
     @property
     def line(self) -> _Line: ...
+    def is_readable(self) -> bool: ...
 
 
 def fits(wire: _Idle, url: httpcore.URL) -> bool:
     line = wire.line
-    return line.is_available() and not line.has_expired() and line.can_handle_request(url.origin)
+    if not (line.is_available() and line.can_handle_request(url.origin)) or line.has_expired():
+        return False
+    # Something to read on an idle connection is its end, or the announcement of it. Of HTTP/1.1 httpcore looks itself.
+    return not (wire.http2 and wire.is_readable())
 
 
 _W = TypeVar("_W", bound=_Idle)
@@ -124,14 +129,15 @@ def outworn(idle: "deque[_W]") -> "_W | None":
 
 
 @cache
-def _trust() -> ssl.SSLContext:
-    # Reading the trust store costs 18 ms: once per process, for all clients.
+def _trust(http2: bool = False) -> ssl.SSLContext:
+    # Reading the trust store costs 18 ms: once per process, for all clients. Once for each version, that is: httpcore
+    # writes into the context which of them it offers.
     return httpx.create_ssl_context()
 
 
-def options(url: httpcore.URL) -> dict[str, Any]:
-    tls = _trust() if url.scheme == b"https" else None
-    return {"ssl_context": tls, "keepalive_expiry": _KEEP_ALIVE}
+def options(url: httpcore.URL, http2: bool) -> dict[str, Any]:
+    tls = _trust(http2) if url.scheme == b"https" else None
+    return {"ssl_context": tls, "keepalive_expiry": _KEEP_ALIVE, "http2": http2}
 
 
 @attrs.frozen
@@ -196,8 +202,8 @@ def dress(request: Request, content: bytes | AsyncIterable[bytes]) -> httpcore.R
 class Body:
     """A reply's body as it arrives: unpacked, and never more than it may be."""
 
-    def __init__(self, response: httpcore.Response) -> None:
-        encodings = [text for name, text in response.headers if name.lower() == b"content-encoding"]
+    def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        encodings = [text for name, text in headers if name.lower() == b"content-encoding"]
         encoding = b", ".join(encodings).strip().lower()
         self._packed = encoding in (b"gzip", b"x-gzip")
         self._wrong: Exception | None = None
@@ -246,9 +252,9 @@ class Body:
 _GZIP: Final = 16 + zlib.MAX_WBITS
 
 
-def read_reply(response: httpcore.Response, body: Body) -> Reply:
-    headers: dict[str, str] = {}
-    for raw, text in response.headers:
+def collect(status: int, headers: Iterable[tuple[bytes, bytes]], body: Body) -> Reply:
+    named: dict[str, str] = {}
+    for raw, text in headers:
         name, value = raw.decode("latin-1").lower(), text.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return Reply(status=response.status, headers=headers, body=body.whole())
+        named[name] = f"{named[name]}, {value}" if name in named else value
+    return Reply(status=status, headers=named, body=body.whole())

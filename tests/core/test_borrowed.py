@@ -1,0 +1,334 @@
+"""Clients of httpx that somebody else configured, and other engines behind the port."""
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from moments import block_until
+
+from novitai_sdk import AsyncNovitai, ConnectFailed, Novitai, SettingsError
+from novitai_sdk._calling import drive
+from novitai_sdk._transport import (
+    BorrowedAsyncTransport,
+    BorrowedTransport,
+    InThreads,
+    LoopOfOrigin,
+    Reply,
+    Request,
+    _wires,
+)
+from novitai_sdk.emulator import Emulator
+from novitai_sdk.errors import CallTimedOut, ClientClosed, JobError, TransportFailed
+from novitai_sdk.transport import Async, Sync
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+WANTED = {
+    "name": "n",
+    "product_name": "RTX 4090 24GB",
+    "template_id": "tf-training-template-1",
+    "region": "US-WEST-01",
+}
+
+
+def every(data: bytes) -> Callable[[Any], None]:
+    def behave(visit: Any) -> None:
+        while visit.request() is not None:
+            visit.send(data)
+
+    return behave
+
+
+class Borrower:
+    """Sends one request after the other over a client of httpx, on one face."""
+
+    def __init__(self, face: str) -> None:
+        self.face = face
+
+    def __call__(self, *requests: Request, **options: Any) -> list[Reply | Exception]:
+        if self.face == "plain":
+            with httpx.Client(**options) as client:
+                found = drive(self._ask(BorrowedTransport(client), requests))
+                assert not client.is_closed
+                return found
+        return anyio.run(self._awaiting, requests, options, backend=self.face)
+
+    async def _awaiting(self, requests: Any, options: dict[str, Any]) -> list[Reply | Exception]:
+        async with httpx.AsyncClient(**options) as client:
+            found = await self._ask(BorrowedAsyncTransport(client, LoopOfOrigin()), requests)
+            assert not client.is_closed
+            return found
+
+    async def _ask(self, transport: Any, requests: Any) -> list[Reply | Exception]:
+        found: list[Reply | Exception] = []
+        for request in requests:
+            try:
+                found.append(await transport.send(request))
+            except Exception as error:  # noqa: BLE001 - how it ends is what is asked
+                found.append(error)
+        await transport.close()
+        with pytest.raises(ClientClosed):
+            await transport.send(requests[0])
+        return found
+
+    def one(self, request: Request, **options: Any) -> Any:
+        return self(request, **options)[0]
+
+
+@pytest.fixture(params=["plain", "asyncio", "trio"])
+def borrow(request: pytest.FixtureRequest) -> Borrower:
+    return Borrower(request.param)
+
+
+def get(url: str, timeout: float = 5.0, **headers: str) -> Request:
+    return Request(method="GET", url=url, headers=headers, timeout=timeout)
+
+
+def test_requests_go_over_its_connections_with_our_headers(borrow: Any, serve: Any) -> None:
+    server = serve()
+    found = borrow(
+        get(server.url + "/a?b=c", **{"User-Agent": "ours", "Authorization": "Bearer k"}),
+        Request(method="POST", url=server.url, content=b"{}", headers={"User-Agent": "ours"}),
+        headers={"User-Agent": "theirs", "X-Team": "blue", "Accept-Encoding": "br"},
+        auth=("name", "password"),
+    )
+    assert [one.body for one in found] == [b"ok", b"ok"]
+    first, second = server.requests
+    assert first.startswith(b"GET /a?b=c HTTP/1.1\r\n")
+    lowered = first.lower()
+    assert b"user-agent: ours\r\n" in lowered
+    assert b"x-team: blue\r\n" in lowered
+    assert b"accept-encoding: gzip\r\n" in lowered
+    assert b"authorization: bearer k\r\n" in lowered
+    assert b"basic" not in lowered + second.lower()
+    assert second.endswith(b"\r\n\r\n{}")
+    assert server.connections == 1
+
+
+def test_its_proxy_carries_them(borrow: Any, serve: Any) -> None:
+    proxy = serve()
+    assert borrow.one(get("http://cloud.test/x"), proxy=proxy.url).body == b"ok"
+    assert proxy.requests[0].startswith(b"GET http://cloud.test/x ")
+
+
+def test_redirects_are_handed_back_though_it_would_follow_them(borrow: Any, serve: Any) -> None:
+    elsewhere = serve()
+    answer = f"HTTP/1.1 302 Found\r\nLocation: {elsewhere.url}/\r\nContent-Length: 0\r\n\r\n"
+    server = serve(every(answer.encode()))
+    found = borrow.one(get(server.url, Authorization="Bearer k"), follow_redirects=True)
+    assert (found.status, found.headers["location"]) == (302, f"{elsewhere.url}/")
+    assert elsewhere.requests == []
+
+
+def test_where_nobody_listens_nothing_was_sent(borrow: Any) -> None:
+    found = borrow.one(get("http://127.0.0.1:1/"))
+    assert type(found) is ConnectFailed
+
+
+def test_an_answer_that_breaks_off_may_have_had_its_effect(borrow: Any, serve: Any) -> None:
+    def behave(visit: Any) -> None:
+        visit.request()
+        visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nhalf")
+
+    assert type(borrow.one(get(serve(behave).url))) is TransportFailed
+
+
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", OK[:-1]])
+def test_an_answer_that_does_not_come_meets_the_deadline(
+    borrow: Any, serve: Any, at_most: Any, said: bytes
+) -> None:
+    def behave(visit: Any) -> None:
+        visit.request()
+        visit.send(said)
+        visit.over.wait(10)
+
+    with at_most(3.0):
+        assert type(borrow.one(get(serve(behave).url, timeout=0.1))) is CallTimedOut
+
+
+def test_a_body_that_drips_meets_the_deadline(borrow: Any, serve: Any, at_most: Any) -> None:
+    def behave(visit: Any) -> None:
+        visit.request()
+        visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n")
+        while not visit.over.wait(0.02) and visit.send(b"x"):
+            pass
+
+    with at_most(3.0):
+        assert type(borrow.one(get(serve(behave).url, timeout=0.15))) is CallTimedOut
+
+
+def test_a_reply_that_never_ends_is_bounded(
+    borrow: Any, serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_wires, "LARGEST_REPLY", 100_000)
+
+    def behave(visit: Any) -> None:
+        visit.request()
+        visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n")
+        while visit.send(b"x" * 65_536):
+            pass
+
+    found = borrow.one(get(serve(behave).url))
+    assert type(found) is TransportFailed
+    assert "larger than" in str(found)
+
+
+def test_a_hook_that_refuses_the_answer_is_a_failure_like_any_other(
+    borrow: Any, serve: Any
+) -> None:
+    def plain(response: httpx.Response) -> None:
+        raise httpx.HTTPStatusError("not that", request=response.request, response=response)
+
+    async def awaiting(response: httpx.Response) -> None:
+        plain(response)
+
+    hooks = {"response": [plain if borrow.face == "plain" else awaiting]}
+    assert type(borrow.one(get(serve().url), event_hooks=hooks)) is TransportFailed
+
+
+# -- clients -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cloud() -> Iterator[Emulator]:
+    with Emulator(life=0.2) as emulator:
+        yield emulator
+
+
+def options(cloud: Emulator, **more: Any) -> dict[str, Any]:
+    return {
+        "api_key": cloud.api_key,
+        "base_url": cloud.base_url,
+        "store": "memory",
+        "poll_interval": 0.01,
+        **more,
+    }
+
+
+def test_a_client_and_its_jobs_speak_through_the_one_it_was_given(cloud: Emulator) -> None:
+    asked: list[str] = []
+    hooks = {"request": [lambda request: asked.append(request.url.path)]}
+    with httpx.Client(event_hooks=hooks) as mine:
+        with Novitai(**options(cloud), http_client=mine) as client:
+            instance = client.instances.create(**WANTED).wait_until_ready(timeout=30)
+            instance.delete()
+        assert not mine.is_closed
+    assert sum(path.endswith("/instance/create") for path in asked) == 1
+    assert sum(path.endswith("/instance/delete") for path in asked) == 1
+    assert len(asked) == len(cloud.requests)
+
+
+@pytest.mark.anyio
+async def test_an_awaiting_client_does_so_in_its_block(cloud: Emulator) -> None:
+    asked: list[str] = []
+
+    async def note(request: httpx.Request) -> None:
+        asked.append(request.url.path)
+
+    async with httpx.AsyncClient(event_hooks={"request": [note]}) as mine:
+        async with AsyncNovitai(**options(cloud), http_client=mine) as client:
+            instance = await (await client.instances.create(**WANTED)).wait_until_ready(timeout=30)
+            await instance.delete()
+        assert not mine.is_closed
+    assert len(asked) == len(cloud.requests)
+
+
+@pytest.mark.anyio
+async def test_outside_a_block_its_jobs_do_not_take_its_connections_into_another_loop(
+    cloud: Emulator,
+) -> None:
+    async with httpx.AsyncClient() as mine:
+        client = AsyncNovitai(**options(cloud), http_client=mine)
+        try:
+            instance = await client.instances.create(**WANTED)
+            with pytest.raises(JobError, match="another event loop") as caught:
+                await instance.wait_until_ready(timeout=30)
+            assert isinstance(caught.value.__cause__, SettingsError)
+            assert (await client.cloud.instances.list()) == ()
+        finally:
+            await client.aclose()
+
+
+class Counting:
+    """Another engine: it counts what it carries, and leaves the rest to ours."""
+
+    def __init__(self, inner: Any) -> None:
+        self.mode = inner.mode
+        self.inner = inner
+        self.carried = 0
+
+    async def send(self, request: Request) -> Reply:
+        self.carried += 1
+        return await self.inner.send(request)
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+
+def test_another_engine_carries_a_plain_client_and_its_jobs(cloud: Emulator) -> None:
+    from novitai_sdk._transport import BlockingTransport
+
+    engine = Counting(BlockingTransport())
+    with Novitai(**options(cloud), transport=engine) as client:
+        client.instances.create(**WANTED).wait_until_ready(timeout=30)
+    assert engine.carried == len(cloud.requests) > 3
+
+
+@pytest.mark.anyio
+async def test_another_engine_carries_an_awaiting_client_and_its_jobs(cloud: Emulator) -> None:
+    from novitai_sdk._transport import AsyncTransport
+
+    engine = Counting(AsyncTransport())
+    async with AsyncNovitai(**options(cloud), transport=engine) as client:
+        await (await client.instances.create(**WANTED)).wait_until_ready(timeout=30)
+    assert engine.carried == len(cloud.requests) > 3
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    from novitai_sdk._transport import BlockingTransport
+
+    with (
+        httpx.Client() as plain,
+        pytest.raises(TypeError, match=r"an httpx\.AsyncClient, not Client"),
+    ):
+        AsyncNovitai(api_key="k", store="memory", http_client=plain)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"an httpx\.Client, not str"):
+        Novitai(api_key="k", store="memory", http_client="http://proxy")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="of mode Async"):
+        AsyncNovitai(api_key="k", store="memory", transport=BlockingTransport())  # type: ignore[arg-type]
+    with httpx.Client() as plain, pytest.raises(TypeError, match="give one of"):
+        Novitai(api_key="k", store="memory", http_client=plain, transport=BlockingTransport())
+
+
+# -- plain transports for the job runner -------------------------------------------------------------
+
+
+@pytest.mark.anyio
+async def test_a_cancelled_request_does_not_hold_up_its_task() -> None:
+    release, begun = threading.Event(), threading.Event()
+
+    class Slow:
+        mode = Sync
+
+        async def send(self, request: Request) -> Reply:
+            begun.set()
+            release.wait(10)
+            return Reply(status=200)
+
+        async def close(self) -> None: ...
+
+    transport = InThreads(Slow(), 1)
+    assert transport.mode is Async
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(transport.send, get("http://x/"))
+            await anyio.to_thread.run_sync(begun.wait, 10)
+            tasks.cancel_scope.cancel()
+    finally:
+        release.set()
+    await transport.close()
+    with pytest.raises(ClientClosed):
+        await transport.send(get("http://x/"))
+    await anyio.to_thread.run_sync(block_until, lambda: True)
