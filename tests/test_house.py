@@ -56,8 +56,11 @@ FLOOR = {
     "webhooks._sender": 2,
     # 1, contract
     "_convert": 1,
+    "cloud._change_models": 1,
     "cloud._instance_models": 1,
+    "cloud._job_models": 1,
     "cloud._limits": 1,
+    "cloud._network_models": 1,
     "cloud._paging": 1,
     "cloud._product_models": 1,
     "cloud._raw": 1,

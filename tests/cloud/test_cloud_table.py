@@ -1,6 +1,7 @@
 """One table: every operation has one method, one answer of the emulator, and one line in the guide."""
 
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from novitai_sdk.cloud import (
     AnyRoute,
     Cloud,
     CreateInstance,
+    Instance,
+    UpgradeInstance,
 )
 from novitai_sdk.emulator import Emulator
 from novitai_sdk.emulator._answers import ANSWERS
@@ -22,21 +25,48 @@ from novitai_sdk.errors import InvalidState, NotFound
 GUIDE = Path(__file__).parents[2] / "docs" / "cloud.md"
 
 # What each operation is called with. The name of a route is the way to its method.
-EXAMPLES: dict[str, tuple[Any, ...]] = {
-    "instances.create": (
-        CreateInstance(product_id="4090.16c62g", image_url="a/b:1", gpu_num=1, rootfs_size=60),
+EXAMPLES: dict[str, Callable[[Any], object]] = {
+    "instances.create": lambda create: create(
+        CreateInstance(product_id="4090.16c62g", image_url="a/b:1", gpu_num=1, rootfs_size=60)
     ),
-    "instances.list": (),
-    "instances.get": ("i",),
-    "instances.start": ("i",),
-    "instances.stop": ("i",),
-    "instances.delete": ("i",),
-    "products.list": (),
-    "products.list_cpu": (),
-    "clusters.list": (),
-    "registries.list": (),
-    "templates.list": (),
-    "templates.get": ("t",),
+    "instances.list": lambda list_: list_(),
+    "instances.get": lambda get: get("i"),
+    "instances.start": lambda start: start("i"),
+    "instances.stop": lambda stop: stop("i"),
+    "instances.delete": lambda delete: delete("i"),
+    "instances.restart": lambda restart: restart("i"),
+    "instances.edit": lambda edit: edit("i", expand_root_disk=1),
+    "instances.upgrade": lambda upgrade: upgrade(
+        UpgradeInstance.like(Instance(id="i", image_url="a/b:2"), save=True)
+    ),
+    "instances.migrate": lambda migrate: migrate("i"),
+    "instances.renew": lambda renew: renew("i", 1),
+    "instances.to_monthly": lambda to_monthly: to_monthly("i", 1),
+    "instances.set_auto_renew": lambda set_: set_("i", auto_renew=True),
+    "instances.set_auto_migrate": lambda set_: set_(
+        "i", auto_migrate_open=True, auto_migrate_system_disk=False
+    ),
+    "products.list": lambda list_: list_(),
+    "products.list_cpu": lambda list_: list_(),
+    "clusters.list": lambda list_: list_(),
+    "jobs.list": lambda list_: list_(),
+    "jobs.break_job": lambda break_: break_("j"),
+    "jobs.save_image": lambda save: save("i", "a/b:3"),
+    "metrics.get": lambda get: get("i"),
+    "registries.list": lambda list_: list_(),
+    "networks.list": lambda list_: list_(),
+    "networks.get": lambda get: get("n"),
+    "networks.create": lambda create: create("us-west-1", name="n"),
+    "networks.update": lambda update: update("n", name="m"),
+    "networks.delete": lambda delete: delete("n"),
+    "network_storages.list": lambda list_: list_(),
+    "network_storages.create": lambda create: create(
+        "us-west-1", storage_name="s", storage_size=10
+    ),
+    "network_storages.update": lambda update: update("s", storage_name="s", storage_size=10),
+    "network_storages.delete": lambda delete: delete("s"),
+    "templates.list": lambda list_: list_(),
+    "templates.get": lambda get: get("t"),
 }
 # Ways to read the same listing, beside `list`.
 PAGED = ("iterate", "list_page")
@@ -98,7 +128,7 @@ def test_every_operation_is_called_and_answered(
     noun, verb = route.name.split(".")
     seen = len(emulator.requests)
     with suppress(NotFound, InvalidState):  # answered all the same, in the cloud's own words
-        getattr(getattr(client.cloud, noun), verb)(*EXAMPLES[route.name])
+        EXAMPLES[route.name](getattr(getattr(client.cloud, noun), verb))
     (request,) = emulator.requests[seen:]
     assert (request.operation, request.method, request.path) == (
         route.name,

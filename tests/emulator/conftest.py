@@ -7,6 +7,16 @@ import pytest
 from novitai_sdk.emulator import Emulator
 
 
+UPGRADE: dict[str, Any] = {
+    "imageUrl": "a/b:2",
+    "envs": [],
+    "command": "",
+    "entrypoint": "",
+    "save": True,
+    "networkVolume": {"volumeMounts": []},
+}
+
+
 class HandClock:
     """Time stands still until it is moved."""
 
@@ -39,8 +49,9 @@ class Hand:
         return self.cloud.get(f"/gpu/instance?instanceId={instance_id}").json()
 
     def act(self, action: str, instance_id: str) -> Any:
-        """Start, stop or delete an instance and return the answer."""
-        return self.cloud.post(f"/gpu/instance/{action}", {"instanceId": instance_id})
+        """Do something to an instance and return the answer."""
+        more = UPGRADE if action == "upgrade" else {}
+        return self.cloud.post(f"/gpu/instance/{action}", {"instanceId": instance_id, **more})
 
     def status(self, instance_id: str) -> str:
         """Return the status of an instance."""

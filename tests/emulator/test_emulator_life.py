@@ -42,6 +42,29 @@ def test_stop_and_start(hand: Any) -> None:
     assert hand.statuses(made) == ["toStart", "starting", "running"]
 
 
+def test_restart_upgrade_and_migrate(hand: Any) -> None:
+    made = hand.create()
+    hand.clock.now += 1
+    assert hand.act("restart", made).json() == {}
+    assert hand.statuses(made) == ["toRestart", "restarting", "running"]
+    assert hand.act("upgrade", made).json() == {}
+    assert hand.statuses(made) == ["toReset", "resetting", "pulling", "running"]
+    hand.act("stop", made)
+    hand.clock.now += 1
+    assert hand.act("migrate", made).json() == {}
+    assert hand.statuses(made) == ["migrating", "exited"]
+
+
+def test_where_a_migration_ends_is_a_quirk(make_hand: Any) -> None:
+    hand = make_hand(quirks=Quirks(migrated_runs=True))
+    made = hand.create()
+    hand.clock.now += 1
+    hand.act("stop", made)
+    hand.clock.now += 1
+    hand.act("migrate", made)
+    assert hand.statuses(made) == ["migrating", "running"]
+
+
 def test_delete_lingers_as_removed_and_is_then_not_found(hand: Any) -> None:
     made = hand.create()
     assert hand.act("delete", made).body == b""
@@ -75,6 +98,11 @@ WAYS = {
     "exited": (1.0, "stop", 1.0),
     "toStart": (1.0, "stop", 1.0, "start"),
     "starting": (1.0, "stop", 1.0, "start", 0.1),
+    "toRestart": (1.0, "restart"),
+    "restarting": (1.0, "restart", 0.1),
+    "toReset": (1.0, "upgrade"),
+    "resetting": (1.0, "upgrade", 0.1),
+    "migrating": (1.0, "stop", 1.0, "migrate"),
     "toRemove": ("delete",),
     "removing": ("delete", 0.1),
     "removed": ("delete", 0.5),

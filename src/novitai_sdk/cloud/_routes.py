@@ -2,6 +2,14 @@
 
 from typing import Final, TypeGuard
 
+from ._change_models import (
+    AutoMigrate,
+    AutoRenew,
+    EditInstance,
+    Migrated,
+    Months,
+    UpgradeInstance,
+)
 from ._instance_models import (
     Created,
     CreateInstance,
@@ -9,6 +17,29 @@ from ._instance_models import (
     InstanceList,
     InstanceQuery,
     InstanceRef,
+)
+from ._job_models import (
+    CloudJobList,
+    CloudJobQuery,
+    CloudJobRef,
+    JobStarted,
+    Metrics,
+    MetricsQuery,
+    SaveImage,
+)
+from ._network_models import (
+    CreateNetwork,
+    CreateNetworkStorage,
+    NetworkAnswer,
+    NetworkList,
+    NetworkQuery,
+    NetworkRef,
+    NetworkStorageList,
+    NetworkStorageQuery,
+    NetworkStorageRef,
+    StorageCreated,
+    UpdateNetwork,
+    UpdateNetworkStorage,
 )
 from ._product_models import ClusterList, CpuProductList, ProductList, ProductQuery
 from ._route import AnyRoute, Resend, Route
@@ -37,6 +68,50 @@ DELETE_INSTANCE: Final = Route[InstanceRef, None](
     "instances.delete", "POST", "/gpu/instance/delete", InstanceRef, None, Resend.EFFECT_SEEN
 )
 
+# Not idempotent: the second restart would end what came up after the first.
+RESTART_INSTANCE: Final = Route[InstanceRef, None](
+    "instances.restart", "POST", "/gpu/instance/restart", InstanceRef, None, Resend.NEVER
+)
+# The disk grows by an increment: a second edit grows it again.
+EDIT_INSTANCE: Final = Route[EditInstance, None](
+    "instances.edit", "POST", "/gpu/instance/edit", EditInstance, None, Resend.NEVER
+)
+# A second upgrade or migration starts the machine, or empties its disk, once more.
+UPGRADE_INSTANCE: Final = Route[UpgradeInstance, None](
+    "instances.upgrade", "POST", "/gpu/instance/upgrade", UpgradeInstance, None, Resend.NEVER
+)
+MIGRATE_INSTANCE: Final = Route(
+    "instances.migrate", "POST", "/gpu/instance/migrate", InstanceRef, Migrated, Resend.NEVER
+)
+# Each of these two is paid for every time.
+RENEW_INSTANCE: Final = Route[Months, None](
+    "instances.renew", "POST", "/gpu/instance/renewInstance", Months, None, Resend.NEVER
+)
+CONVERT_TO_MONTHLY: Final = Route[Months, None](
+    "instances.to_monthly",
+    "POST",
+    "/gpu/instance/transToMonthlyInstance",
+    Months,
+    None,
+    Resend.NEVER,
+)
+SET_AUTO_RENEW: Final = Route[AutoRenew, None](
+    "instances.set_auto_renew",
+    "POST",
+    "/gpu/instance/setAutoRenew",
+    AutoRenew,
+    None,
+    Resend.EFFECT_SEEN,
+)
+SET_AUTO_MIGRATE: Final = Route[AutoMigrate, None](
+    "instances.set_auto_migrate",
+    "POST",
+    "/gpu/instance/setAutoMigrate",
+    AutoMigrate,
+    None,
+    Resend.EFFECT_SEEN,
+)
+
 # -- what is on offer ---------------------------------------------------------------------------
 
 LIST_PRODUCTS: Final = Route("products.list", "GET", "/products", ProductQuery, ProductList)
@@ -47,6 +122,15 @@ LIST_CLUSTERS: Final = Route[None, ClusterList](
     "clusters.list", "GET", "/clusters", None, ClusterList
 )
 # -- jobs and metrics ----------------------------------------------------------------------------
+
+LIST_JOBS: Final = Route("jobs.list", "GET", "/jobs", CloudJobQuery, CloudJobList)
+BREAK_JOB: Final = Route[CloudJobRef, None](
+    "jobs.break_job", "POST", "/job/break", CloudJobRef, None, Resend.EFFECT_SEEN
+)
+SAVE_IMAGE: Final = Route(
+    "jobs.save_image", "POST", "/job/save/image", SaveImage, JobStarted, Resend.NEVER
+)
+GET_METRICS: Final = Route("metrics.get", "GET", "/metrics/gpu/instance", MetricsQuery, Metrics)
 
 # -- serverless endpoints ------------------------------------------------------------------------
 
@@ -60,7 +144,51 @@ LIST_REGISTRIES: Final = Route[None, RegistryList](
 
 # -- networks ------------------------------------------------------------------------------------
 
+LIST_NETWORKS: Final = Route("networks.list", "GET", "/networks", NetworkQuery, NetworkList)
+GET_NETWORK: Final = Route("networks.get", "GET", "/network", NetworkRef, NetworkAnswer)
+CREATE_NETWORK: Final = Route(
+    "networks.create", "POST", "/network/create", CreateNetwork, NetworkAnswer, Resend.NEVER
+)
+UPDATE_NETWORK: Final = Route[UpdateNetwork, None](
+    "networks.update", "POST", "/network/update", UpdateNetwork, None, Resend.EFFECT_SEEN
+)
+DELETE_NETWORK: Final = Route[NetworkRef, None](
+    "networks.delete", "POST", "/network/delete", NetworkRef, None, Resend.EFFECT_SEEN
+)
+
 # -- network storages ----------------------------------------------------------------------------
+
+LIST_STORAGES: Final = Route(
+    "network_storages.list",
+    "GET",
+    "/networkstorages/list",
+    NetworkStorageQuery,
+    NetworkStorageList,
+)
+CREATE_STORAGE: Final = Route(
+    "network_storages.create",
+    "POST",
+    "/networkstorage/create",
+    CreateNetworkStorage,
+    StorageCreated,
+    Resend.NEVER,
+)
+UPDATE_STORAGE: Final = Route[UpdateNetworkStorage, None](
+    "network_storages.update",
+    "POST",
+    "/networkstorage/update",
+    UpdateNetworkStorage,
+    None,
+    Resend.EFFECT_SEEN,
+)
+DELETE_STORAGE: Final = Route[NetworkStorageRef, None](
+    "network_storages.delete",
+    "POST",
+    "/networkstorage/delete",
+    NetworkStorageRef,
+    None,
+    Resend.EFFECT_SEEN,
+)
 
 # -- templates -----------------------------------------------------------------------------------
 

@@ -13,6 +13,9 @@ __all__ = [
     "CloudStatus",
     "InstanceKind",
     "InventoryState",
+    "JobPhase",
+    "JobType",
+    "NetworkPhase",
     "Phase",
     "PortType",
     "SpotStatus",
@@ -160,3 +163,38 @@ class Channel(OpenStr):
     OFFICIAL = "official"
     COMMUNITY = "community"
     PRIVATE = "private"
+
+
+class JobType(OpenStr):
+    """What a job of the cloud does."""
+
+    SAVE_IMAGE = "saveImage"
+    INSTANCE_MIGRATE = "instanceMigrate"
+    """A move somebody asked for."""
+
+    AUTO_INSTANCE_MIGRATE = "autoInstanceMigrate"
+    """A move the cloud began because a node failed."""
+
+
+class JobPhase(OpenStr):
+    """How far a job of the cloud is."""
+
+    PENDING = "pending"  # not documented, but seen
+    PULLING = "pulling"
+    RUNNING = "running"
+    FAIL = "fail"
+    SUCCESS = "success"
+    BREAK = "break"
+    """Somebody stopped it."""
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing can follow."""
+        return self in (JobPhase.FAIL, JobPhase.SUCCESS, JobPhase.BREAK)
+
+
+class NetworkPhase(OpenStr):
+    """Whether a network can be used."""
+
+    CREATING = "creating"
+    READY = "ready"

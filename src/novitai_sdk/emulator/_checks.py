@@ -25,6 +25,10 @@ class Rule:
     most: int | None = None
     choices: tuple[str, ...] = ()
     items: "tuple[Rule, ...]" = ()
+    """The rules of each object in a list, or of the object itself."""
+
+    texts: bool = False
+    """A list of texts, each of them with something in it."""
 
 
 def a_text(name: str, most: int = 255, *, least: int = 0, required: bool = False) -> Rule:
@@ -72,8 +76,18 @@ def _fields(
         if problem:
             problems[where] = problem
         else:
-            found[rule.name] = _list(rule, value, where, problems) if rule.items else value
+            found[rule.name] = _inside(rule, value, where, problems)
     return found
+
+
+def _inside(rule: Rule, value: Any, where: str, problems: dict[str, str]) -> Any:
+    if rule.texts and not all(isinstance(one, str) and one for one in value):
+        problems[where] = "must be a list of texts"
+    if not rule.items:
+        return value
+    if rule.kind is dict:
+        return _fields(rule.items, value, f"{where}.", problems, query=False)
+    return _list(rule, value, where, problems)
 
 
 def _list(rule: Rule, value: Any, where: str, problems: dict[str, str]) -> list[dict[str, Any]]:
@@ -126,6 +140,7 @@ _NAMES: Final[Mapping[type, str]] = {
     int: "a whole number",
     bool: "true or false",
     list: "a list",
+    dict: "an object",
 }
 
 

@@ -40,3 +40,18 @@ class Quirks:
 
     lists_are_lean: bool = True
     """Listed instances lack the ``connectComponent*`` fields and the endpoints of their ports."""
+
+    migrated_runs: bool = False
+    """An instance that was moved is started; otherwise it is stopped, as it was. Neither is documented."""
+
+    job_errors_as_message: bool = False
+    """The text of a job's error is in ``message``; documented as ``errorMessage``."""
+
+    networks_in_lists: bool = True
+    """``network`` of one network, and its ``state``, are lists of one, as documented; otherwise objects."""
+
+    network_create_tells: bool = True
+    """The create of a network answers the network; otherwise an empty list."""
+
+    storage_create_tells_all: bool = False
+    """The create of a network storage answers the storage; documented as its id, a bare text."""

@@ -8,11 +8,22 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from hashlib import blake2b
-from typing import Protocol
+from typing import Final, Protocol
 
 import attrs
 
-from ._life import BILLED, GONE, HOLDING, MOVES, SPOT_STEPS, STEPS, Step
+from ._holdings import CloudJob, Network, Storage
+from ._life import (
+    BILLED,
+    GONE,
+    HOLDING,
+    JOB_STEPS,
+    MOVES,
+    NETWORK_STEPS,
+    SPOT_STEPS,
+    STEPS,
+    Step,
+)
 from ._quirks import Quirks
 from ._stock import Stock, StockCluster, StockCpuProduct, StockCredential, StockProduct
 
@@ -20,12 +31,17 @@ __all__ = [
     "Account",
     "Clock",
     "EmulatedInstance",
+    "MONTH",
     "Machine",
     "Refused",
     "SystemClock",
     "World",
     "wrong_state",
 ]
+
+
+MONTH: Final = 30 * 24 * 3600.0
+"""Seconds of what is paid by the month."""
 
 
 class Clock(Protocol):
@@ -65,12 +81,12 @@ class Refused(Exception):
         super().__init__(message)
 
 
-def wrong_state(action: str, status: str) -> Refused:
+def wrong_state(action: str, status: str, what: str = "an instance") -> Refused:
     """Return the refusal of an action the status does not allow."""
     return Refused(
         400,
         "OPERATION_LIMIT",
-        f"invalid state change: cannot {action} an instance that is {status}",
+        f"invalid state change: cannot {action} {what} that is {status}",
     )
 
 
@@ -84,7 +100,12 @@ class Account:
 
 @attrs.define(kw_only=True)
 class Machine:
-    """A machine, as the emulated cloud knows it."""
+    """A machine, as the emulated cloud knows it.
+
+    ``spent`` is what the seconds billed before ``repriced_at`` cost, at former prices; ``lands`` is where a migration
+    ends; ``auto_renew`` are months, 0 for not at all; ``mounts`` are network storages and where they are; ``place`` is
+    network and address.
+    """
 
     id: str
     account: Account
@@ -112,6 +133,13 @@ class Machine:
     spot_since: float = 0.0
     spot_reclaim_at: float = 0.0
     billed: float = 0.0
+    spent: Decimal = Decimal(0)
+    repriced_at: float = 0.0
+    auto_renew: int = 0
+    auto_migrate: bool = False
+    lands: str = "exited"
+    mounts: tuple[tuple[str, str], ...] = ()
+    place: tuple[str, str] = ("", "")
 
     @property
     def name(self) -> str:
@@ -165,6 +193,9 @@ class World:
         self._drawn = 0
         self.accounts: dict[str, Account] = {}
         self.machines: dict[str, Machine] = {}
+        self.jobs: dict[str, CloudJob] = {}
+        self.networks: dict[str, Network] = {}
+        self.storages: dict[str, Storage] = {}
         offers: list[StockProduct | StockCpuProduct] = [*stock.products, *stock.cpu_products]
         self.free: dict[tuple[str, str], int] = {
             (product.id, cluster): count
@@ -224,6 +255,7 @@ class World:
 
     def advance(self, machine: Machine, now: float) -> None:
         """Take every step that has come due."""
+        self._renew(machine)
         while True:
             if machine.running and machine.spot_status in SPOT_STEPS:
                 step, since = SPOT_STEPS[machine.spot_status], machine.spot_since
@@ -246,7 +278,8 @@ class World:
             self._enter(machine, "exited", due)
         else:
             skips = step.next == "removed" and not self.quirks.removed_lingers
-            self._enter(machine, GONE if skips else step.next, due)
+            following = machine.lands if machine.status == "migrating" else step.next
+            self._enter(machine, GONE if skips else following, due)
 
     def _enter(self, machine: Machine, status: str, moment: float) -> None:
         if machine.status in BILLED:
@@ -254,6 +287,24 @@ class World:
         if machine.status in HOLDING and status not in HOLDING:
             self.free[machine.product.id, machine.cluster.id] += machine.gpus
         machine.status, machine.since = status, moment
+
+    def _renew(self, machine: Machine) -> None:
+        now = self.clock.time()
+        while machine.auto_renew and machine.expires_at is not None and machine.expires_at <= now:
+            machine.expires_at += machine.auto_renew * MONTH
+
+    def bill(self, machine: Machine) -> tuple[float, Decimal]:
+        """Return for how many seconds a machine was billed, and how much that is in USD."""
+        running = self.clock.monotonic() - machine.since if machine.status in BILLED else 0.0
+        seconds = machine.billed + running
+        hourly = Decimal(machine.price * machine.gpus) / 100_000
+        since = Decimal(str(seconds - machine.repriced_at))
+        return seconds, machine.spent + hourly * since / 3600
+
+    def reprice(self, machine: Machine, price: int) -> None:
+        """Let *machine* cost *price* from now on; what it has cost stays."""
+        machine.repriced_at, machine.spent = self.bill(machine)
+        machine.price = price
 
     def settle(self) -> None:
         """Let every machine take the steps that have come due: some may give their GPUs back."""
@@ -281,14 +332,57 @@ class World:
         """Return a cluster, or None."""
         return next((one for one in self.stock.clusters if one.id == cluster_id), None)
 
+    # -- jobs, networks, storages -------------------------------------------------------------------
+
+    def job(self, machine: Machine, kind: str, *, doom: str = "") -> CloudJob:
+        """Begin a job on a machine."""
+        made = CloudJob(
+            id=self.draw("job"),
+            account=machine.account,
+            type=kind,
+            machine_id=machine.id,
+            created_at=self.clock.time(),
+            state="pulling",
+            since=self.clock.monotonic(),
+            doom=doom,
+        )
+        self.jobs[made.id] = made
+        return made
+
+    def jobs_of(self, account: Account) -> list[CloudJob]:
+        """Return the account's jobs as they are now, newest first."""
+        for job in self.jobs.values():
+            self._step_on(job, JOB_STEPS)
+            if job.doom and job.state == "success":
+                job.state, job.error = "fail", job.doom
+        return [job for job in reversed(self.jobs.values()) if job.account is account]
+
+    def networks_of(self, account: Account) -> list[Network]:
+        """Return the account's networks as they are now, newest first."""
+        for network in self.networks.values():
+            self._step_on(network, NETWORK_STEPS)
+        return [one for one in reversed(self.networks.values()) if one.account is account]
+
+    def storages_of(self, account: Account) -> list[Storage]:
+        """Return the account's network storages, newest first."""
+        return [
+            one
+            for one in reversed(self.storages.values())
+            if one.account is account and not one.deleted
+        ]
+
+    def _step_on(self, thing: CloudJob | Network, steps: Mapping[str, Step]) -> None:
+        now = self.clock.monotonic()
+        while (step := steps.get(thing.state)) and thing.since + step.share * self.life <= now:
+            thing.state, thing.since = step.next, thing.since + step.share * self.life
+
     # -- looking ------------------------------------------------------------------------------------
 
     def sight(self, machine: Machine) -> EmulatedInstance:
         """Return what is known of a machine now."""
         now = self.clock.monotonic()
         self.advance(machine, now)
-        billed = machine.billed + (now - machine.since if machine.status in BILLED else 0.0)
-        hourly = Decimal(machine.price * machine.gpus) / 100_000
+        seconds, usd = self.bill(machine)
         return EmulatedInstance(
             id=machine.id,
             name=machine.name,
@@ -303,6 +397,6 @@ class World:
             spot_status=machine.spot_status,
             envs=dict(machine.envs),
             created_at=machine.created_at,
-            billed_seconds=billed,
-            billed_usd=hourly * Decimal(str(billed)) / 3600,
+            billed_seconds=seconds,
+            billed_usd=usd,
         )

@@ -5,6 +5,7 @@ Written by hand and not by the converter that reads them: a mistake shared by bo
 
 from typing import Any
 
+from ._life import JOB_STEPS
 from ._state import Machine, World
 
 __all__ = ["detail", "item"]
@@ -31,6 +32,9 @@ def item(world: World, machine: Machine) -> Wire:
     record = _record(world, machine)
     lean = quirks.lists_are_lean
     record["portMappings"] = _port_mappings(machine, endpoints=not lean)
+    # A number in the record of one instance, and a text here.
+    for mount in record["volumeMounts"]:
+        mount["size"] = str(mount["size"])
     return record if lean else {**record, **_components(machine)}
 
 
@@ -63,7 +67,10 @@ def _record(world: World, machine: Machine) -> Wire:
         "productId": product.id,
         "productName": product.name,
         "rootfsSize": machine.rootfs,
-        "volumeMounts": [],
+        "volumeMounts": [
+            {"type": "network", "id": one, "size": world.storages[one].size, "mountPath": path}
+            for one, path in machine.mounts
+        ],
         "envs": [{"key": key, "value": value} for key, value in machine.envs],
         "tools": [dict(tool) for tool in machine.tools],
         "kind": machine.kind,
@@ -71,11 +78,15 @@ def _record(world: World, machine: Machine) -> Wire:
         "endTime": "-1" if machine.expires_at is None else str(int(machine.expires_at)),
         "spotStatus": machine.spot_status,
         "spotReclaimTime": str(int(machine.spot_reclaim_at)),
-        "network": {"id": spec.get("networkId") or "", "ip": ""},
+        "network": {"id": machine.place[0], "ip": machine.place[1]},
         "node": {"maxRootfsSize": 500},
         "freeStorageSize": 60,
         "keepDataDay": 7,
-        "jobs": [],
+        "jobs": [
+            {"id": job.id, "type": job.type}
+            for job in world.jobs_of(machine.account)
+            if job.machine_id == machine.id and job.state in JOB_STEPS
+        ],
         "createdAt": str(int(machine.created_at)),
     }
     if not world.quirks.blank_enums and not machine.spot_status:

@@ -3,6 +3,8 @@
 from ._cloud import Cloud
 from ._direct import CloudRaw
 from ._instances import CloudInstances
+from ._jobs import CloudJobs, CloudMetrics
+from ._networks import CloudNetworks, CloudNetworkStorages
 from ._products import CloudClusters, CloudProducts
 from ._registries import CloudRegistries
 from ._templates import CloudTemplates
@@ -11,6 +13,10 @@ __all__ = [
     "Cloud",
     "CloudClusters",
     "CloudInstances",
+    "CloudJobs",
+    "CloudMetrics",
+    "CloudNetworkStorages",
+    "CloudNetworks",
     "CloudProducts",
     "CloudRaw",
     "CloudRegistries",

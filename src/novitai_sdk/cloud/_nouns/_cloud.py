@@ -5,6 +5,8 @@ import attrs
 from ..._calling import Mode
 from ._direct import Direct
 from ._instances import CloudInstances
+from ._jobs import CloudJobs, CloudMetrics
+from ._networks import CloudNetworks, CloudNetworkStorages
 from ._products import CloudClusters, CloudProducts
 from ._registries import CloudRegistries
 from ._templates import CloudTemplates
@@ -30,6 +32,26 @@ class Cloud(Direct[Mode]):
     def clusters(self) -> CloudClusters[Mode]:
         """Where machines stand."""
         return CloudClusters(self._session)
+
+    @property
+    def jobs(self) -> CloudJobs[Mode]:
+        """What the cloud does in the background."""
+        return CloudJobs(self._session)
+
+    @property
+    def metrics(self) -> CloudMetrics[Mode]:
+        """What the cloud measures of an instance."""
+        return CloudMetrics(self._session)
+
+    @property
+    def networks(self) -> CloudNetworks[Mode]:
+        """Private networks of instances."""
+        return CloudNetworks(self._session)
+
+    @property
+    def network_storages(self) -> CloudNetworkStorages[Mode]:
+        """Disks that stay when instances go."""
+        return CloudNetworkStorages(self._session)
 
     @property
     def templates(self) -> CloudTemplates[Mode]:

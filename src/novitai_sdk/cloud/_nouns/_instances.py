@@ -1,10 +1,20 @@
 """Instances as the cloud has them."""
 
+from collections.abc import Iterable
+
 import attrs
 
 from ..._calling import Mode, dual, dual_iter
 from ...errors import NotFound, UnexpectedReply
 from .. import _routes as routes
+from .._change_models import (
+    AutoMigrate,
+    AutoRenew,
+    EditInstance,
+    Migrated,
+    Months,
+    UpgradeInstance,
+)
 from .._instance_models import (
     Created,
     CreateInstance,
@@ -12,8 +22,18 @@ from .._instance_models import (
     InstanceList,
     InstanceQuery,
     InstanceRef,
+    Port,
 )
-from .._limits import check_create, check_id, check_instance_query
+from .._limits import (
+    check_auto_migrate,
+    check_auto_renew,
+    check_create,
+    check_edit,
+    check_id,
+    check_instance_query,
+    check_months,
+    check_upgrade,
+)
 from .._paging import PAGE_SIZE, Walk
 from .._words import CloudStatus
 from ._base import Noun
@@ -138,6 +158,105 @@ class CloudInstances(Noun[Mode]):
         """
         check_id("instanceId", instance_id)
         await self._session.call(routes.DELETE_INSTANCE, InstanceRef(instance_id=instance_id))
+
+    @dual
+    async def restart(self, instance_id: str) -> None:
+        """Restart a running instance; what its container held in memory is lost.
+
+        Never sent twice, since the second would end what came up after the first. Raises InvalidState unless it runs.
+        """
+        check_id("instanceId", instance_id)
+        await self._session.call(routes.RESTART_INSTANCE, InstanceRef(instance_id=instance_id))
+
+    @dual
+    async def edit(
+        self,
+        instance_id: str,
+        *,
+        ports: Iterable[Port] | None = None,
+        expand_root_disk: int | None = None,
+    ) -> None:
+        """Give an instance other ports, a larger root disk, or both. It goes on running.
+
+        *ports* are all it is to have, at most 15 together with its tools; None leaves them as they are.
+        *expand_root_disk* is how many GB are added, so this is never sent twice. Raises ValidationError before anything
+        is sent.
+        """
+        body = EditInstance(
+            instance_id=instance_id,
+            ports=None if ports is None else tuple(ports),
+            expand_root_disk=expand_root_disk,
+        )
+        check_edit(body)
+        await self._session.call(routes.EDIT_INSTANCE, body)
+
+    @dual
+    async def upgrade(self, body: UpgradeInstance) -> None:
+        """Replace image, command, environment and network storages; the hardware stays.
+
+        All of these are replaced: start from :meth:`UpgradeInstance.like`. An instance that is managed by
+        ``client.instances`` is found by its environment variable ``NOVITAI_INSTANCE_ID``, which must stay. Raises
+        ValidationError before anything is sent, InvalidState unless it runs or is stopped.
+        """
+        check_upgrade(body)
+        await self._session.call(routes.UPGRADE_INSTANCE, body)
+
+    @dual
+    async def migrate(self, instance_id: str) -> Migrated:
+        """Move a stopped instance to another node. What is on its root and local disks is lost.
+
+        Network storages stay. ``cloud.jobs`` has a job that tells how far it is. Raises InvalidState unless it is
+        stopped, NoCapacity if there is nowhere to move to.
+        """
+        check_id("instanceId", instance_id)
+        return await self._session.call(
+            routes.MIGRATE_INSTANCE, InstanceRef(instance_id=instance_id)
+        )
+
+    @dual
+    async def renew(self, instance_id: str, month: int) -> None:
+        """Pay *month* more months of a monthly instance now. Never sent twice: each time is paid for.
+
+        Raises InsufficientBalance, and RequestRefused for an instance that is not monthly.
+        """
+        body = Months(instance_id=instance_id, month=month)
+        check_months(body)
+        await self._session.call(routes.RENEW_INSTANCE, body)
+
+    @dual
+    async def to_monthly(self, instance_id: str, month: int) -> None:
+        """Turn an instance paid by the hour into a monthly one and pay *month* months now. Never sent twice.
+
+        A monthly instance cannot be deleted before it expires. Raises InsufficientBalance, and RequestRefused for an
+        instance or a product that cannot be monthly.
+        """
+        body = Months(instance_id=instance_id, month=month)
+        check_months(body)
+        await self._session.call(routes.CONVERT_TO_MONTHLY, body)
+
+    @dual
+    async def set_auto_renew(
+        self, instance_ids: str | Iterable[str], *, auto_renew: bool, auto_renew_month: int = 1
+    ) -> None:
+        """Say whether monthly instances are renewed when they expire, and for how many months (1 to 12) each time."""
+        # A text is an iterable of texts, too: of letters.
+        ids = (instance_ids,) if isinstance(instance_ids, str) else tuple(instance_ids)
+        body = AutoRenew(instance_ids=ids, auto_renew=auto_renew, auto_renew_month=auto_renew_month)
+        check_auto_renew(body)
+        await self._session.call(routes.SET_AUTO_RENEW, body)
+
+    @dual
+    async def set_auto_migrate(
+        self, instance_id: str, *, auto_migrate_open: bool, auto_migrate_system_disk: bool
+    ) -> None:
+        """Say whether an instance is moved when its node fails, and whether its root disk goes with it."""
+        body = AutoMigrate(
+            instance_id=instance_id,
+            auto_migrate_open=auto_migrate_open,
+            auto_migrate_system_disk=auto_migrate_system_disk,
+        )
+        check_auto_migrate(body)
+        await self._session.call(routes.SET_AUTO_MIGRATE, body)
 
 
 # What the converter says of an empty object where an instance was promised.

@@ -4,14 +4,17 @@ Written by hand and not by the converter that reads it: a mistake shared by both
 """
 
 # Each of these adds its answers to the table.
-from . import _instances, _offers, _registries, _templates
+from . import _changes, _instances, _jobs, _networks, _offers, _registries, _templates
 from ._base import ANSWERS, Call, Operation
 
 __all__ = [
     "ANSWERS",
     "Call",
     "Operation",
+    "_changes",
     "_instances",
+    "_jobs",
+    "_networks",
     "_offers",
     "_registries",
     "_templates",

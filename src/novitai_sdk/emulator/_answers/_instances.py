@@ -6,11 +6,13 @@ from typing import Any, Final
 from ...cloud import _routes as routes
 from .. import _wire as wire
 from .._checks import BILLING, Rule, a_text, parse_ports
-from .._state import Account, Machine, Refused, World
+from .._holdings import Network
+from .._state import MONTH, Account, Machine, Refused, World
 from .._stock import StockCluster, StockCpuProduct, StockProduct
 from ._base import Call, Fields, answers, invalid, page_of, part
 
-_MONTH: Final = 30 * 24 * 3600.0
+__all__ = ["known", "mounts_of", "pull_problem", "unknown"]
+
 
 _STATUSES: Final = (
     "pending", "toCreate", "creating", "pulling", "running", "toStart", "starting", "toStop", "stopping", "exited",
@@ -80,8 +82,13 @@ def _create(call: Call) -> Any:
     product = _product(world, kind, fields["productId"])
     gpus, rootfs = _size(product, fields)
     billing, price = _billing(product, fields)
-    doom = _pull_problem(call.account, fields)
-    cluster = _place(world, product, gpus, fields.get("clusterId", ""))
+    doom = pull_problem(call.account, fields)
+    network = _network(call)
+    mounts = mounts_of(call, fields.get("networkStorages", []), "Id", "mountPoint")
+    near = [one.cluster for one in (network, *(world.storages[one] for one, _ in mounts)) if one]
+    cluster = _place(world, product, gpus, fields.get("clusterId") or (near[0].id if near else ""))
+    if any(one is not cluster for one in near):
+        raise invalid("clusterId", "network and network storages must be in the instance's cluster")
     world.take(product.id, cluster.id, gpus)
     now = world.clock.time()
     machine = Machine(
@@ -103,12 +110,41 @@ def _create(call: Call) -> Any:
         status="pending" if world.quirks.starts_pending else "toCreate",
         since=world.clock.monotonic(),
         created_at=now,
-        expires_at=now + fields.get("month", 0) * _MONTH if billing == "monthly" else None,
+        expires_at=now + fields.get("month", 0) * MONTH if billing == "monthly" else None,
         doom=doom,
         spot_status="running" if billing == "spot" else "",
+        mounts=mounts,
+        place=(network.id, network.next_ip()) if network else ("", ""),
+        auto_renew=fields.get("autoRenewMonth", 1) if fields.get("autoRenew") else 0,
     )
     world.add(machine)
     return {"id": machine.id}
+
+
+def _network(call: Call) -> Network | None:
+    wanted = call.fields.get("networkId")
+    if not wanted:
+        return None
+    for network in call.world.networks_of(call.account):
+        if network.id == wanted:
+            return network
+    raise Refused(400, "NETWORK_NOT_FOUND", "network not found", {"networkId": wanted})
+
+
+def mounts_of(
+    call: Call, asked: Sequence[Fields], id_name: str, path_name: str
+) -> tuple[tuple[str, str], ...]:
+    """Return which storages are to be mounted where, or raise Refused for one there is none of."""
+    own = {one.id for one in call.world.storages_of(call.account)}
+    for one in asked:
+        if one[id_name] not in own:
+            raise Refused(
+                400,
+                "NETWORK_STORAGE_NOT_FOUND",
+                "network storage not found",
+                {"storageId": one[id_name]},
+            )
+    return tuple((one[id_name], one.get(path_name) or "/network") for one in asked)
 
 
 def _product(world: World, kind: str, product_id: str) -> StockProduct | StockCpuProduct:
@@ -168,7 +204,8 @@ def _billing(product: StockProduct | StockCpuProduct, fields: Fields) -> tuple[s
     return mode, prices[mode]
 
 
-def _pull_problem(account: Account, fields: Fields) -> tuple[str, str] | None:
+def pull_problem(account: Account, fields: Fields) -> tuple[str, str] | None:
+    """Return how the pull of an image will fail, or None. Raises Refused for a credential there is none of."""
     image, by_id = fields["imageUrl"], fields.get("imageAuthId", "")
     if by_id and not any(one.id == by_id for one in account.credentials):
         raise Refused(400, "RESOURCE_NOT_FOUND", "image auth not found", {"imageAuthId": by_id})
@@ -220,21 +257,23 @@ def _get(call: Call) -> Any:
     machine = call.world.machine(call.account, call.fields["instanceId"])
     if machine is None and call.world.quirks.unknown_instance == "empty":
         return {}
-    return wire.detail(call.world, machine or _unknown(call))
+    return wire.detail(call.world, machine or unknown(call))
 
 
-def _unknown(call: Call) -> Machine:
+def unknown(call: Call) -> Machine:
+    """Refuse an instance nobody knows, in the way that is switched on."""
     if call.world.quirks.unknown_instance == "400":
         raise Refused(400, "RESOURCE_NOT_FOUND", "instance not fount")
     raise Refused(404, "RESOURCE_NOT_FOUND", "instance not found")
 
 
-def _known(call: Call) -> Machine:
-    return call.world.machine(call.account, call.fields["instanceId"]) or _unknown(call)
+def known(call: Call) -> Machine:
+    """Return the instance a request names, or raise Refused."""
+    return call.world.machine(call.account, call.fields["instanceId"]) or unknown(call)
 
 
 def _acted(call: Call, action: str) -> Any:
-    machine = _known(call)
+    machine = known(call)
     call.world.act(machine, action)
     return (
         {"instanceId": machine.id, "state": machine.status}
@@ -255,7 +294,7 @@ def _stop(call: Call) -> Any:
 
 @answers(routes.DELETE_INSTANCE, _INSTANCE)
 def _delete(call: Call) -> Any:
-    machine = _known(call)
+    machine = known(call)
     if machine.expires_at is not None and machine.expires_at > call.world.clock.time():
         raise Refused(
             400,
@@ -263,6 +302,6 @@ def _delete(call: Call) -> Any:
             "a monthly instance cannot be deleted before it expires",
         )
     if machine.status == "removed":
-        _unknown(call)
+        unknown(call)
     call.world.act(machine, "delete")
     return None
