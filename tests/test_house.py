@@ -69,6 +69,7 @@ FLOOR = {
     "cloud._routes": 1,
     "cloud._template_models": 1,
     "cloud._words": 1,
+    "otel": 1,
     "validation": 1,
     "webhooks._event": 1,
     # 0, words
@@ -114,6 +115,7 @@ ONLY_IN = {
     "anyio": WAITING,
     "asyncio": WAITING,
     "trio": WAITING,
+    "opentelemetry": {"otel"},
     "time": {"_transport", "_waiting", *BESIDE},
 }
 

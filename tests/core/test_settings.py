@@ -239,10 +239,8 @@ def test_plain_http_goes_anywhere_only_when_it_is_allowed() -> None:
     assert problems(base_url="http://10.0.0.1") == [
         "base_url must be https, since the API key travels with every request (allow_http=True sends it all the same)"
     ]
-    assert problems({"NOVITAI_BASE_URL": "http://h.test"}, allow_http=False) == [
-        "NOVITAI_BASE_URL must be https, since the API key travels with every request (allow_http=True sends it all the "
-        "same)"
-    ]
+    [problem] = problems({"NOVITAI_BASE_URL": "http://h.test"}, allow_http=False)
+    assert problem.startswith("NOVITAI_BASE_URL must be https")
     assert read({}, base_url="http://10.0.0.1", allow_http=True).base_url == "http://10.0.0.1"
     assert read({}, base_url="http://h.test", allow_http=True).but(timeout=3).timeout == 3.0
 
