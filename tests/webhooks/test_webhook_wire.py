@@ -77,6 +77,15 @@ async def test_a_certificate_of_another_name_is_refused_though_its_address_is_th
         assert receiver.got.empty()
 
 
+async def test_an_authority_of_the_environment_is_believed(
+    certified: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(_sender, "_trust", _sender._trust.__wrapped__)  # read anew, not remembered
+    monkeypatch.setenv("SSL_CERT_FILE", str(TLS / "cert.pem"))
+    with Receiver(tls=certified) as receiver:
+        assert (await Sender(**LOCAL).post(receiver.url, b"{}", {})).status == 204
+
+
 async def test_a_certificate_nobody_vouches_for_is_refused(certified: ssl.SSLContext):
     with Receiver(tls=certified) as receiver:
         with pytest.raises(ConnectFailed, match="CERTIFICATE_VERIFY_FAILED"):
