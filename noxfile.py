@@ -92,6 +92,14 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def soak(session: nox.Session) -> None:
+    """Forty times the storm: 40,000 calls from 256 threads, and as many given up at random moments on each loop."""
+    needs(session, "tests")
+    storms = ("tests/client/test_storms.py", "--timeout", "900")
+    session.run("pytest", *storms, *session.posargs, env={"SOAK": "40"})
+
+
+@nox.session
 def build(session: nox.Session) -> None:
     """What a user gets: the wheel alone, in an environment with nothing else, runs the quickstart."""
     needs(session, "build", package=False)

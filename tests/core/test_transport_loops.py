@@ -138,6 +138,35 @@ def test_a_call_cancelled_in_its_tls_handshake_leaves_no_socket(backend: str, se
 
 
 @BOTH
+def test_a_connection_that_ended_while_idle_is_noticed_before_a_create_is_sent_on_it(
+    backend: str, serve: Any
+) -> None:
+    answered = threading.Event()
+
+    def behave(visit: Any) -> None:
+        visit.request()
+        visit.send(OK)
+        if visit.number == 1:
+            answered.wait(10)  # and hang up, once the first reply is read
+        else:
+            visit.over.wait(10)
+
+    server = serve(behave)
+    create = Request(method="POST", url=server.url, content=b"{}", timeout=5.0)
+
+    async def main() -> None:
+        transport = AsyncTransport()
+        await transport.send(create)
+        answered.set()
+        await until(lambda: server.open == 0)
+        assert (await transport.send(create)).body == b"ok"
+        await transport.close()
+
+    anyio.run(main, backend=backend)
+    assert (server.connections, len(server.requests)) == (2, 2)
+
+
+@BOTH
 def test_who_is_cancelled_while_sending_much_leaves_no_socket(backend: str, serve: Any) -> None:
     def deaf(visit: Any) -> None:
         visit.over.wait(10)

@@ -6,7 +6,6 @@ import pytest
 
 from novitai_sdk.emulator import Emulator
 
-
 UPGRADE: dict[str, Any] = {
     "imageUrl": "a/b:2",
     "envs": [],
