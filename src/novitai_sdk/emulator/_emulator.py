@@ -202,6 +202,16 @@ class Emulator:
             self._world.advance(machine, self.clock.monotonic())
             self._world.reclaim(machine)
 
+    def fail_node(self, instance_id: str) -> None:
+        """Let the node of a running instance fail: it is migrated if it may be, and otherwise ``exited`` with an error.
+
+        Raises KeyError for an unknown instance and ValueError if it does not run.
+        """
+        with self._lock:
+            machine = self._world.machines[instance_id]
+            self._world.advance(machine, self.clock.monotonic())
+            self._world.fail_node(machine)
+
     def set_stock(self, product_id: str, cluster_id: str | None = None, *, free: int) -> None:
         """Set how many GPUs of a product are free, in one cluster or in all that have it.
 
@@ -215,6 +225,8 @@ class Emulator:
             ]
             if not keys:
                 raise KeyError(product_id if cluster_id is None else (product_id, cluster_id))
+            # What was given back before now is not given back on top of it later.
+            self._world.settle()
             self._world.free.update(dict.fromkeys(keys, free))
 
     # -- looking -----------------------------------------------------------------------------------

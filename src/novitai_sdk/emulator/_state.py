@@ -253,6 +253,19 @@ class World:
         machine.spot_since = self.clock.monotonic()
         machine.spot_reclaim_at = self.clock.time() + SPOT_STEPS["notified"].share * self.life
 
+    def fail_node(self, machine: Machine) -> None:
+        """Let the node of a running machine fail, or raise ValueError."""
+        if not machine.running:
+            raise ValueError(f"{machine.id} is not running")
+        if machine.auto_migrate:
+            machine.lands = "running"
+            self.job(machine, "autoInstanceMigrate")
+        else:
+            machine.error = ("nodeFailed", "the node failed")
+        self._enter(
+            machine, "migrating" if machine.auto_migrate else "exited", self.clock.monotonic()
+        )
+
     def advance(self, machine: Machine, now: float) -> None:
         """Take every step that has come due."""
         self._renew(machine)

@@ -217,7 +217,7 @@ class CloudInstances(Noun[Mode]):
     async def renew(self, instance_id: str, month: int) -> None:
         """Pay *month* more months of a monthly instance now. Never sent twice: each time is paid for.
 
-        Raises InsufficientBalance, and RequestRefused for an instance that is not monthly.
+        Raises InsufficientBalance, InvalidState while it is being created, RequestRefused if it is not monthly.
         """
         body = Months(instance_id=instance_id, month=month)
         check_months(body)
