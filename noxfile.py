@@ -11,7 +11,7 @@ import nox
 from packaging.requirements import Requirement
 
 nox.needs_version = ">=2025.2.9"
-nox.options.sessions = ["lint", "types", "tests", "lowest", "docs", "build"]
+nox.options.sessions = ["lint", "types", "tests", "lowest", "docs", "strangers", "build"]
 nox.options.reuse_venv = "yes"
 
 PROJECT = nox.project.load_toml("pyproject.toml")
@@ -97,6 +97,13 @@ def soak(session: nox.Session) -> None:
     needs(session, "tests")
     storms = ("tests/client/test_storms.py", "--timeout", "900")
     session.run("pytest", *storms, *session.posargs, env={"SOAK": "40"})
+
+
+@nox.session
+def strangers(session: nox.Session) -> None:
+    """Clients that are not ours, pointed at the emulator: curl, and another SDK of the same API."""
+    needs(session, "tests", "strangers")
+    session.run("pytest", "tests/strangers", *session.posargs)
 
 
 @nox.session

@@ -1,0 +1,144 @@
+"""Another client of the same API, pointed at the emulator: what ours and the emulator agree on, it checks.
+
+It knows nothing of this library. Where it departs from what the cloud was seen to do (a list read as an object, a
+query parameter by another name), the emulator sides with the cloud and the call is left out here.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from novitai_sdk.emulator import Emulator
+from novitai_sdk.testing import ManualClock
+
+novita = pytest.importorskip("novita", reason="needs novita-sdk: nox -s strangers")
+models = pytest.importorskip("novita.generated.models")
+
+HOUR = 3600.0
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def cloud(clock: ManualClock) -> Iterator[Emulator]:
+    with Emulator(clock=clock) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def gpu(cloud: Emulator):
+    client = novita.NovitaClient(api_key=cloud.api_key, base_url=cloud.base_url)
+    with client:
+        yield client.gpu
+
+
+@pytest.fixture
+def running(gpu, clock: ManualClock) -> str:
+    made = gpu.instances.create(wanted(gpu))
+    clock.advance(HOUR)
+    return made.id
+
+
+def wanted(gpu, **others):
+    product = next(one for one in gpu.products.list() if one.available_deploy)
+    return models.CreateInstanceRequest(
+        **{
+            "name": "from elsewhere",
+            "product_id": product.id,
+            "gpu_num": 1,
+            "rootfs_size": 60,
+            "image_url": "docker.io/library/ubuntu:24.04",
+            "kind": "gpu",
+            **others,
+        }
+    )
+
+
+def test_it_reads_what_can_be_rented(gpu):
+    assert {"RTX 4090 24GB"} <= {one.name for one in gpu.products.list()}
+    assert gpu.products.list(gpu_num=8)
+    assert gpu.products.list_cpu()
+    assert gpu.clusters.list()
+
+
+def test_it_rents_watches_and_returns_a_machine(gpu, clock):
+    made = gpu.instances.create(wanted(gpu, name="mine"))
+    assert [one.id for one in gpu.instances.list()] == [made.id]
+    assert gpu.instances.get(made.id).status.value != "running"
+    clock.advance(HOUR)
+    found = gpu.instances.get(made.id)
+    assert (found.name, found.status.value) == ("mine", "running")
+    gpu.instances.delete(made.id)
+    clock.advance(HOUR)
+    assert gpu.instances.list() == []
+    with pytest.raises(novita.NotFoundError):
+        gpu.instances.get("none-such")
+
+
+def test_it_takes_a_machine_through_its_states(gpu, running, clock):
+    def status() -> str:
+        clock.advance(HOUR)
+        return gpu.instances.get(running).status.value
+
+    gpu.instances.stop(running)
+    assert status() == "exited"
+    with pytest.raises(novita.BadRequestError):
+        gpu.instances.stop(running)
+    gpu.instances.start(running)
+    assert status() == "running"
+    gpu.instances.restart(running)
+    assert status() == "running"
+
+
+def test_it_changes_a_machine_and_its_bill(gpu, running, clock):
+    port = models.Port(port=8080, type="http")
+    gpu.instances.edit(
+        models.EditInstanceRequest(instance_id=running, ports=[port], expand_root_disk=10)
+    )
+    clock.advance(HOUR)
+    found = gpu.instances.get(running)
+    assert 8080 in {one.port for one in found.port_mappings}
+    gpu.instances.convert_to_monthly(running, 1)
+    gpu.instances.renew(running, 1)
+    with pytest.raises(novita.BadRequestError):
+        gpu.instances.delete(running)
+
+
+def test_it_saves_an_image_and_sees_the_job(gpu, running):
+    job = gpu.instances.save_image(
+        models.SaveImageRequest(instance_id=running, image="docker.io/me/mine:1")
+    )
+    assert [one.id for one in gpu.jobs.list()] == [job]
+
+
+def test_it_keeps_storage(gpu):
+    (cluster, *_) = gpu.clusters.list()
+    # Its create reads an object where the cloud answers an id.
+    assert gpu.storages.list() == []
+    with pytest.raises(Exception, match="NetworkStorageModel"):
+        gpu.storages.create(
+            models.CreateNetworkStorageRequest(
+                cluster_id=cluster.id, storage_name="data", storage_size=10
+            )
+        )
+    (kept,) = gpu.storages.list()
+    assert (kept.storage_name, kept.storage_size) == ("data", 10)
+    gpu.storages.update(
+        models.UpdateNetworkStorageRequest(
+            storage_id=kept.storage_id, storage_name="more", storage_size=20
+        )
+    )
+    assert [one.storage_size for one in gpu.storages.list()] == [20]
+    gpu.storages.delete(kept.storage_id)
+    assert gpu.storages.list() == []
+
+
+def test_a_wrong_key_and_too_many_calls_are_what_it_takes_them_for(cloud):
+    with (
+        novita.NovitaClient(api_key="sk-wrong", base_url=cloud.base_url) as stranger,
+        pytest.raises(novita.AuthenticationError),
+    ):
+        stranger.gpu.instances.list()
