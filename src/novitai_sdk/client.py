@@ -70,8 +70,8 @@ class _Client(Moded[Mode], Generic[Mode]):
     async def health(self, timeout: float = 5.0) -> HealthCheckResponse:
         """Check the cloud's API, the job queue and the state cache, at most *timeout* seconds in all.
 
-        Never raises for what it checks: a service that does not answer is ``down``, and the status ``unhealthy``.
-        ``uptime`` is in seconds.
+        Never raises for what it checks: a service that does not answer is ``down``, and the status ``unhealthy``; why,
+        `health_report` says in its ``dependencies``. ``uptime`` is in seconds.
         """
         return await self._engine.opened().health.check(timeout)
 
