@@ -7,20 +7,29 @@ import pytest
 
 from novitai_sdk.cloud import (
     CreateInstance,
+    EditInstance,
     EnvVar,
+    Instance,
     InstanceKind,
     InstanceQuery,
     NetworkMount,
+    NetworkVolume,
+    NetworkVolumeMount,
+    Port,
+    PortType,
     ProductQuery,
     TemplateQuery,
     Tool,
+    UpgradeInstance,
 )
 from novitai_sdk.cloud._limits import (
     check_create,
+    check_edit,
     check_id,
     check_instance_query,
     check_product_query,
     check_template_query,
+    check_upgrade,
 )
 from novitai_sdk.errors import ValidationError
 from novitai_sdk.models import Secret
@@ -133,3 +142,68 @@ def test_queries_have_limits_too() -> None:
         check_product_query(ProductQuery(gpu_num=9, min_root_fs_size=-1))
     with pytest.raises(ValidationError, match="pageNum"):
         check_template_query(TemplateQuery(page_num=0))
+
+
+def upgrade_problems(**changes: Any) -> list[str]:
+    like = UpgradeInstance.like(Instance(id="i", image_url="a/b:1"), save=True)
+    try:
+        check_upgrade(attrs.evolve(like, **changes))
+    except ValidationError as error:
+        return [detail.field for detail in error.details]
+    return []
+
+
+def test_an_upgrade_within_the_limits_passes() -> None:
+    mounts = tuple(NetworkVolumeMount(id=f"s{number}") for number in range(30))
+    assert not upgrade_problems(
+        image_url="i" * 500,
+        command="c" * 2047,
+        entrypoint="e" * 2047,
+        envs=tuple(EnvVar(key="k" * 511, value="v" * 4095) for _ in range(100)),
+        network_volume=NetworkVolume(volume_mounts=mounts),
+    )
+
+
+def test_all_problems_of_an_upgrade_are_named_at_once() -> None:
+    wrong = NetworkVolumeMount(id="", mount_path="")
+    assert upgrade_problems(
+        instance_id="",
+        image_url="",
+        image_auth_id="a" * 256,
+        command="c" * 2048,
+        entrypoint="e" * 2048,
+        envs=(EnvVar(key="", value="v" * 4096),) * 101,
+        network_volume=NetworkVolume(volume_mounts=(wrong,) * 31),
+    )[:4] == ["instanceId", "imageUrl", "imageAuthId", "envs"]
+    assert upgrade_problems(network_volume=NetworkVolume(volume_mounts=(wrong,))) == [
+        "networkVolume.volumeMounts[0].id",
+        "networkVolume.volumeMounts[0].mountPath",
+    ]
+    assert upgrade_problems(envs=(EnvVar(key="", value="v" * 4096),)) == [
+        "envs[0].key",
+        "envs[0].value",
+    ]
+
+
+def test_the_value_of_a_variable_that_is_too_long_is_not_shown() -> None:
+    like = UpgradeInstance.like(Instance(id="i", image_url="a/b:1"), save=True)
+    with pytest.raises(ValidationError) as caught:
+        check_upgrade(attrs.evolve(like, envs=(EnvVar(key="K", value="hush" * 2000),)))
+    assert "hush" not in str(caught.value)
+    assert "hush" not in repr(caught.value.details)
+
+
+def test_a_port_of_an_edit_must_be_one_the_platform_gives() -> None:
+    for port in (0, 65536, 2222, 2223, 2224):
+        with pytest.raises(
+            ValidationError, match=r"a port must be|belong to the platform"
+        ) as caught:
+            check_edit(EditInstance(instance_id="i", ports=(Port(port=port),)))
+        assert [detail.value for detail in caught.value.details] == [port]
+    with pytest.raises(ValidationError, match="http or tcp"):
+        check_edit(EditInstance(instance_id="i", ports=(Port(port=53, type=PortType("udp")),)))
+    ports = tuple(Port(port=number) for number in range(1, 17))
+    with pytest.raises(ValidationError, match="at most 15"):
+        check_edit(EditInstance(instance_id="i", ports=ports))
+    check_edit(EditInstance(instance_id="i", ports=()))
+    check_edit(EditInstance(instance_id="i", expand_root_disk=1))

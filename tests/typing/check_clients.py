@@ -1,6 +1,6 @@
 """Every noun on both faces: what type checkers make of a client's face. Checked, never run."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -247,6 +247,17 @@ def the_plain_cloud(client: Novitai, body: cloud.CreateInstance) -> None:
     assert_type(client.cloud.instances.start("a"), None)
     assert_type(client.cloud.instances.stop("a"), None)
     assert_type(client.cloud.instances.delete("a"), None)
+    _ = assert_type(client.cloud.instances.iterate(name="a"), Iterator[cloud.Instance])
+    assert_type(client.cloud.instances.restart("a"), None)
+    assert_type(client.cloud.instances.edit("a", ports=[cloud.Port(port=80)]), None)
+    assert_type(client.cloud.instances.migrate("a"), cloud.Migrated)
+    assert_type(client.cloud.instances.renew("a", 1), None)
+    assert_type(client.cloud.jobs.list(state=cloud.JobPhase.FAIL), tuple[cloud.CloudJob, ...])
+    assert_type(client.cloud.jobs.save_image("a", "b:1"), str)
+    assert_type(client.cloud.metrics.get("a"), cloud.Metrics)
+    assert_type(client.cloud.networks.create("a"), cloud.Network | None)
+    _ = assert_type(client.cloud.networks.iterate(), Iterator[cloud.Network])
+    assert_type(client.cloud.network_storages.create("a", storage_name="b", storage_size=10), str)
     assert_type(client.cloud.products.list(gpu_num=1), tuple[cloud.Product, ...])
     assert_type(client.cloud.products.list_cpu(), tuple[cloud.CpuProduct, ...])
     assert_type(client.cloud.clusters.list(), tuple[cloud.Cluster, ...])
@@ -258,6 +269,12 @@ def the_plain_cloud(client: Novitai, body: cloud.CreateInstance) -> None:
 
 async def the_awaiting_cloud(client: AsyncNovitai, body: cloud.CreateInstance) -> None:
     assert_type(await client.cloud.instances.create(body), cloud.Created)
+    _ = assert_type(client.cloud.instances.iterate(name="a"), AsyncIterator[cloud.Instance])
+    async for job in client.cloud.jobs.iterate():
+        assert_type(job, cloud.CloudJob)
+    assert_type(await client.cloud.metrics.get("a"), cloud.Metrics)
+    assert_type(await client.cloud.networks.get("a"), cloud.Network)
+    assert_type(await client.cloud.network_storages.list(), tuple[cloud.NetworkStorage, ...])
     assert_type(await client.cloud.instances.get("a"), cloud.Instance)
     assert_type(await client.cloud.instances.list(), tuple[cloud.Instance, ...])
     assert_type(await client.cloud.instances.list_page(cloud.InstanceQuery()), cloud.InstanceList)
