@@ -75,6 +75,7 @@ FLOOR = {
     # 0, words
     "_calling": 0,
     "_circuit": 0,
+    "_drift": 0,
     "_gates": 0,
     "_meter": 0,
     "_rate": 0,

@@ -19,6 +19,7 @@ models one meets first (all of them are in ``novitai_sdk.models``), the errors, 
 
 from ._circuit import CircuitBreaker
 from ._convert import converter
+from ._drift import Drift
 from ._rate import RateLimit
 from ._retry import Attempt, RetryPolicy
 from ._version import __version__
@@ -86,6 +87,7 @@ from .validation import (
 
 __all__ = [
     "DEFAULT_REGIONS",
+    "Drift",
     "ApiError",
     "AsyncNovitai",
     "Attempt",

@@ -30,6 +30,7 @@ from cattrs.errors import (
     IterableValidationNote,
 )
 
+from ._drift import note_field, note_value
 from .errors import ValidationError
 from .models._base import MASK, Json, JsonObject, OpenInt, OpenStr, Secret
 
@@ -207,6 +208,10 @@ def _is_enum(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, Enum)
 
 
+def _is_open(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, OpenStr | OpenInt)
+
+
 def _is_sequence(kind: Any) -> bool:
     return get_origin(kind) is tuple
 
@@ -221,21 +226,29 @@ def _json(value: Any, kind: Any) -> Any:
     return value
 
 
+def _present(kind: Any) -> Any:
+    """What an optional value is when it is there."""
+    # Evaluated from its parts: there is no other spelling of a union whose members are known only here.
+    return Union[tuple(arg for arg in get_args(kind) if arg is not NoneType)]  # noqa: UP007
+
+
+def _optional(inner: Any, hook: Structure, blank_is_none: bool) -> Structure:
+    nothing: frozenset[Any] = frozenset()
+    if blank_is_none and inner not in (str, Secret):
+        nothing = frozenset({*_NO_TIME, 0, -1}) if inner is datetime else frozenset({""})
+
+    def structure(value: Any, _: Any) -> Any:
+        if value is None or (isinstance(value, str | int) and value in nothing):
+            return None
+        return hook(value, inner)
+
+    return structure
+
+
 def _optional_factory(converter: Converter, blank_is_none: bool) -> Callable[[Any], Structure]:
     def factory(kind: Any) -> Structure:
-        # Evaluated from its parts: there is no other spelling of a union whose members are known only here.
-        inner: Any = Union[tuple(arg for arg in get_args(kind) if arg is not NoneType)]  # noqa: UP007
-        hook = converter.get_structure_hook(inner)
-        nothing: frozenset[Any] = frozenset()
-        if blank_is_none and inner not in (str, Secret):
-            nothing = frozenset({*_NO_TIME, 0, -1}) if inner is datetime else frozenset({""})
-
-        def structure(value: Any, _: Any) -> Any:
-            if value is None or (isinstance(value, str | int) and value in nothing):
-                return None
-            return hook(value, inner)
-
-        return structure
+        inner = _present(kind)
+        return _optional(inner, converter.get_structure_hook(inner), blank_is_none)
 
     return factory
 
@@ -244,29 +257,57 @@ def _member(value: Any, kind: Any) -> Any:
     return kind((_whole if issubclass(kind, int) else _text)(value, None))
 
 
+def _member_at(model: str, field: str) -> Structure:
+    """Like `_member`, and an unknown value is noted with its place."""
+
+    def structure(value: Any, kind: Any) -> Any:
+        plain = (_whole if issubclass(kind, int) else _text)(value, None)
+        found = kind._value2member_map_.get(plain)
+        if found is None:
+            note_value(model, field, plain)
+            found = kind(plain)
+        return found
+
+    return structure
+
+
+def _sequence(kind: Any, hook: Structure) -> Structure:
+    inner = get_args(kind)[0]
+
+    def structure(value: Any, _: Any) -> Any:
+        if not isinstance(value, list | tuple):
+            raise _refuse(value, "a list")
+        items: list[Any] = []
+        failures: list[Exception] = []
+        for index, item in enumerate(cast(Sequence[Any], value)):
+            try:
+                items.append(hook(item, inner))
+            except Exception as error:  # noqa: BLE001 - hooks raise what they like; all of it is kept
+                _note(error, IterableValidationNote(f"in item {index}", index, inner))
+                failures.append(error)
+        if failures:
+            raise _several(IterableValidationError, "a list with wrong items", failures, kind)
+        return tuple(items)
+
+    return structure
+
+
 def _sequence_factory(converter: Converter) -> Callable[[Any], Structure]:
     def factory(kind: Any) -> Structure:
-        inner = get_args(kind)[0]
-        hook = converter.get_structure_hook(inner)
-
-        def structure(value: Any, _: Any) -> Any:
-            if not isinstance(value, list | tuple):
-                raise _refuse(value, "a list")
-            items: list[Any] = []
-            failures: list[Exception] = []
-            for index, item in enumerate(cast(Sequence[Any], value)):
-                try:
-                    items.append(hook(item, inner))
-                except Exception as error:  # noqa: BLE001 - hooks raise what they like; all of it is kept
-                    _note(error, IterableValidationNote(f"in item {index}", index, inner))
-                    failures.append(error)
-            if failures:
-                raise _several(IterableValidationError, "a list with wrong items", failures, kind)
-            return tuple(items)
-
-        return structure
+        return _sequence(kind, converter.get_structure_hook(get_args(kind)[0]))
 
     return factory
+
+
+def _placed(converter: Converter, model: str, field: str, kind: Any) -> Structure:
+    """The hook of a field of the cloud's: unknown values of enumerations are noted with their place."""
+    if _is_open(kind):
+        return _member_at(model, field)
+    if _is_optional(kind) and _is_open(inner := _present(kind)):
+        return _optional(inner, _member_at(model, field), blank_is_none=True)
+    if _is_sequence(kind) and _is_open(get_args(kind)[0]):
+        return _sequence(kind, _member_at(model, field))
+    return converter.get_structure_hook(kind)
 
 
 def _mapping_factory(converter: Converter) -> Callable[[Any], Structure]:
@@ -335,7 +376,12 @@ def _keeps_extra(kind: Any) -> bool:
     return any(field.metadata.get("extra") for field in attrs.fields(kind))
 
 
-def _model_factory(converter: Converter) -> Callable[[Any], Structure]:
+def _model_factory(converter: Converter, notes_drift: bool) -> Callable[[Any], Structure]:
+    def hook_of(kind: Any, name: str, inner: Any) -> Structure:
+        if notes_drift:
+            return _placed(converter, kind.__name__, name, inner)
+        return converter.get_structure_hook(inner)
+
     def factory(kind: Any) -> Structure:
         plan = [
             (
@@ -343,7 +389,7 @@ def _model_factory(converter: Converter) -> Callable[[Any], Structure]:
                 field.metadata.get("also", ()),
                 field.alias or field.name,
                 field.type,
-                converter.get_structure_hook(field.type),
+                hook_of(kind, name, field.type),
                 field.default is attrs.NOTHING,
             )
             for name, field in _fields(kind)
@@ -374,6 +420,8 @@ def _model_factory(converter: Converter) -> Callable[[Any], Structure]:
                 raise _several(ClassValidationError, f"not a {kind.__name__}", failures, kind)
             if keeps and not known.issuperset(wire):
                 arguments["extra"] = {key: wire[key] for key in wire if key not in known}
+                if notes_drift:
+                    note_field(kind.__name__, arguments["extra"])
             try:
                 return kind(**arguments)
             except ValidationError as error:
@@ -415,7 +463,9 @@ def _model_writer(converter: Converter) -> Callable[[Any], Unstructure]:
 # -- the converters ----------------------------------------------------------------------------------
 
 
-def _make(values: Mapping[Any, Structure], *, blank_is_none: bool) -> Converter:
+def _make(
+    values: Mapping[Any, Structure], *, blank_is_none: bool, notes_drift: bool = False
+) -> Converter:
     converter = Converter(detailed_validation=True)
     for kind, hook in values.items():
         converter.register_structure_hook(kind, hook)
@@ -429,7 +479,7 @@ def _make(values: Mapping[Any, Structure], *, blank_is_none: bool) -> Converter:
         (_is_optional, _optional_factory(converter, blank_is_none)),
         (_is_sequence, _sequence_factory(converter)),
         (_is_mapping, _mapping_factory(converter)),
-        (attrs.has, _model_factory(converter)),
+        (attrs.has, _model_factory(converter, notes_drift)),
     )
     for predicate, factory in factories:
         converter.register_structure_hook_factory(predicate, factory)
@@ -484,6 +534,7 @@ def _make_cloud_converter() -> Converter:
             Secret: _secret,
         },
         blank_is_none=True,
+        notes_drift=True,
     )
     made.register_unstructure_hook(datetime, _to_epoch)
     return made

@@ -14,6 +14,7 @@ from typing import Any, Final, Generic, TypeVar
 import anyio.to_thread
 
 from ._calling import Async, Mode, Sync, drive
+from ._drift import Drift
 from ._gates import Gates
 from ._hosting import Host, Making, NoHost
 from ._meter import Meter
@@ -238,6 +239,10 @@ class Engine(Generic[Mode]):
         if self._core.closed:
             raise ClientClosed
         return self
+
+    def drift(self) -> tuple[Drift, ...]:
+        """What the cloud sent that is unknown."""
+        return self._core.gates.tally.read()
 
     def sibling(self, limits: Limits) -> "Engine[Mode]":
         """Return an engine on the same core with another patience."""

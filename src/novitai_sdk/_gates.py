@@ -13,6 +13,7 @@ from typing import Final
 from weakref import WeakSet
 
 from ._circuit import CLEAR, Circuit, CircuitBreaker, Event, Phase
+from ._drift import Tally
 from ._meter import Meter
 from ._rate import FULL, RateLimit
 from ._retry import RetryPolicy
@@ -125,6 +126,7 @@ class Gates:
 
     def __init__(self, meter: Meter | None = None) -> None:
         self.meter = meter or Meter()
+        self.tally = Tally()
         self._retries: deque[float] = deque()
         self._buckets: dict[RateLimit, Bucket] = {}
         self._breakers: dict[CircuitBreaker, Breaker] = {}
@@ -155,6 +157,7 @@ class Gates:
 
     def begin_anew(self) -> None:
         """Start without those who waited in the parent of a fork."""
+        self.tally.begin_anew()
         for bucket in self._buckets.values():
             bucket.begin_anew()
         for breaker in self._breakers.values():

@@ -17,6 +17,7 @@ from . import _replies
 from ._calling import Mode, Moded
 from ._circuit import CLEAR, CircuitBreaker, Event
 from ._convert import cloud_converter
+from ._drift import noted
 from ._gates import Gates
 from ._passing import pass_gates
 from ._rate import RateLimit
@@ -212,6 +213,8 @@ class Session(Moded[Mode], Generic[Mode]):
                 if reply.status not in SUCCESS:
                     reply = self._masked(reply)
                 answer = read(route, reply, waiter.time)
+                if noted:
+                    self._gates.tally.take()
             except CallError as failed:
                 error = failed
             except BaseException:
@@ -224,6 +227,8 @@ class Session(Moded[Mode], Generic[Mode]):
                     attempt = self._attempt(route, request, number, begun - now, took, reply)
                     self._tell(attempt, told)
                 return answer
+            if noted:
+                self._gates.tally.take()
             ended = waiter.monotonic()
             error.resend_safe = _resend_safe(route, error)
             attempt = self._attempt(

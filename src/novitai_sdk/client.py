@@ -15,6 +15,7 @@ from .settings import ClientOptions, Limits, Settings
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from ._drift import Drift
     from ._engine import Engine
     from ._network import Network
     from ._waiting import Clock
@@ -82,6 +83,14 @@ class _Client(Moded[Mode], Generic[Mode]):
         Rates are those of the last minute, per minute; times in milliseconds; memory in MB; shares in percent.
         """
         return await self._engine.opened().health.report(timeout)
+
+    def drift(self) -> tuple[Drift, ...]:
+        """Return what the cloud sent to this client, its siblings and its jobs that this version does not know.
+
+        Unknown fields and unknown values of enumerations, each with its place and how often it came; the values that
+        carried them have kept them. At most 1,000 different ones. Asks nobody, so it is never awaited.
+        """
+        return self._engine.drift()
 
     def using(self, **limits: Unpack[Limits]) -> Self:
         """Return a sibling on the same connections, store and runner, with other limits for its calls.

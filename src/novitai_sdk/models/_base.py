@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from enum import Enum, IntEnum
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import attrs
 
@@ -67,13 +67,18 @@ class Secret:
         return Secret, (MASK,)
 
 
+_strangers: Final[dict[type[Enum], dict[object, Enum]]] = {}
+
+
 def _stand_in(cls: type[_E], member: _E, value: object) -> _E:
+    # Not among the members the class itself looks up: what is found there is known, and that costs nothing to tell.
+    strangers = _strangers.setdefault(cls, {})
+    found = strangers.get(value)
+    if found is not None:
+        return cast(_E, found)
     member._name_ = str(value)
     member._value_ = value
-    known = len(cls.__members__)
-    if len(cls._value2member_map_) < known + _REMEMBERED:
-        member = cls._value2member_map_.setdefault(value, member)  # type: ignore[assignment]  # the map is typed Enum, its values are of this class
-    return member
+    return cast(_E, strangers.setdefault(value, member)) if len(strangers) < _REMEMBERED else member
 
 
 class OpenStr(str, Enum):

@@ -1,0 +1,179 @@
+"""What the cloud sends that this version does not know: kept, and counted."""
+
+import json
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+from desks import GOOD, Asked, Desk, Scripted
+
+from novitai_sdk import Drift
+from novitai_sdk._calling import drive
+from novitai_sdk._convert import cloud_converter, converter
+from novitai_sdk._drift import Tally, note_field, note_value, noted
+from novitai_sdk._session import Patience
+from novitai_sdk._transport import Reply
+from novitai_sdk.cloud import Instance
+from novitai_sdk.cloud._route import Route
+from novitai_sdk.errors import UnexpectedReply
+from novitai_sdk.models import OpenInt, OpenStr
+from novitai_sdk.models._base import Json, extra_field
+
+
+class Colour(OpenStr):
+    RED = "red"
+
+
+class Level(OpenInt):
+    LOW = 1
+
+
+@attrs.frozen(kw_only=True)
+class Part:
+    level: Level
+    extra: Mapping[str, Json] = extra_field()
+
+
+@attrs.frozen(kw_only=True)
+class Whole:
+    colour: Colour
+    other: Colour | None = None
+    several: tuple[Colour, ...] = ()
+    parts: tuple[Part, ...] = ()
+    size: int | None = None
+    extra: Mapping[str, Json] = extra_field()
+
+
+WHOLE = Route("wholes.get", "GET", "/whole", Asked, Whole)
+
+
+def whole(**fields: Any) -> Reply:
+    return Reply(status=200, body=json.dumps({"colour": "red", **fields}).encode())
+
+
+def seen(*script: Scripted) -> tuple[tuple[str, str, str | None, int], ...]:
+    desk = Desk(*script)
+    for _ in range(len(script)):
+        desk.call(WHOLE)
+    return told(desk)
+
+
+def told(desk: Desk) -> tuple[tuple[str, str, str | None, int], ...]:
+    return tuple((one.model, one.field, one.value, one.count) for one in desk.gates.tally.read())
+
+
+def test_what_is_known_is_not_noted() -> None:
+    known = whole(other="red", several=["red"], parts=[{"level": 1}], size=3)
+    assert seen(known, known) == ()
+    assert noted == {}
+
+
+def test_unknown_values_are_told_with_their_place_and_how_often_they_came() -> None:
+    odd = whole(colour="mauve", other="mauve", several=["red", "teal"], parts=[{"level": 9}])
+    assert seen(odd, odd, whole(other="")) == (
+        ("Part", "level", "9", 2),
+        ("Whole", "colour", "mauve", 2),
+        ("Whole", "other", "mauve", 2),
+        ("Whole", "several", "teal", 2),
+    )
+
+
+def test_unknown_fields_are_told_without_what_they_hold() -> None:
+    assert seen(
+        whole(token="sk-secret", parts=[{"level": 1, "new": 1}, {"level": 1, "new": 2}])
+    ) == (
+        ("Part", "new", None, 2),
+        ("Whole", "token", None, 1),
+    )
+
+
+def test_the_values_keep_what_was_unknown() -> None:
+    found = Desk(whole(colour="mauve", new=1)).call(WHOLE)
+    assert (found.colour, found.colour.known, found.extra) == ("mauve", False, {"new": 1})
+    assert found.colour is Colour("mauve")
+
+
+def test_an_answer_that_cannot_be_read_is_counted_all_the_same_and_for_nobody_else() -> None:
+    desk = Desk(whole(colour="mauve", size="x"), GOOD)
+    assert isinstance(desk.fails(WHOLE), UnexpectedReply)
+    assert told(desk) == (("Whole", "colour", "mauve", 1),)
+    other = Desk(whole())
+    other.call(WHOLE)
+    assert told(other) == ()
+
+
+def test_siblings_count_together() -> None:
+    desk = Desk(whole(colour="mauve"), whole(colour="mauve"))
+    desk.call(WHOLE)
+    drive(desk.session.patient(Patience(timeout=3.0)).call(WHOLE, Asked()))
+    assert told(desk) == (("Whole", "colour", "mauve", 2),)
+
+
+def test_what_is_not_of_the_cloud_is_not_counted() -> None:
+    converter.structure({"colour": "cerise", "new": 1}, Whole)
+    assert noted == {}
+
+
+def test_a_cloud_that_makes_words_up_does_not_make_this_process_grow() -> None:
+    tally = Tally()
+    for number in range(3000):
+        note_field("Model", [f"field{number}" + "x" * 500])
+        note_value("Model", "field", number)
+        if number % 100 == 0:
+            tally.take()
+    tally.take()
+    found = tally.read()
+    assert len(found) == 1000
+    assert max(len(one.field) for one in found) == 100
+    for number in range(5000):
+        note_value("Model", "field", number)
+    assert len(noted[threading.get_ident()]) <= 1000
+    tally.take()
+    assert noted == {}
+
+
+def test_threads_count_what_they_have_read_themselves() -> None:
+    tallies = [Tally() for _ in range(8)]
+    barrier = threading.Barrier(8)
+
+    def work(number: int) -> None:
+        barrier.wait(10)
+        for _ in range(200):
+            cloud_converter.structure({"colour": f"shade {number}"}, Whole)
+            tallies[number].take()
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [tally.read() for tally in tallies] == [
+        (Drift(model="Whole", field="colour", value=f"shade {number}", count=200),)
+        for number in range(8)
+    ]
+
+
+def test_after_a_fork_the_lock_is_free() -> None:
+    tally = Tally()
+    tally._lock.acquire()
+    tally.begin_anew()
+    assert tally.read() == ()
+
+
+def test_the_same_unknown_value_is_the_same_member_up_to_a_limit() -> None:
+    members = [Level(number) for number in range(1000, 2000)]
+    assert Level(1000) is members[0]
+    assert Level(1999) == members[-1]
+    assert Level(1999) is not members[-1]
+    assert set(Level._value2member_map_) == {1}
+
+
+def test_a_real_model_tells_its_field_by_the_name_on_the_wire() -> None:
+    cloud_converter.structure({"id": "i", "status": "napping", "brandNew": 1}, Instance)
+    tally = Tally()
+    tally.take()
+    assert [(one.model, one.field, one.value) for one in tally.read()] == [
+        ("Instance", "brandNew", None),
+        ("Instance", "status", "napping"),
+    ]
