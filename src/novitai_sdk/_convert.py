@@ -261,11 +261,12 @@ def _member_at(model: str, field: str) -> Structure:
     """Like `_member`, and an unknown value is noted with its place."""
 
     def structure(value: Any, kind: Any) -> Any:
+        known: dict[object, Any] = kind._value2member_map_
         plain = (_whole if issubclass(kind, int) else _text)(value, None)
-        found = kind._value2member_map_.get(plain)
+        found = known.get(plain)
         if found is None:
             note_value(model, field, plain)
-            found = kind(plain)
+            return _member(plain, kind)
         return found
 
     return structure

@@ -14,7 +14,7 @@ def test_a_client_tells_what_the_cloud_sent_that_it_does_not_know(face: Face) ->
         instance = await done(client.instances.create(**WANTED))
         await done(instance.wait_until_ready(timeout=30))
         before = set(client.drift())
-        face.cloud.order(faults.unknown_status(times=None))
+        face.cloud.order(faults.unknown_status("instances.list"))
         found = await done(client.using(timeout=20).cloud.instances.list())
         assert not found[0].status.known
         [drift] = set(client.drift()) - before
