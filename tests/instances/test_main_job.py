@@ -12,7 +12,9 @@ from novitai_sdk import (
     InstanceStatus,
     NoSuitableProduct,
     NotFound,
+    Novitai,
     ValidationError,
+    WaitTimedOut,
 )
 
 
@@ -167,6 +169,38 @@ def test_an_unknown_instance_is_named_in_the_error(face):
             assert caught.value.instance_id == "inst_1_nobody"
         with pytest.raises(InstanceNotFound):
             await done(client.instances.delete("0f1e2d3c4b5a6978"))
+
+    face.tell(story)
+
+
+def test_the_id_of_an_instance_finds_its_machine_from_any_store(face):
+    async def story(client: Any, done: Any) -> None:
+        made = await done(
+            (await done(client.instances.create(**WANTED))).wait_until_ready(timeout=10)
+        )
+        with Novitai(
+            api_key=face.cloud.api_key, base_url=face.cloud.base_url, store="memory"
+        ) as elsewhere:
+            found = elsewhere.instances.get(made.id)
+            assert (found.id, found.managed) == (made.novita_instance_id, False)
+            assert elsewhere.instances.stop(made.id).status is InstanceStatus.STOPPED
+            assert elsewhere.instances.delete(made.id).status is InstanceStatus.TERMINATED
+            with pytest.raises(InstanceNotFound, match="not in this store, not in this account"):
+                elsewhere.instances.get("inst_1_nobody")
+        assert (await done(made.refresh())).status is InstanceStatus.TERMINATED
+
+    face.tell(story)
+
+
+def test_what_is_waited_for_after_a_stop_is_not_called_running(face):
+    async def story(client: Any, done: Any) -> None:
+        made = await done(
+            (await done(client.instances.create(**WANTED))).wait_until_ready(timeout=10)
+        )
+        stopping = await done(made.stop(timeout=0))
+        assert (stopping.status, stopping.phase) == (InstanceStatus.STOPPING, None)
+        with pytest.raises(WaitTimedOut, match="last seen stopping"):
+            await done(stopping.wait_until_ready(timeout=0))
 
     face.tell(story)
 

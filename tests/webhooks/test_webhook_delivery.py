@@ -239,9 +239,10 @@ def test_a_receiver_that_stays_down_is_tried_ten_times_in_three_days_then_given_
     assert secret not in repr(job) + repr(job.payload)
 
 
-def test_a_refused_target_is_given_up_at_once():
+def test_a_refused_target_is_given_up_at_once(caplog: pytest.LogCaptureFixture):
     sending = Refusing(TargetRefused("resolves to 10.0.0.1, a private address"))
     job = run_out(sending, new_secret())
+    assert f"of 'inst_1_a' was not delivered ({job.id}): resolves to 10.0.0.1" in caplog.text
     assert job.status == "failed"
     assert "private address" in (job.error or "")
     assert len(sending.bodies) == 1

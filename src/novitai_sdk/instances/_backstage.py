@@ -19,7 +19,10 @@ from ._records import KIND, Managed, read_record, rewrite
 # A wrong base URL: it says nothing of any machine, and all of them would be taken for gone.
 _NO_SUCH_ROUTE: Final = "API_NOT_FOUND"
 
-__all__ = ["Backstage", "RunnerHost"]
+INSTANCE_ID: Final = "NOVITAI_INSTANCE_ID"
+"""The environment variable in which a machine carries the id this library gave it."""
+
+__all__ = ["INSTANCE_ID", "Backstage", "RunnerHost"]
 
 
 class RunnerHost(Protocol):
@@ -85,6 +88,24 @@ class Backstage(Generic[Mode]):
             if error.reason == _NO_SUCH_ROUTE:
                 raise
             return None
+
+    async def machine_of(self, instance_id: str, *, name: str | None = None) -> str | None:
+        """Return the cloud's id of the machine that carries *instance_id*, or None when a complete listing has none.
+
+        With *name*, only machines of that name are looked at.
+        """
+        for listed in await CloudInstances.list(self.cloud.instances, name=name):
+            machine = listed
+            if not listed.envs:
+                # A listing may leave the environment out; only the full record can say whose it is.
+                try:
+                    machine = await CloudInstances.get(self.cloud.instances, listed.id)
+                except NotFound:
+                    continue
+            own = machine.env(INSTANCE_ID)
+            if own is not None and own.reveal() == instance_id:
+                return machine.id
+        return None
 
     async def ask_to_remove(self, machine: str) -> None:
         """Ask the cloud to remove a machine. One that is gone, or going, is no error. Raises CallError."""

@@ -28,17 +28,16 @@ from ..errors import (
 )
 from ..jobs import Again, Done, GiveUp, Handler, JobContext, Outcome
 from ..models import InstanceStatus, Job, JobType, MonitorInstanceJobPayload, Secret
-from ._backstage import Backstage
+from ._backstage import INSTANCE_ID, Backstage
 from ._jobs import TIMED_OUT, monitor_job
 from ._life import READY, Move
 from ._records import Intent, Managed, at, rewrite
 from ._sight import seen
 
-__all__ = ["INSTANCE_ID", "instance_handlers", "look_after"]
+__all__ = ["instance_handlers", "look_after"]
 
 _log = logging.getLogger("novitai_sdk")
 
-INSTANCE_ID: Final = "NOVITAI_INSTANCE_ID"
 """The environment variable by which a machine tells whose it is."""
 
 # What may be different in a moment.
@@ -183,7 +182,7 @@ class _Create:
         now = self._now()
         age = now - intent.at.timestamp()
         try:
-            machine = await self._find(managed.state.name)
+            machine = await self.back.machine_of(self.instance_id, name=managed.state.name)
         except CallError as error:
             _log.debug("%s: the listing could not be read: %s", self.instance_id, error)
             return Again(after=look_after(age, settings.poll_interval))
@@ -209,21 +208,6 @@ class _Create:
                 return Again(after=look_after(age, settings.poll_interval))
             return await self._fail(str(error))
         return await self._send(cleared, body, intent.sends + 1)
-
-    async def _find(self, name: str) -> str | None:
-        """Return the cloud's id of the machine that carries our id, or None when a complete listing has none."""
-        for listed in await CloudInstances.list(self.back.cloud.instances, name=name):
-            machine = listed
-            if not listed.envs:
-                # A listing may leave the environment out; only the full record can say whose it is.
-                try:
-                    machine = await CloudInstances.get(self.back.cloud.instances, listed.id)
-                except NotFound:
-                    continue
-            own = machine.env(INSTANCE_ID)
-            if own is not None and own.reveal() == self.instance_id:
-                return machine.id
-        return None
 
     # -- what is written ----------------------------------------------------------------------------------
 

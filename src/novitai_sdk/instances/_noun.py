@@ -60,8 +60,8 @@ class Instances(Moded[Mode], Generic[Mode]):
     async def get(self, instance_id: str) -> Instance[Mode]:
         """Return one instance as the cloud sees it now.
 
-        *instance_id* is the id this library gave, or the cloud's own for a machine it has no record of. Raises
-        InstanceNotFound.
+        *instance_id* is the id this library gave, or the cloud's own. Of a machine that this store has no record of,
+        the result has the cloud's id. Raises InstanceNotFound.
         """
         return await self._do.look(instance_id)
 

@@ -191,11 +191,13 @@ class Operations(Generic[Mode]):
                     raise self._cannot(seen_now, "stop", error.message) from error
             if seen_now.managed:
                 now = at(self._back.waiter.time())
-                seen_now = await self._record(instance_id, lambda one: one.moved(Move.STOP, now))
+                seen_now = await self._record(
+                    instance_id, lambda one: attrs.evolve(one, phase=None).moved(Move.STOP, now)
+                )
         if timeout <= 0:
             return seen_now
         return await self._until(
-            instance_id,
+            seen_now.id,
             lambda one: (
                 one.status
                 in (InstanceStatus.STOPPED, InstanceStatus.EXITED, InstanceStatus.TERMINATED)
@@ -204,11 +206,17 @@ class Operations(Generic[Mode]):
             self._not_stopped,
         )
 
-    async def remove(self, instance_id: str, *, timeout: float) -> Instance[Mode]:
-        """`delete`."""
+    async def remove(
+        self, instance_id: str, *, timeout: float, recorded: bool = False
+    ) -> Instance[Mode]:
+        """`delete`; with *recorded*, only what this store has a record of."""
         ends = self._back.waiter.monotonic() + timeout
         managed = await self._mark_deleted(instance_id)
         if managed is None:
+            if recorded:
+                raise InstanceNotFound(
+                    f"no record of instance {instance_id}", instance_id=instance_id
+                )
             return await self._remove_foreign(instance_id, timeout)
         if managed.state.novita_instance_id is None:
             managed = await self._until_known(managed, timeout)
@@ -266,7 +274,7 @@ class Operations(Generic[Mode]):
         # A store does things in order: once this nothing is done, what was asked for before it is done too.
         await self._back.commit(Change())
         with suppress(InstanceNotFound):
-            await self.remove(instance_id, timeout=_UNDO)
+            await self.remove(instance_id, timeout=_UNDO, recorded=True)
 
     async def _mark_deleted(self, instance_id: str) -> Managed | None:
         """Say in the record that it is to go; one without a machine is gone with that."""
@@ -296,7 +304,7 @@ class Operations(Generic[Mode]):
 
     async def _remove_foreign(self, instance_id: str, timeout: float) -> Instance[Mode]:
         seen_now = await self._look_abroad(instance_id)
-        await self._remove_machine(seen_now, instance_id, timeout)
+        await self._remove_machine(seen_now, seen_now.id, timeout)
         return attrs.evolve(seen_now, status=InstanceStatus.TERMINATED)
 
     async def _remove_machine(self, one: Instance[Mode], machine: str, timeout: float) -> None:
@@ -319,7 +327,10 @@ class Operations(Generic[Mode]):
         await self._poll(look, timeout, too_late)
 
     async def _look_abroad(self, instance_id: str) -> Instance[Mode]:
-        sight = None if instance_id.startswith("inst_") else await self._back.sight(instance_id)
+        """Find a machine without a record here: by the cloud's id, or by the id it carries from another store."""
+        ours = instance_id.startswith("inst_")
+        machine = await self._back.machine_of(instance_id) if ours else instance_id
+        sight = None if machine is None else await self._back.sight(machine)
         if sight is None:
             raise InstanceNotFound(
                 f"no instance {instance_id}: not in this store, not in this account",

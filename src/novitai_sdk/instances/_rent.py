@@ -83,7 +83,7 @@ class Rental(Generic[Mode]):
             return
         with self._owner.shield(_CLEANUP + 10.0):
             try:
-                await self._owner.remove(self._id, timeout=_CLEANUP)
+                await self._owner.remove(self._id, timeout=_CLEANUP, recorded=True)
             except InstanceNotFound:
                 return  # it was never stored, so nothing was ever asked for
             except CleanupFailed as failed:

@@ -49,12 +49,17 @@ def delivery_handler(
         else:
             outcome = judge.after_reply(job.attempts, reply, now=clock.time())
         if isinstance(outcome, GiveUp) or (isinstance(outcome, Retry) and context.last_attempt):
-            _log.warning(
-                "webhook %s was not delivered: %s", job.payload["messageId"], outcome.error
-            )
+            _log.warning("%s was not delivered (%s): %s", _named(job), job.id, outcome.error)
         return outcome
 
     return send
+
+
+def _named(job: Job) -> str:
+    told = job.payload.get("payload")
+    instance = told.get("instanceId") if isinstance(told, dict) else None
+    # Escaped: events of a program's own may have any text there.
+    return f"webhook {job.payload['messageId']}" + (f" of {instance!a}" if instance else "")
 
 
 def _extra_headers(job: Job) -> dict[str, str]:
