@@ -225,6 +225,19 @@ def test_a_file_that_is_not_ours_to_write_is_refused_and_left_as_it_is(
     assert [file.name for file in path.parent.iterdir() if "jobs.db" in file.name] == ["jobs.db"]
 
 
+@pytest.mark.parametrize(
+    "spec", ["sqlite:///jobs.db", "postgresql://user:s3cret@host/db", ":memory:"]
+)
+def test_the_address_of_a_database_is_no_path(
+    spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoreError, match="looks like the address of a database") as refused:
+        open_store(spec)
+    assert "s3cret" not in str(refused.value)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_empty_file_becomes_a_store(path: Path) -> None:
     path.touch()
     with opened(path) as store:

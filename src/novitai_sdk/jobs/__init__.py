@@ -127,6 +127,11 @@ def open_store(spec: "str | os.PathLike[str] | Store", *, synchronous: str = "FU
     if isinstance(spec, str | os.PathLike):
         if spec == "memory":
             return MemoryStore()
+        if isinstance(spec, str) and ("://" in spec or spec == ":memory:"):
+            # Taken for a path, it would become a file of that name. Not shown: a URL may hold a password.
+            raise StoreError(
+                'a store is "memory", the path of a file or a store; this looks like the address of a database'
+            )
         from ._sqlite import SqliteStore
 
         return SqliteStore(spec, synchronous=synchronous)
