@@ -251,6 +251,25 @@ def test_a_monthly_instance_is_renewed_and_renews_itself(told: Any) -> None:
     told.tell(story)
 
 
+def test_a_monthly_instance_that_has_expired_is_frozen_until_it_is_renewed(told: Any) -> None:
+    made = told.rented(month=1, billingMode="monthly")
+    told.clock.advance(31 * 24 * 3600)
+
+    async def story(cloud: Any, done: Any) -> None:
+        assert (await done(cloud.instances.get(made))).status is CloudStatus.FREEZING
+        with pytest.raises(InvalidState):
+            await done(cloud.instances.start(made))
+        await done(cloud.instances.renew(made, 1))
+        assert (await done(cloud.instances.get(made))).status is CloudStatus.EXITED
+        await done(cloud.instances.start(made))
+        told.clock.advance(31 * 24 * 3600)
+        assert (await done(cloud.instances.get(made))).status is CloudStatus.FREEZING
+        await done(cloud.instances.delete(made))
+
+    told.tell(story)
+    assert told.emulator.instances[0].billed_seconds == pytest.approx(59 * 24 * 3600, abs=86400)
+
+
 def test_an_instance_paid_by_the_hour_becomes_monthly_and_owes_what_it_cost(told: Any) -> None:
     made = told.rented()
     unoffered = told.rented(productId="4090.16c96g.v2")

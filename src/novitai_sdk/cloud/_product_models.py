@@ -56,6 +56,11 @@ class MonthlyPrice:
     month: int | None = None
     extra: Mapping[str, Json] = extra_field()
 
+    @property
+    def price_usd(self) -> Decimal | None:
+        """The same in USD."""
+        return usd(self.price)
+
 
 @attrs.frozen(kw_only=True)
 class Product:

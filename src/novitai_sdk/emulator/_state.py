@@ -267,8 +267,11 @@ class World:
         )
 
     def advance(self, machine: Machine, now: float) -> None:
-        """Take every step that has come due."""
-        self._renew(machine)
+        """Take every step that has come due, then expire if that has."""
+        self._take_steps(machine, now)
+        self._expire(machine, now)
+
+    def _take_steps(self, machine: Machine, now: float) -> None:
         while True:
             if machine.running and machine.spot_status in SPOT_STEPS:
                 step, since = SPOT_STEPS[machine.spot_status], machine.spot_since
@@ -301,10 +304,21 @@ class World:
             self.free[machine.product.id, machine.cluster.id] += machine.gpus
         machine.status, machine.since = status, moment
 
-    def _renew(self, machine: Machine) -> None:
-        now = self.clock.time()
-        while machine.auto_renew and machine.expires_at is not None and machine.expires_at <= now:
+    def _expire(self, machine: Machine, now: float) -> None:
+        today = self.clock.time()
+        if machine.expires_at is None or machine.expires_at > today:
+            return
+        while machine.auto_renew and machine.expires_at <= today:
             machine.expires_at += machine.auto_renew * MONTH
+        if machine.expires_at <= today and machine.status in ("running", "exited"):
+            due = now - (today - machine.expires_at)
+            self._enter(machine, "freezing", max(due, machine.since))
+
+    def prolong(self, machine: Machine, months: int) -> None:
+        """Let a monthly machine expire so much later; one that was frozen for it is stopped again."""
+        machine.expires_at = (machine.expires_at or 0.0) + months * MONTH
+        if machine.status == "freezing" and machine.expires_at > self.clock.time():
+            self._enter(machine, "exited", self.clock.monotonic())
 
     def bill(self, machine: Machine) -> tuple[float, Decimal]:
         """Return for how many seconds a machine was billed, and how much that is in USD."""

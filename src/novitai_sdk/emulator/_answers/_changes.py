@@ -137,7 +137,7 @@ def _renew(call: Call) -> Any:
         raise Refused(
             400, "CREATING_INSTANCE_NOT_SUPPORT_RENEWAL", "the instance is still being created"
         )
-    machine.expires_at = (machine.expires_at or 0.0) + call.fields["month"] * MONTH
+    call.world.prolong(machine, call.fields["month"])
     return {}
 
 

@@ -1,0 +1,96 @@
+"""Every listing of the cloud, whole, in every dialect of paging, on every face."""
+
+from typing import Any
+
+import pytest
+
+from novitai_sdk.emulator import Quirks, faults
+from novitai_sdk.errors import ServerFailed, UnexpectedReply
+
+ALL = 7
+
+
+def instances(told: Any) -> None:
+    for _ in range(ALL):
+        told.rented()
+
+
+def jobs(told: Any) -> None:
+    made = told.stopped()
+    for number in range(ALL):
+        told.emulator.post("/job/save/image", {"instanceId": made, "image": f"a/b:{number}"})
+
+
+def networks(told: Any) -> None:
+    for number in range(ALL):
+        told.emulator.post("/network/create", {"clusterId": "us-west-1", "name": f"n{number}"})
+
+
+def network_storages(told: Any) -> None:
+    for number in range(ALL):
+        body = {"clusterId": "us-west-1", "storageName": f"s{number}", "storageSize": 10}
+        told.emulator.post("/networkstorage/create", body)
+
+
+LISTINGS = {
+    "instances": instances,
+    "jobs": jobs,
+    "networks": networks,
+    "network_storages": network_storages,
+}
+
+
+async def all_of(found: Any) -> list[Any]:
+    return [one async for one in found] if hasattr(found, "__aiter__") else list(found)
+
+
+@pytest.mark.parametrize("noun", LISTINGS)
+@pytest.mark.parametrize("first_page_twice", [True, False])
+@pytest.mark.parametrize("as_text", [True, False])
+def test_everything_is_listed_once_in_every_dialect(
+    told: Any, noun: str, first_page_twice: bool, as_text: bool
+) -> None:
+    told.build(quirks=Quirks(page_zero_is_page_one=first_page_twice, total_as_text=as_text))
+    LISTINGS[noun](told)
+
+    async def story(cloud: Any, done: Any) -> None:
+        listed = await done(getattr(cloud, noun).list(page_size=3))
+        assert len({one.id for one in listed}) == len(listed) == ALL
+        for size in (1, 7, 100):
+            assert await all_of(getattr(cloud, noun).iterate(page_size=size)) == list(listed)
+
+    told.tell(story)
+
+
+@pytest.mark.parametrize("noun", LISTINGS)
+def test_a_listing_cut_short_raises_wherever_it_is_cut(told: Any, noun: str) -> None:
+    LISTINGS[noun](told)
+
+    async def story(cloud: Any, done: Any) -> None:
+        for keep in (0, 1, 3, 6):
+            told.emulator.clear_faults()
+            told.emulator.order(faults.cut_list(f"{noun}.list", keep=keep))
+            for page_size in (3, 100):
+                with pytest.raises(UnexpectedReply, match=f"cut short: {keep} of {ALL}"):
+                    await done(getattr(cloud, noun).list(page_size=page_size))
+                with pytest.raises(UnexpectedReply, match=f"cut short: {keep} of {ALL}"):
+                    await all_of(getattr(cloud, noun).iterate(page_size=page_size))
+
+    told.tell(story)
+
+
+@pytest.mark.parametrize("noun", LISTINGS)
+def test_an_iteration_goes_on_where_an_error_stopped_it(told: Any, noun: str) -> None:
+    LISTINGS[noun](told)
+
+    async def story(cloud: Any, done: Any) -> None:
+        told.emulator.order(faults.server_error(f"{noun}.list", skip=1))
+        steps = getattr(cloud, noun).iterate(page_size=4)
+        step = getattr(steps, "__anext__", None) or steps.__next__
+        found = [await done(step()) for _ in range(4)]
+        with pytest.raises(ServerFailed):
+            await done(step())
+        rest = await all_of(steps)
+        assert len({one.id for one in [*found, *rest]}) == len(found) + len(rest) == ALL
+
+    told.tell(story)
