@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from ..models._base import Json, extra_field
+from ..models._base import Json, Model, extra_field
 from ._instance_models import EnvVar, Instance, Port
 
 __all__ = [
@@ -19,8 +19,8 @@ __all__ = [
 ]
 
 
-@attrs.frozen(kw_only=True)
-class EditInstance:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class EditInstance(Model):
     """Other ports, a larger root disk. What is None is not sent."""
 
     instance_id: str
@@ -32,8 +32,8 @@ class EditInstance:
     """GB to add to the root disk. An increment, not a size: sent twice, it adds twice."""
 
 
-@attrs.frozen(kw_only=True)
-class NetworkVolumeMount:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class NetworkVolumeMount(Model):
     """A network storage in the container."""
 
     id: str
@@ -45,16 +45,16 @@ class NetworkVolumeMount:
     type: str = "network"
 
 
-@attrs.frozen(kw_only=True)
-class NetworkVolume:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class NetworkVolume(Model):
     """All network storages an instance is to have."""
 
     volume_mounts: tuple[NetworkVolumeMount, ...] = ()
     """At most 30. None at all detaches what is mounted."""
 
 
-@attrs.frozen(kw_only=True)
-class UpgradeInstance:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class UpgradeInstance(Model):
     """A new image, command and environment on the same hardware.
 
     Everything here replaces what the instance has, so nothing has a default but what may stay empty without loss:
@@ -110,8 +110,8 @@ class UpgradeInstance:
         )
 
 
-@attrs.frozen(kw_only=True)
-class Migrated:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Migrated(Model):
     """The answer to a migration, empty by the documents."""
 
     new_instance_id: str | None = None
@@ -121,8 +121,8 @@ class Migrated:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class Months:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Months(Model):
     """For how many months an instance is paid up front."""
 
     instance_id: str
@@ -131,8 +131,8 @@ class Months:
     """1 or more."""
 
 
-@attrs.frozen(kw_only=True)
-class AutoRenew:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class AutoRenew(Model):
     """Whether monthly instances are renewed by themselves when they expire."""
 
     instance_ids: tuple[str, ...]
@@ -142,8 +142,8 @@ class AutoRenew:
     """For how many months each time, 1 to 12."""
 
 
-@attrs.frozen(kw_only=True)
-class AutoMigrate:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class AutoMigrate(Model):
     """Whether an instance is moved by itself when its node fails."""
 
     instance_id: str

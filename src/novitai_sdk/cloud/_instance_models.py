@@ -9,7 +9,7 @@ from datetime import datetime
 
 import attrs
 
-from ..models._base import Json, Secret, extra_field, wire
+from ..models._base import Json, Model, Secret, extra_field, wire
 from ._words import BillingMode, CloudStatus, InstanceKind, PortType, SpotStatus
 
 __all__ = [
@@ -39,8 +39,8 @@ __all__ = [
 # -- what is sent ------------------------------------------------------------------------------
 
 
-@attrs.frozen(kw_only=True)
-class EnvVar:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class EnvVar(Model):
     """An environment variable of a container. The value is masked: it is often a credential."""
 
     key: str
@@ -50,8 +50,8 @@ class EnvVar:
     """Up to 4095 characters."""
 
 
-@attrs.frozen(kw_only=True)
-class Port:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Port(Model):
     """A port of a container to be reached from outside.
 
     >>> str(Port(port=8888))
@@ -76,8 +76,8 @@ def join_ports(ports: Iterable[Port]) -> str:
     return ",".join(str(port) for port in ports)
 
 
-@attrs.frozen(kw_only=True)
-class Tool:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Tool(Model):
     """A tool the platform adds to a container; only ``Jupyter`` is known."""
 
     name: str
@@ -88,8 +88,8 @@ class Tool:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class NetworkMount:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class NetworkMount(Model):
     """A network storage to mount in the container."""
 
     id: str = attrs.field(metadata=wire("Id"))
@@ -97,8 +97,8 @@ class NetworkMount:
     """Path in the container, 1 to 4095 characters; the cloud's default is ``/network``."""
 
 
-@attrs.frozen(kw_only=True)
-class CreateInstance:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class CreateInstance(Model):
     """The body of a create: one machine, billed from the moment its image is pulled.
 
     The limits are those the cloud documents; ``client.cloud.instances.create`` checks them before it sends anything.
@@ -167,15 +167,15 @@ class CreateInstance:
     """CPU machines only; the cloud's default is ``/workspace``."""
 
 
-@attrs.frozen(kw_only=True)
-class InstanceRef:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class InstanceRef(Model):
     """Names one instance in a request."""
 
     instance_id: str
 
 
-@attrs.frozen(kw_only=True)
-class InstanceQuery:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class InstanceQuery(Model):
     """Which instances to list, and which page of them. What is None is not asked for."""
 
     page_size: int | None = None
@@ -194,16 +194,16 @@ class InstanceQuery:
 # -- what comes back ---------------------------------------------------------------------------
 
 
-@attrs.frozen(kw_only=True)
-class Created:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Created(Model):
     """The answer to a create: the machine's id. Everything else happens later."""
 
     id: str = attrs.field(metadata={"also": ("instanceId",)})
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class StatusError:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class StatusError(Model):
     """Why an instance failed; both texts are empty while it has not."""
 
     state: str = ""
@@ -217,8 +217,8 @@ class StatusError:
         return ": ".join(text for text in (self.state, self.message) if text)
 
 
-@attrs.frozen(kw_only=True)
-class PortMapping:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class PortMapping(Model):
     """A port of the container and where it is reached. Lists leave the endpoint out."""
 
     port: int | None = None
@@ -229,8 +229,8 @@ class PortMapping:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class VolumeMount:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class VolumeMount(Model):
     """A disk in the container."""
 
     type: str | None = None
@@ -244,8 +244,8 @@ class VolumeMount:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class NetworkPlace:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class NetworkPlace(Model):
     """The instance's address in its VPC network; empty texts when it is in none."""
 
     id: str = ""
@@ -253,8 +253,8 @@ class NetworkPlace:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class InstanceJob:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class InstanceJob(Model):
     """A job the cloud is running on the instance."""
 
     id: str | None = attrs.field(default=None, metadata={"also": ("Id",)})
@@ -262,8 +262,8 @@ class InstanceJob:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class Ssh:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Ssh(Model):
     """How to log in. Host and port are in the command."""
 
     ssh_command: str | None = None
@@ -272,8 +272,8 @@ class Ssh:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class WebTerminal:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class WebTerminal(Model):
     """A shell in the browser, usable while ``is_running``."""
 
     address: str | None = None
@@ -283,8 +283,8 @@ class WebTerminal:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class Jupyter:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Jupyter(Model):
     """A notebook server, usable while ``is_running``. The address may carry a token, so it is masked."""
 
     port: int | None = None
@@ -293,8 +293,8 @@ class Jupyter:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class LogStreams:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class LogStreams(Model):
     """Where the logs are streamed over HTTP."""
 
     system_log_address: str | None = None
@@ -303,8 +303,8 @@ class LogStreams:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class Instance:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Instance(Model):
     """An instance as the cloud reports it.
 
     A list leaves out the ``connect_component_*`` fields and the endpoints of the ports; ``get`` has them.
@@ -392,8 +392,8 @@ class Instance:
         return next((one.value for one in self.envs if one.key == key), None)
 
 
-@attrs.frozen(kw_only=True)
-class InstanceList:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class InstanceList(Model):
     """One page of instances."""
 
     instances: tuple[Instance, ...] | None

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import attrs
 
-from ..models._base import Json, extra_field
+from ..models._base import Json, Model, extra_field
 from ._instance_models import EnvVar
 from ._words import JobPhase, JobType
 
@@ -25,8 +25,8 @@ __all__ = [
 ]
 
 
-@attrs.frozen(kw_only=True)
-class CloudJobQuery:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class CloudJobQuery(Model):
     """Which jobs to list, and which page of them. What is None is not asked for."""
 
     page_size: int | None = None
@@ -45,8 +45,8 @@ class CloudJobQuery:
     creators: tuple[str, ...] | None = None
 
 
-@attrs.frozen(kw_only=True)
-class CloudJobState:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class CloudJobState(Model):
     """How far a job is."""
 
     state: JobPhase | None = None
@@ -55,8 +55,8 @@ class CloudJobState:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class CloudJob:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class CloudJob(Model):
     """A job of the cloud. The task runner's own records are :class:`novitai_sdk.Job`."""
 
     id: str = attrs.field(metadata={"wire": "Id", "also": ("id",)})
@@ -75,8 +75,8 @@ class CloudJob:
         return self.state.state if self.state else None
 
 
-@attrs.frozen(kw_only=True)
-class CloudJobList:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class CloudJobList(Model):
     """One page of jobs."""
 
     jobs: tuple[CloudJob, ...] | None
@@ -91,15 +91,15 @@ class CloudJobList:
         return self.jobs or ()
 
 
-@attrs.frozen(kw_only=True)
-class CloudJobRef:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class CloudJobRef(Model):
     """Names one job in a request."""
 
     job_id: str
 
 
-@attrs.frozen(kw_only=True)
-class SaveImage:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class SaveImage(Model):
     """Save an instance as an image."""
 
     instance_id: str
@@ -111,8 +111,8 @@ class SaveImage:
     """Id of a credential from ``cloud.registries``; private registries only, though drawn as required."""
 
 
-@attrs.frozen(kw_only=True)
-class JobStarted:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class JobStarted(Model):
     """The answer to what is done in a job: its id."""
 
     job_id: str
@@ -122,8 +122,8 @@ class JobStarted:
 # -- metrics ---------------------------------------------------------------------------------------
 
 
-@attrs.frozen(kw_only=True)
-class MetricsQuery:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class MetricsQuery(Model):
     """What was measured of one instance, from when to when. What is None is not asked for.
 
     The cloud falls back to its defaults without a word when a value is wrong.
@@ -140,8 +140,8 @@ class MetricsQuery:
     """Seconds between two points, 15 or more; the default is 15."""
 
 
-@attrs.frozen(kw_only=True)
-class MetricPoint:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class MetricPoint(Model):
     """What was measured at one moment."""
 
     timestamp: datetime | None = None
@@ -160,8 +160,8 @@ class MetricPoint:
         return found
 
 
-@attrs.frozen(kw_only=True)
-class GpuSeries:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class GpuSeries(Model):
     """What was measured of one GPU."""
 
     gpu_id: str | None = None
@@ -169,8 +169,8 @@ class GpuSeries:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class GpuMetrics:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class GpuMetrics(Model):
     """What was measured of all GPUs, and of each."""
 
     avg: tuple[MetricPoint, ...] = ()
@@ -178,8 +178,8 @@ class GpuMetrics:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class Metrics:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Metrics(Model):
     """How busy an instance was; all values in percent."""
 
     cpu_utilization: tuple[MetricPoint, ...] = ()

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import attrs
 
-from ..models._base import Json, extra_field
+from ..models._base import Json, Model, extra_field
 from ._words import NetworkPhase
 
 __all__ = [
@@ -37,8 +37,8 @@ def _first(found: Json) -> Json:
 # -- networks --------------------------------------------------------------------------------------
 
 
-@attrs.frozen(kw_only=True)
-class NetworkQuery:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class NetworkQuery(Model):
     """Which networks to list, and which page of them. What is None is not asked for."""
 
     page_size: int | None = None
@@ -51,8 +51,8 @@ class NetworkQuery:
     creators: tuple[str, ...] | None = None
 
 
-@attrs.frozen(kw_only=True)
-class NetworkState:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class NetworkState(Model):
     """Whether a network can be used."""
 
     state: NetworkPhase | None = None
@@ -65,8 +65,8 @@ class NetworkState:
         return _first(found)
 
 
-@attrs.frozen(kw_only=True)
-class NetworkAddress:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class NetworkAddress(Model):
     """An instance in a network."""
 
     id: str | None = attrs.field(default=None, metadata={"wire": "Id", "also": ("id",)})
@@ -76,8 +76,8 @@ class NetworkAddress:
     extra: Mapping[str, Json] = extra_field()
 
 
-@attrs.frozen(kw_only=True)
-class Network:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Network(Model):
     """A private network (VPC) of instances in one cluster."""
 
     id: str = attrs.field(metadata={"wire": "Id", "also": ("id",)})
@@ -105,8 +105,8 @@ class Network:
         return _first(found)
 
 
-@attrs.frozen(kw_only=True)
-class NetworkList:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class NetworkList(Model):
     """One page of networks."""
 
     networks: tuple[Network, ...] | None = attrs.field(metadata={"also": ("network",)})
@@ -121,15 +121,15 @@ class NetworkList:
         return self.networks or ()
 
 
-@attrs.frozen(kw_only=True)
-class NetworkRef:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class NetworkRef(Model):
     """Names one network in a request."""
 
     network_id: str
 
 
-@attrs.frozen(kw_only=True)
-class NetworkAnswer:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class NetworkAnswer(Model):
     """One network, wrapped; None where the cloud says nothing of it, which an empty list means too."""
 
     network: Network | None = None
@@ -145,8 +145,8 @@ class NetworkAnswer:
         return {**found, "network": inner if named else None}
 
 
-@attrs.frozen(kw_only=True)
-class CreateNetwork:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class CreateNetwork(Model):
     """A new network."""
 
     cluster_id: str
@@ -156,8 +156,8 @@ class CreateNetwork:
     """Up to 30 characters."""
 
 
-@attrs.frozen(kw_only=True)
-class UpdateNetwork:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class UpdateNetwork(Model):
     """Another name for a network."""
 
     network_id: str
@@ -168,8 +168,8 @@ class UpdateNetwork:
 # -- network storages ------------------------------------------------------------------------------
 
 
-@attrs.frozen(kw_only=True)
-class NetworkStorageQuery:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class NetworkStorageQuery(Model):
     """Which storages to list, and which page of them. What is None is not asked for."""
 
     page_size: int | None = None
@@ -182,8 +182,8 @@ class NetworkStorageQuery:
     storage_id: str | None = None
 
 
-@attrs.frozen(kw_only=True)
-class NetworkStorage:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class NetworkStorage(Model):
     """A disk that instances of its cluster can mount. It stays when they go, and is paid for until it is deleted."""
 
     storage_id: str
@@ -204,8 +204,8 @@ class NetworkStorage:
         return self.storage_id
 
 
-@attrs.frozen(kw_only=True)
-class NetworkStorageList:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class NetworkStorageList(Model):
     """One page of storages."""
 
     data: tuple[NetworkStorage, ...] | None
@@ -220,8 +220,8 @@ class NetworkStorageList:
         return self.data or ()
 
 
-@attrs.frozen(kw_only=True)
-class CreateNetworkStorage:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class CreateNetworkStorage(Model):
     """A new storage, billed from now on."""
 
     cluster_id: str
@@ -232,8 +232,8 @@ class CreateNetworkStorage:
     """GB, 10 or more."""
 
 
-@attrs.frozen(kw_only=True)
-class StorageCreated:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class StorageCreated(Model):
     """The answer to the making of a storage: its id."""
 
     storage_id: str = attrs.field(metadata={"also": ("id",)})
@@ -245,8 +245,8 @@ class StorageCreated:
         return {"storageId": found} if isinstance(found, str) and found else found
 
 
-@attrs.frozen(kw_only=True)
-class UpdateNetworkStorage:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class UpdateNetworkStorage(Model):
     """Another name or size for a storage. The cloud's own description wants all three, so all three are sent."""
 
     storage_id: str
@@ -255,8 +255,8 @@ class UpdateNetworkStorage:
     """GB; never less than it has."""
 
 
-@attrs.frozen(kw_only=True)
-class NetworkStorageRef:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class NetworkStorageRef(Model):
     """Names one storage in a request."""
 
     storage_id: str

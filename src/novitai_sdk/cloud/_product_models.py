@@ -6,7 +6,7 @@ from typing import Final
 
 import attrs
 
-from ..models._base import Json, extra_field, wire
+from ..models._base import Json, Model, extra_field, wire
 from ._words import BillingMode, InventoryState
 
 __all__ = [
@@ -45,8 +45,8 @@ def region_code(name: str) -> str:
     return name.split("(")[0].strip()
 
 
-@attrs.frozen(kw_only=True)
-class MonthlyPrice:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class MonthlyPrice(Model):
     """The price of a commitment of ``month`` months, in 1/100000 USD.
 
     Whether it is per month or for the whole term is not documented.
@@ -62,8 +62,8 @@ class MonthlyPrice:
         return usd(self.price)
 
 
-@attrs.frozen(kw_only=True)
-class Product:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Product(Model):
     """A GPU product: a kind of machine that can be rented by the GPU."""
 
     id: str
@@ -130,8 +130,8 @@ class Product:
         return not self.regions or any(region_code(name) == code for name in self.regions)
 
 
-@attrs.frozen(kw_only=True)
-class ProductList:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class ProductList(Model):
     """All products that match."""
 
     data: tuple[Product, ...] | None
@@ -143,8 +143,8 @@ class ProductList:
         return self.data or ()
 
 
-@attrs.frozen(kw_only=True)
-class ProductQuery:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class ProductQuery(Model):
     """Which products to list. What is None is not asked for."""
 
     cluster_id: str | None = None
@@ -167,8 +167,8 @@ class ProductQuery:
     """The cloud's default is on demand."""
 
 
-@attrs.frozen(kw_only=True)
-class CpuProduct:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class CpuProduct(Model):
     """A machine without GPUs."""
 
     id: str
@@ -195,8 +195,8 @@ class CpuProduct:
         return usd(self.price)
 
 
-@attrs.frozen(kw_only=True)
-class CpuProductList:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class CpuProductList(Model):
     """All CPU products."""
 
     data: tuple[CpuProduct, ...] | None
@@ -213,8 +213,8 @@ class CpuProductList:
         return self.data or ()
 
 
-@attrs.frozen(kw_only=True)
-class Cluster:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Cluster(Model):
     """A place where machines stand. Requests name it by id, products by name: map through the list."""
 
     id: str
@@ -236,8 +236,8 @@ class Cluster:
         return region_code(self.name) if self.name else self.id
 
 
-@attrs.frozen(kw_only=True)
-class ClusterList:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class ClusterList(Model):
     """All clusters."""
 
     data: tuple[Cluster, ...] | None
