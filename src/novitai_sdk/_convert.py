@@ -209,7 +209,9 @@ def _is_enum(kind: Any) -> bool:
 
 
 def _is_open(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, OpenStr | OpenInt)
+    # Python 3.10 calls tuple[str, ...] a type, and does not ask whose subclass it is.
+    plain = get_origin(kind) is None and isinstance(kind, type)
+    return plain and issubclass(kind, OpenStr | OpenInt)
 
 
 def _is_sequence(kind: Any) -> bool:

@@ -110,8 +110,8 @@ class _Client(Moded[Mode], Generic[Mode]):
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            f"{type(self).__name__} holds connections and threads and cannot be pickled: make one in each process, "
-            "from its settings"
+            f"{type(self).__name__} holds connections and threads and cannot be pickled: make one in each process. "
+            "No key is pickled either: give it one there, or let it find NOVITA_API_KEY"
         )
 
     def __del__(self) -> None:
