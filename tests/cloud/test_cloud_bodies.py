@@ -318,6 +318,8 @@ def test_the_time_of_a_point_may_be_written_in_any_way(timestamp: Any) -> None:
 
 def test_metrics_of_nothing() -> None:
     assert read({}, Metrics) == Metrics()
+    with pytest.raises(Exception, match="Metrics"):
+        read({"cpuUtilization": [7]}, Metrics)
 
 
 # -- networks --------------------------------------------------------------------------------------
@@ -361,6 +363,12 @@ def test_one_network_may_come_alone_or_in_a_list(network: Any) -> None:
 )
 def test_no_network_has_many_spellings(body: Any) -> None:
     assert read(body, NetworkAnswer).network is None
+
+
+@pytest.mark.parametrize("body", ["n1", [], 7])
+def test_what_is_no_object_is_no_answer(body: Any) -> None:
+    with pytest.raises(Exception, match="expected an object"):
+        read(body, NetworkAnswer)
 
 
 @pytest.mark.parametrize("key", ["networks", "network"])

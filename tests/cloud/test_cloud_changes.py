@@ -146,6 +146,12 @@ def test_an_upgrade_replaces_what_it_names_and_keeps_the_hardware(told: Any) -> 
         again = UpgradeInstance.like(after, save=False)
         assert again.network_volume == upgrade.network_volume
         await done(cloud.instances.upgrade(attrs.evolve(again, network_volume=NetworkVolume())))
+        far = await done(
+            cloud.network_storages.create("cn-hongkong-1", storage_name="far", storage_size=10)
+        )
+        mounts = NetworkVolume(volume_mounts=(NetworkVolumeMount(id=far),))
+        with pytest.raises(RequestRefused, match="in the instance's cluster"):
+            await done(cloud.instances.upgrade(attrs.evolve(again, network_volume=mounts)))
         assert (await done(cloud.instances.get(made))).volume_mounts == ()
 
     told.tell(story)

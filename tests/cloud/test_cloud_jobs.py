@@ -162,6 +162,20 @@ def test_metrics_are_points_in_percent(told: Any) -> None:
     told.tell(story)
 
 
+def test_metrics_are_found_below_either_prefix(told: Any) -> None:
+    told.build(quirks=Quirks(metrics_elsewhere=True))
+    made = told.rented()
+
+    async def story(cloud: Any, done: Any) -> None:
+        assert (await done(cloud.metrics.get(made))).cpu_utilization
+        assert told.emulator.calls("metrics.get") == 1
+        with pytest.raises(NotFound) as caught:
+            await done(cloud.metrics.get("nobody"))
+        assert caught.value.reason == "RESOURCE_NOT_FOUND"
+
+    told.tell(story)
+
+
 def test_what_the_cloud_would_replace_without_a_word_is_refused(told: Any) -> None:
     now = datetime(2026, 1, 1, tzinfo=timezone.utc)
     naive = datetime(2026, 1, 1)  # noqa: DTZ001 - what a user may well pass

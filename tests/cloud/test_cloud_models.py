@@ -306,6 +306,7 @@ def test_a_product_row() -> None:
     assert found.price_usd == Decimal("0.35")
     assert found.spot_price_usd == Decimal("0.18")
     assert found.monthly_price[0].price == 21000000
+    assert found.monthly_price[0].price_usd == 210
     assert found.inventory_state is InventoryState.NORMAL
     assert found.extra == {"prices": [], "canBuy": True}
 

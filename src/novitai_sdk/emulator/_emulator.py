@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 import attrs
 
 from ..cloud._route import GPU_V1
+from ..cloud._routes import GET_METRICS
 from . import _deeds as deeds
 from ._answers import ANSWERS, Call, Operation
 from ._checks import check
@@ -251,7 +252,7 @@ class Emulator:
 
     def _answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
         path, query = _split(target)
-        operation = ANSWERS.get((method, path))
+        operation = ANSWERS.get((method, self._usual(path)))
         with self._lock:
             try:
                 answer = self._respond(operation, query, headers, body)
@@ -272,6 +273,12 @@ class Emulator:
                 )
             )
         return answer
+
+    def _usual(self, path: str) -> str:
+        """Return where the table has what this cloud has at *path*."""
+        if not self._world.quirks.metrics_elsewhere or not path.endswith(GET_METRICS.path):
+            return path
+        return GET_METRICS.url if path == f"/openapi/v1{GET_METRICS.path}" else ""
 
     def _respond(
         self,

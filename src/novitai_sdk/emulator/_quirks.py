@@ -47,6 +47,9 @@ class Quirks:
     job_errors_as_message: bool = False
     """The text of a job's error is in ``message``; documented as ``errorMessage``."""
 
+    metrics_elsewhere: bool = False
+    """Metrics are below ``/openapi/v1``, as some say; documented below the prefix of all other operations."""
+
     networks_in_lists: bool = True
     """``network`` of one network, and its ``state``, are lists of one, as documented; otherwise objects."""
 

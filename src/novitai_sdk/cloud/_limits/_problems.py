@@ -40,12 +40,10 @@ class Problems:
         span = f"{least} or more" if most is None else f"{least} to {most}"
         self.add(field, f"must be {span}", value)
 
-    def count(self, field: str, items: Sequence[object], most: int, *, least: int = 0) -> None:
-        """Add a problem unless there are *least* to *most* items."""
+    def count(self, field: str, items: Sequence[object], most: int) -> None:
+        """Add a problem if there are more than *most* items."""
         if len(items) > most:
             self.add(field, f"must have at most {most} entries, not {len(items)}")
-        elif len(items) < least:
-            self.add(field, f"must have at least {least} entries, not {len(items)}")
 
     def done(self, what: str) -> None:
         """Raise ValidationError with all problems, if there are any: *what* was not sent."""

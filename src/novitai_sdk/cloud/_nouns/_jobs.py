@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
 
 import attrs
 
 from ..._calling import Mode, dual, dual_iter
+from ...errors import NotFound
 from .. import _routes as routes
 from .._job_models import (
     CloudJob,
@@ -23,6 +25,8 @@ from .._words import JobPhase, JobType
 from ._base import Noun
 
 __all__ = ["CloudJobs", "CloudMetrics"]
+
+_METRICS_ELSEWHERE: Final = attrs.evolve(routes.GET_METRICS, prefix="/openapi/v1")
 
 
 @attrs.frozen
@@ -150,4 +154,10 @@ class CloudMetrics(Noun[Mode]):
             instance_id=instance_id, start_time=start_time, end_time=end_time, interval=interval
         )
         check_metrics_query(query)
-        return await self._session.call(routes.GET_METRICS, query)
+        try:
+            return await self._session.call(routes.GET_METRICS, query)
+        except NotFound as error:
+            # Two paths are in circulation; what is missing here is the operation, not the instance.
+            if error.reason != "API_NOT_FOUND":
+                raise
+        return await self._session.call(_METRICS_ELSEWHERE, query)
