@@ -28,6 +28,7 @@ from ._wires import (
     options,
     outworn,
     proxy_of,
+    where_to,
 )
 
 # Both loops through anyio. httpcore has a stand-in of that name for where anyio is missing, which hides the type.
@@ -70,9 +71,10 @@ class AsyncTransport:
         raise trip.failed(httpcore.ReadTimeout())
 
     async def _send(self, shelf: "_Shelf", request: Request, trip: "Trip") -> Reply:
-        wire = await self._take(shelf, httpcore.URL(request.url))
+        url, netloc = where_to(request)
+        wire = await self._take(shelf, url)
         try:
-            reply = await wire.carry(request, trip)
+            reply = await wire.carry(request, url, netloc, trip)
         except BaseException as error:
             await wire.aclose()
             if isinstance(error, FAULTS):
@@ -183,9 +185,11 @@ class _AsyncWire(httpcore.AsyncNetworkBackend):
             )
         self.line = pool.create_connection(url.origin)
 
-    async def carry(self, request: Request, trip: "Trip") -> Reply:
+    async def carry(self, request: Request, url: httpcore.URL, netloc: str, trip: "Trip") -> Reply:
         self.trip = trip
-        response = await self.line.handle_async_request(dress(request, _Content(request.content)))
+        response = await self.line.handle_async_request(
+            dress(request, url, netloc, _Content(request.content))
+        )
         trip.check_heard()
         body = Body(response.headers)
         try:

@@ -28,6 +28,7 @@ from ._wires import (
     options,
     outworn,
     proxy_of,
+    where_to,
 )
 
 
@@ -82,9 +83,10 @@ class BlockingTransport:
             slots.give()
 
     def _send(self, request: Request, trip: "Trip") -> Reply:
-        wire = self._take(httpcore.URL(request.url))
+        url, netloc = where_to(request)
+        wire = self._take(url)
         try:
-            reply = wire.carry(request, trip)
+            reply = wire.carry(request, url, netloc, trip)
         except BaseException as error:
             wire.close()
             if isinstance(error, FAULTS):
@@ -208,9 +210,9 @@ class _Wire(httpcore.NetworkBackend):
         # Only the maker of connections is wanted of the pool.
         self.line = pool.create_connection(url.origin)
 
-    def carry(self, request: Request, trip: "Trip") -> Reply:
+    def carry(self, request: Request, url: httpcore.URL, netloc: str, trip: "Trip") -> Reply:
         self.trip = trip
-        response = self.line.handle_request(dress(request, request.content))
+        response = self.line.handle_request(dress(request, url, netloc, request.content))
         trip.check_heard()
         body = Body(response.headers)
         for part in response.iter_stream():

@@ -5,7 +5,7 @@ import time
 import zlib
 from collections import deque
 from collections.abc import AsyncIterable, Iterable
-from functools import cache
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -185,15 +185,33 @@ def _read_proxy(named: str) -> _Proxy:
     return _Proxy(url, auth if any(auth) else None)
 
 
-def dress(request: Request, content: bytes | AsyncIterable[bytes]) -> httpcore.Request:
+@lru_cache(maxsize=64)
+def _base(base: str) -> tuple[httpcore.URL, str]:
+    return httpcore.URL(base), urlsplit(base).netloc
+
+
+def where_to(request: Request) -> tuple[httpcore.URL, str]:
+    """Where a request goes: the URL in httpcore's form, and the text for the Host header."""
+    url = request.url
+    # Parsing is dear, and scheme and host are the same for every call of a client.
+    slash = url.find("/", 8)
+    if slash < 0 or "#" in url:
+        return httpcore.URL(url), urlsplit(url).netloc
+    base, netloc = _base(url[:slash])
+    target = url[slash:].encode("ascii")
+    return httpcore.URL(scheme=base.scheme, host=base.host, port=base.port, target=target), netloc
+
+
+def dress(
+    request: Request, url: httpcore.URL, netloc: str, content: bytes | AsyncIterable[bytes]
+) -> httpcore.Request:
     """Turn a request into one of httpcore; *content* is that of the request, in the form its face needs."""
-    netloc = urlsplit(request.url).netloc
     headers = {"Host": netloc, "Accept-Encoding": "gzip", **request.headers}
     if request.content or request.method != "GET":
         headers["Content-Length"] = str(len(request.content))
     return httpcore.Request(
         request.method,
-        request.url,
+        url,
         headers=[(name.encode("ascii"), text.encode("latin-1")) for name, text in headers.items()],
         content=content,
     )
@@ -209,7 +227,8 @@ class Body:
         self._wrong: Exception | None = None
         if not self._packed and encoding not in (b"", b"identity"):
             self._wrong = TransportFailed(f"the reply is packed as {encoding!r}, not asked for")
-        self._gzip = zlib.decompressobj(_GZIP)
+        if self._packed:
+            self._gzip = zlib.decompressobj(_GZIP)
         self._parts: list[bytes] = []
         self._size = 0
 
