@@ -100,6 +100,16 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def documents(session: nox.Session) -> None:
+    """A hundred thousand documents as answers and as refusals, and as many listings that change while they are read."""
+    needs(session, "tests")
+    read = ("tests/cloud/test_cloud_any_answer.py", "tests/cloud/test_cloud_paging.py")
+    refused = "tests/core/test_refusals.py"
+    campaign = (*ON_ALL_CORES, "--timeout", "3600", *read, refused)
+    session.run("pytest", *campaign, *session.posargs, env={"EXAMPLES": "100000"})
+
+
+@nox.session
 def strangers(session: nox.Session) -> None:
     """Clients that are not ours, pointed at the emulator: curl, and another SDK of the same API."""
     needs(session, "tests", "strangers")

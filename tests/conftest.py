@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+EXAMPLES = int(os.environ.get("EXAMPLES", "100"))
+
 # Shared machines are slow now and then: a deadline per example would fail honest code.
-settings.register_profile("local", deadline=None)
+settings.register_profile("local", deadline=None, max_examples=EXAMPLES)
 # A gate that fails at random teaches people to press the button again.
-settings.register_profile("gate", deadline=None, derandomize=True)
+settings.register_profile("gate", deadline=None, derandomize=True, max_examples=EXAMPLES)
 settings.load_profile("gate" if "CI" in os.environ else "local")
 
 

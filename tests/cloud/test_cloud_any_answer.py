@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import attrs
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from novitai_sdk._convert import camel
@@ -63,6 +63,7 @@ def is_promised(route: AnyRoute, found: object) -> bool:
     return found is None if route.answer is None else isinstance(found, route.answer)
 
 
+@settings(max_examples=max(2000, settings().max_examples))
 @given(route=st.sampled_from(ROUTES), document=DOCUMENTS)
 def test_any_document_is_the_answer_or_an_error(route: AnyRoute, document: Any) -> None:
     found = outcome(route, json.dumps(document).encode())
