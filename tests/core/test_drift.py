@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import attrs
+import pytest
 from desks import GOOD, Asked, Desk, Scripted
 
 from novitai_sdk import Drift
@@ -19,6 +20,12 @@ from novitai_sdk.cloud._route import Route
 from novitai_sdk.errors import UnexpectedReply
 from novitai_sdk.models import OpenInt, OpenStr
 from novitai_sdk.models._base import Json, extra_field
+
+
+@pytest.fixture(autouse=True)
+def _nothing_noted_before() -> None:
+    # Tests that use the converter by itself leave their notes to nobody.
+    noted.clear()
 
 
 class Colour(OpenStr):

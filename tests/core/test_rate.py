@@ -202,6 +202,37 @@ def test_many_who_leave_at_once_cost_little_and_hold_up_nobody() -> None:
     on_virtual_time(story)
 
 
+@pytest.mark.parametrize(
+    ("taken", "went", "refused"),
+    [
+        (14.0, [("b", 24), ("c", 34)], []),
+        (17.0, [("c", 27)], [("b", 17)]),
+        (None, [], [("b", 25), ("c", 60)]),
+    ],
+)
+def test_who_is_held_up_by_a_slow_one_in_front_is_told_as_soon_as_it_is_sure(
+    taken: float | None, went: list[tuple[str, int]], refused: list[tuple[str, int]]
+) -> None:
+    async def story() -> None:
+        line, start = Line(SLOW), trio.current_time()
+        await line.go("a")
+        now = line.waiter.monotonic()
+        _, slow = line.bucket.join(now, now + 100.0)
+        assert slow is not None
+        async with anyio.create_task_group() as tasks:
+            # The one in front could have gone at 10 s; it takes its token later, or never.
+            tasks.start_soon(line.go, "b", 25.0)
+            await anyio.wait_all_tasks_blocked()
+            tasks.start_soon(line.go, "c", 60.0)
+            if taken is not None:
+                await anyio.sleep(taken)
+                line.bucket.leave(slow, line.waiter.monotonic())
+        assert rounded(line.went, start)[1:] == went
+        assert rounded(line.refused, start) == refused
+
+    on_virtual_time(story)
+
+
 # -- threads -----------------------------------------------------------------------------------------
 
 
