@@ -45,7 +45,7 @@ DOCUMENTS = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=6)
     ),
-    max_leaves=30,
+    max_leaves=12,
 )
 
 
