@@ -125,8 +125,8 @@ class Gates:
     """What the calls of one client share. Siblings with the same policy share its state, too; another has its own."""
 
     def __init__(self, meter: Meter | None = None) -> None:
-        self.meter = meter or Meter()
-        self.tally = Tally()
+        self.meter: Meter = meter or Meter()
+        self.tally: Tally = Tally()
         self._retries: deque[float] = deque()
         self._buckets: dict[RateLimit, Bucket] = {}
         self._breakers: dict[CircuitBreaker, Breaker] = {}

@@ -49,7 +49,12 @@ async def _turn(waiter: Waiter[Any], bucket: Bucket, now: float, ends: float) ->
         if due > now:
             await waiter.sleep(due - now)
         # Some clocks wake a moment early, and one in a hand does not move by itself.
-        taken = max(due, waiter.monotonic())
+        woken = max(due, waiter.monotonic())
+        if (
+            woken >= ends
+        ):  # others wake late: what is begun now would be cut off, perhaps in the middle
+            raise _too_late(0.0)
+        taken = woken
         return taken
     finally:
         bucket.leave(turn, taken)

@@ -234,21 +234,18 @@ class Session(Moded[Mode], Generic[Mode]):
             attempt = self._attempt(
                 route, request, number, begun - now, ended - begun, reply, error
             )
-            self._note(attempt, limit)
-            wait = self._wait_after(attempt, ended, ends)
-            if wait is not None:
-                attempt = attrs.evolve(attempt, wait=wait)
+            self._note(attempt, limit, ended)
+            attempt = attrs.evolve(attempt, wait=self._wait_after(attempt, ended, ends))
             history = [] if history is None else history
             self._tell(attempt, history)
-            if wait is None:
+            if attempt.wait is None:
                 break
-            await waiter.sleep(wait)
+            await waiter.sleep(attempt.wait)
             now = waiter.monotonic()
         raise self._given_up(route, error, tuple(history or ()), waiter.monotonic() - started)
 
-    def _note(self, attempt: Attempt, limit: float) -> None:
+    def _note(self, attempt: Attempt, limit: float, ended: float) -> None:
         """Tell meter and circuit of a try that failed; what arrived was told when it did."""
-        ended = self.waiter.monotonic()
         if attempt.status is None:
             self._gates.meter.count(at=ended, took=attempt.seconds, failed=True)
         breaker = self._breaker

@@ -20,10 +20,10 @@ try:
     from opentelemetry import metrics, trace
     from opentelemetry.trace import SpanKind, Status, StatusCode
     from opentelemetry.util.types import AttributeValue
-except ModuleNotFoundError as error:  # pragma: no cover - the tests have it
+except ModuleNotFoundError as _missing:  # pragma: no cover - the tests have it
     raise ModuleNotFoundError(
         "novitai_sdk.otel needs opentelemetry-api: pip install 'novitai-sdk[otel]'"
-    ) from error
+    ) from _missing
 
 from ._retry import Attempt
 from ._version import __version__

@@ -125,6 +125,22 @@ def test_a_retry_whose_turn_is_too_late_leaves_the_error_that_was_known() -> Non
     assert error.attempts == 1
 
 
+def test_who_wakes_after_the_deadline_sends_nothing() -> None:
+    desk = Desk(GOOD, GOOD, rate_limit=RateLimit(calls=1, seconds=10.0, burst=1), timeout=12.0)
+    desk.call()
+    slow = desk.waiter.sleep
+
+    async def oversleep(seconds: float) -> None:
+        await slow(seconds + 5.0)
+
+    desk.waiter.sleep = oversleep  # type: ignore[method-assign]  # a busy machine
+    error = desk.fails(CREATE)
+    assert type(error) is CallTimedOut
+    assert (error.resend_safe, desk.sent) == (True, 1)
+    desk.waiter.sleep = slow  # type: ignore[method-assign]
+    desk.call()  # and the token is still there
+
+
 def test_siblings_share_tokens_unless_told_otherwise() -> None:
     limit = RateLimit(calls=1, seconds=10.0, burst=1)
     desk = Desk(*[GOOD] * 4, rate_limit=limit)
