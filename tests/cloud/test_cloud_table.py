@@ -16,6 +16,7 @@ from novitai_sdk.cloud import (
     Cloud,
     CreateInstance,
     Instance,
+    Resend,
     UpgradeInstance,
 )
 from novitai_sdk.emulator import Emulator
@@ -104,6 +105,13 @@ def client(emulator: Emulator) -> Any:
 def test_names_and_requests_are_told_apart() -> None:
     assert len({route.name for route in ROUTES}) == len(ROUTES)
     assert len({(route.method, route.url) for route in ROUTES}) == len(ROUTES)
+
+
+def test_only_reads_are_sent_again_without_a_thought() -> None:
+    assert all((route.resend is Resend.SAFE) == (route.method == "GET") for route in ROUTES)
+    made = [route for route in ROUTES if route.name.endswith((".create", ".save_image"))]
+    assert made
+    assert all(route.resend is Resend.NEVER for route in made)
 
 
 def test_every_method_is_a_way_to_one_operation(client: Novitai) -> None:

@@ -89,11 +89,11 @@ def hand() -> Hand:
     return Hand()
 
 
-@pytest.fixture(name="make_hand")
+@pytest.fixture(name="make_hand", scope="session")
 def hand_class() -> type[Hand]:
     return Hand
 
 
-@pytest.fixture(name="body")
+@pytest.fixture(name="body", scope="session")
 def make_body() -> Any:
     return body

@@ -1,9 +1,12 @@
 """Emulated instances live by their table, on a clock that tests hold in their hands."""
 
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from novitai_sdk.emulator import Quirks
 from novitai_sdk.emulator._life import BILLED, GONE, HOLDING, MOVES, SPOT_STEPS, STEPS
@@ -250,3 +253,61 @@ def test_ids_are_16_hexadecimal_digits_and_the_same_in_every_run(make_hand: Any)
     assert made == [two.create(), two.create()]
     assert made[0] != made[1] != other.create()
     assert all(len(one) == 16 and set(one) <= set("0123456789abcdef") for one in made)
+
+
+# -- whatever is done to them ------------------------------------------------------------------------
+
+DEEDS = st.lists(
+    st.tuples(
+        st.sampled_from(
+            ["create", "reclaim", "fail", "renew", "monthly", "set_auto_renew", "edit", *MOVES]
+        ),
+        st.integers(0, 4),
+        st.sampled_from([0.0, 0.05, 0.3, 1.0, 40 * 24 * 3600.0]),
+    ),
+    max_size=40,
+)
+
+
+def do(hand: Any, deed: str, made: str) -> None:
+    if deed == "renew":
+        hand.cloud.post("/gpu/instance/renewInstance", {"instanceId": made, "month": 1})
+    elif deed == "monthly":
+        hand.cloud.post("/gpu/instance/transToMonthlyInstance", {"instanceId": made, "month": 1})
+    elif deed == "set_auto_renew":
+        body = {"instanceIds": [made], "autoRenew": True, "autoRenewMonth": 2}
+        hand.cloud.post("/gpu/instance/setAutoRenew", body)
+    elif deed == "edit":
+        hand.cloud.post("/gpu/instance/edit", {"instanceId": made, "expandRootDisk": 1})
+    elif deed in MOVES:
+        hand.act(deed, made)
+    else:
+        with suppress(ValueError):
+            (hand.cloud.spot_reclaim if deed == "reclaim" else hand.cloud.fail_node)(made)
+
+
+@given(deeds=DEEDS)
+def test_no_gpu_is_lost_and_no_bill_shrinks_whatever_is_done(
+    make_hand: Any, body: Any, deeds: Any
+) -> None:
+    hand = make_hand()
+    world = hand.cloud._world
+    total = sum(world.free.values())
+    made = [hand.create(billingMode=mode) for mode in ("onDemand", "spot", "onDemand")]
+    bills = dict.fromkeys(made, Decimal(0))
+    for deed, which, pause in deeds:
+        if deed == "create":
+            answer = hand.cloud.post(
+                "/gpu/instance/create", body(gpuNum=1 + which, month=which // 4)
+            )
+            made += [answer.json()["id"]] if answer.status == 200 else []
+        else:
+            do(hand, deed, made[which % len(made)])
+        hand.clock.now += pause
+        seen = hand.cloud.instances
+        held = sum(machine.gpus for machine in world.machines.values() if machine.status in HOLDING)
+        assert sum(world.free.values()) + held == total
+        assert min(world.free.values()) >= 0
+        for one in seen:
+            assert one.billed_usd >= bills.get(one.id, 0)
+            bills[one.id] = one.billed_usd
