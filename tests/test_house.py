@@ -56,6 +56,8 @@ FLOOR = {
     "webhooks._sender": 2,
     # 1, contract
     "_convert": 1,
+    "_readers": 1,
+    "_values": 1,
     "cloud._change_models": 1,
     "cloud._instance_models": 1,
     "cloud._job_models": 1,

@@ -11,14 +11,11 @@ In both, what is absent stays absent on the way out, null means absent on the wa
 ``extra`` and given back, and unknown values of an enumeration survive.
 """
 
-import math
-import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta, timezone
-from decimal import Decimal, InvalidOperation
-from enum import Enum
-from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Final, TypeVar, Union, cast, get_args, get_origin
+from datetime import datetime
+from decimal import Decimal
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Final, TypeVar, Union, cast, get_args
 
 import attrs
 from cattrs import Converter, transform_error
@@ -30,9 +27,14 @@ from cattrs.errors import (
     IterableValidationNote,
 )
 
-from ._drift import note_field, note_value
+from . import _values as values
+from ._drift import forget_since, note_field, note_value, noted, noted_here
+from ._values import to_wire_time
 from .errors import ValidationError
-from .models._base import MASK, Json, JsonObject, OpenInt, OpenStr, Secret
+from .models._base import MASK, JsonObject, OpenInt, OpenStr, Secret
+
+if TYPE_CHECKING:
+    from ._readers import Form, Reader
 
 Group = TypeVar("Group", bound=BaseValidationError)
 
@@ -41,190 +43,21 @@ Unstructure = Callable[[Any], Any]
 
 __all__ = ["cloud_converter", "converter", "explain", "record_converter", "to_wire_time"]
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
-# Texts, not patterns: compiled with the first use and kept by `re`, they cost an import of this library nothing.
-_ISO: Final = r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(Z|z|[+-]\d\d:?\d\d)"
-_WHOLE: Final = r"\s*[+-]?\d{1,18}(\.0*)?\s*"
-_NUMBER: Final = r"\s*[+-]?\d{1,30}(\.\d{1,30})?([eE][+-]?\d{1,3})?\s*"
-# What the cloud writes where it means "no time".
-_NO_TIME: Final = frozenset({"", "0", "-1"})
 
-
-# -- single values ------------------------------------------------------------------------------
-
-
-def _refuse(value: object, wanted: str) -> TypeError:
-    return TypeError(f"expected {wanted}, got {type(value).__name__}")
-
-
-def _text(value: Any, _: Any) -> str:
-    if isinstance(value, str):
-        return str(value)
-    raise _refuse(value, "a text")
-
-
-def _truth(value: Any, _: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise _refuse(value, "true or false")
-
-
-def _whole(value: Any, _: Any) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return int(value)
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    raise _refuse(value, "a whole number")
-
-
-def _number(value: Any, _: Any) -> float:
-    if isinstance(value, int) and not isinstance(value, bool):
-        try:
-            return float(value)
-        except OverflowError:
-            raise ValueError("expected a number of ordinary size") from None
-    if isinstance(value, float) and math.isfinite(value):
-        return value
-    raise _refuse(value, "a finite number")
-
-
-def _either_id(value: Any, _: Any) -> str | int | float:
-    """A template id: a text or a number, and it stays what it was."""
-    if isinstance(value, str | int | float) and not isinstance(value, bool):
-        return value
-    raise _refuse(value, "a text or a number")
-
-
-def _iso_time(value: Any, _: Any) -> datetime:
-    if isinstance(value, datetime):
-        return value
-    if not isinstance(value, str):
-        raise _refuse(value, "an ISO-8601 time")
-    # datetime.fromisoformat knows neither "Z" nor milliseconds of any length before Python 3.11.
-    found = re.fullmatch(_ISO, value, re.ASCII)
-    if found is None:
-        raise ValueError("expected an ISO-8601 time with a zone")
-    *numbers, fraction, zone = found.groups()
-    micro = int((fraction or "0").ljust(6, "0")[:6])
-    moment = datetime(*map(int, numbers), micro, tzinfo=timezone.utc)  # type: ignore[misc,arg-type]  # six groups of digits
-    if zone in "Zz":
-        return moment
-    sign = -1 if zone[0] == "-" else 1
-    offset = timedelta(hours=int(zone[1:3]), minutes=int(zone[-2:])) * sign
-    try:
-        return moment - offset
-    except OverflowError:
-        raise ValueError("expected a time between the years 1 and 9999") from None
-
-
-def to_wire_time(moment: datetime) -> str:
-    """Write a time as the contract does: UTC, milliseconds, ``Z``.
-
-    >>> to_wire_time(datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=timezone.utc))
-    '2026-01-02T03:04:05.678Z'
-    """
-    utc = moment.astimezone(timezone.utc)
-    return f"{utc.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
-
-
-def _secret(value: Any, _: Any) -> Secret:
-    if isinstance(value, Secret):
-        return value
-    return Secret(_text(value, None))
-
-
-# -- the same, as the cloud writes them ----------------------------------------------------------
-
-
-def _loose_text(value: Any, _: Any) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return _text(value, None)
-
-
-def _loose_whole(value: Any, _: Any) -> int:
-    if isinstance(value, str) and re.fullmatch(_WHOLE, value, re.ASCII):
-        return int(value.strip().split(".")[0])
-    return _whole(value, None)
-
-
-def _loose_number(value: Any, _: Any) -> float:
-    if isinstance(value, str) and re.fullmatch(_NUMBER, value, re.ASCII):
-        return _number(float(value), None)
-    return _number(value, None)
-
-
-def _decimal(value: Any, _: Any) -> Decimal:
-    if isinstance(value, str | int | float) and not isinstance(value, bool):
-        try:
-            amount = Decimal(str(value).strip())
-        except InvalidOperation:
-            raise ValueError("expected an amount") from None
-        if amount.is_finite():
-            return amount
-    raise _refuse(value, "an amount")
-
-
-def _epoch_time(value: Any, _: Any) -> datetime:
-    if isinstance(value, str) and "-" in value[1:]:
-        return _iso_time(value, None)
-    seconds = _loose_number(value, None)
-    try:
-        return _EPOCH + timedelta(seconds=seconds)
-    except OverflowError:
-        raise ValueError("expected seconds since 1970") from None
-
-
-def _to_epoch(moment: datetime) -> str:
-    return str(int((moment - _EPOCH).total_seconds()))
-
-
-def _object(value: Any) -> Mapping[str, Any]:
-    if isinstance(value, Mapping):
-        return cast(Mapping[str, Any], value)
-    raise _refuse(value, "an object")
-
-
-# -- classes of types ------------------------------------------------------------------------------
-
-
-def _is_union(kind: Any) -> bool:
-    return get_origin(kind) in (Union, UnionType)
-
-
-def _is_optional(kind: Any) -> bool:
-    return _is_union(kind) and NoneType in get_args(kind) and not _is_json(kind)
-
-
-def _is_json(kind: Any) -> bool:
-    return kind in (Json, JsonObject)
-
-
-def _is_id(kind: Any) -> bool:
-    return _is_union(kind) and set(get_args(kind)) <= {str, int, float}
-
-
-def _is_enum(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, Enum)
-
-
-def _is_open(kind: Any) -> bool:
-    # Python 3.10 calls tuple[str, ...] a type, and does not ask whose subclass it is.
-    plain = get_origin(kind) is None and isinstance(kind, type)
-    return plain and issubclass(kind, OpenStr | OpenInt)
-
-
-def _is_sequence(kind: Any) -> bool:
-    return get_origin(kind) is tuple
-
-
-def _is_mapping(kind: Any) -> bool:
-    return get_origin(kind) in (Mapping, dict) and not _is_json(kind)
+# What its own hooks take as it is. What a user's hook takes is that hook's to say.
+_USUAL: Final[Mapping[Structure, str]] = {
+    values.text: "text",
+    values.loose_text: "text",
+    values.whole: "whole",
+    values.loose_whole: "whole",
+    values.truth: "truth",
+    values.secret: "secret",
+}
 
 
 def _json(value: Any, kind: Any) -> Any:
     if kind == JsonObject:
-        _object(value)
+        values.an_object(value)
     return value
 
 
@@ -234,95 +67,101 @@ def _present(kind: Any) -> Any:
     return Union[tuple(arg for arg in get_args(kind) if arg is not NoneType)]  # noqa: UP007
 
 
-def _optional(inner: Any, hook: Structure, blank_is_none: bool) -> Structure:
-    nothing: frozenset[Any] = frozenset()
-    if blank_is_none and inner not in (str, Secret):
-        nothing = frozenset({*_NO_TIME, 0, -1}) if inner is datetime else frozenset({""})
-
-    def structure(value: Any, _: Any) -> Any:
-        if value is None or (isinstance(value, str | int) and value in nothing):
-            return None
-        return hook(value, inner)
-
-    return structure
-
-
-def _optional_factory(converter: Converter, blank_is_none: bool) -> Callable[[Any], Structure]:
-    def factory(kind: Any) -> Structure:
-        inner = _present(kind)
-        return _optional(inner, converter.get_structure_hook(inner), blank_is_none)
-
-    return factory
-
-
 def _member(value: Any, kind: Any) -> Any:
-    return kind((_whole if issubclass(kind, int) else _text)(value, None))
+    return kind((values.whole if issubclass(kind, int) else values.text)(value, None))
 
 
-def _member_at(model: str, field: str) -> Structure:
-    """Like `_member`, and an unknown value is noted with its place."""
+class _Hooks:
+    """The hooks of one converter for types that are made of others, and what each is made of."""
 
-    def structure(value: Any, kind: Any) -> Any:
-        known: dict[object, Any] = kind._value2member_map_
-        plain = (_whole if issubclass(kind, int) else _text)(value, None)
-        found = known.get(plain)
-        if found is None:
-            note_value(model, field, plain)
-            return _member(plain, kind)
-        return found
+    def __init__(self, converter: Converter, *, blank_is_none: bool, notes_drift: bool) -> None:
+        self.notes_drift = notes_drift
+        self._converter = converter
+        self._blank_is_none = blank_is_none
+        self._inner: dict[Structure, tuple[Structure, Any]] = {}
+        self._models: dict[Structure, _Model] = {}
+        self._members: set[Structure] = {_member}
 
-    return structure
+    def of(self, kind: Any) -> Structure:
+        """The hook of any type."""
+        return self._converter.get_structure_hook(kind)
 
+    def at(self, model: str, field: str, kind: Any) -> Structure:
+        """The hook of a field; the cloud's note with their place what enumerations do not know."""
+        if self.notes_drift and values.is_open(kind):
+            return self._member_at(model, field)
+        if self.notes_drift and values.is_optional(kind) and values.is_open(_present(kind)):
+            return self._optional(_present(kind), self._member_at(model, field))
+        if self.notes_drift and values.is_sequence(kind) and values.is_open(get_args(kind)[0]):
+            return self._sequence(kind, self._member_at(model, field))
+        return self.of(kind)
 
-def _sequence(kind: Any, hook: Structure) -> Structure:
-    inner = get_args(kind)[0]
+    def _member_at(self, model: str, field: str) -> Structure:
+        """Like `_member`, and an unknown value is noted."""
 
-    def structure(value: Any, _: Any) -> Any:
-        if not isinstance(value, list | tuple):
-            raise _refuse(value, "a list")
-        items: list[Any] = []
-        failures: list[Exception] = []
-        for index, item in enumerate(cast(Sequence[Any], value)):
-            try:
-                items.append(hook(item, inner))
-            except Exception as error:  # noqa: BLE001 - hooks raise what they like; all of it is kept
-                _note(error, IterableValidationNote(f"in item {index}", index, inner))
-                failures.append(error)
-        if failures:
-            raise _several(IterableValidationError, "a list with wrong items", failures, kind)
-        return tuple(items)
+        def structure(value: Any, kind: Any) -> Any:
+            known: dict[object, Any] = kind._value2member_map_
+            plain = (values.whole if issubclass(kind, int) else values.text)(value, None)
+            found = known.get(plain)
+            if found is None:
+                note_value(model, field, plain)
+                return _member(plain, kind)
+            return found
 
-    return structure
+        self._members.add(structure)
+        return structure
 
+    def optional(self, kind: Any) -> Structure:
+        """What may be null."""
+        return self._optional(_present(kind), self.of(_present(kind)))
 
-def _sequence_factory(converter: Converter) -> Callable[[Any], Structure]:
-    def factory(kind: Any) -> Structure:
-        return _sequence(kind, converter.get_structure_hook(get_args(kind)[0]))
+    def _optional(self, inner: Any, hook: Structure) -> Structure:
+        nothing: frozenset[Any] = frozenset()
+        if self._blank_is_none and inner not in (str, Secret):
+            nothing = frozenset({*values.NO_TIME, 0, -1} if inner is datetime else {""})
 
-    return factory
+        def structure(value: Any, _: Any) -> Any:
+            if value is None or (isinstance(value, str | int) and value in nothing):
+                return None
+            return hook(value, inner)
 
+        self._inner[structure] = hook, inner
+        return structure
 
-def _placed(converter: Converter, model: str, field: str, kind: Any) -> Structure:
-    """The hook of a field of the cloud's: unknown values of enumerations are noted with their place."""
-    if _is_open(kind):
-        return _member_at(model, field)
-    if _is_optional(kind) and _is_open(inner := _present(kind)):
-        return _optional(inner, _member_at(model, field), blank_is_none=True)
-    if _is_sequence(kind) and _is_open(get_args(kind)[0]):
-        return _sequence(kind, _member_at(model, field))
-    return converter.get_structure_hook(kind)
+    def sequence(self, kind: Any) -> Structure:
+        """Tuples, from lists."""
+        return self._sequence(kind, self.of(get_args(kind)[0]))
 
+    def _sequence(self, kind: Any, hook: Structure) -> Structure:
+        inner = get_args(kind)[0]
 
-def _mapping_factory(converter: Converter) -> Callable[[Any], Structure]:
-    def factory(kind: Any) -> Structure:
+        def structure(value: Any, _: Any) -> Any:
+            if not isinstance(value, list | tuple):
+                raise values.refuse(value, "a list")
+            items: list[Any] = []
+            failures: list[Exception] = []
+            for index, item in enumerate(cast(Sequence[Any], value)):
+                try:
+                    items.append(hook(item, inner))
+                except Exception as error:  # noqa: BLE001 - hooks raise what they like; all of it is kept
+                    _note(error, IterableValidationNote(f"in item {index}", index, inner))
+                    failures.append(error)
+            if failures:
+                raise _several(IterableValidationError, "a list with wrong items", failures, kind)
+            return tuple(items)
+
+        self._inner[structure] = hook, inner
+        return structure
+
+    def mapping(self, kind: Any) -> Structure:
+        """Objects whose keys are data."""
         key_kind, inner = get_args(kind)
-        key_hook = converter.get_structure_hook(key_kind)
-        hook = converter.get_structure_hook(inner)
+        key_hook, hook = self.of(key_kind), self.of(inner)
 
         def structure(value: Any, _: Any) -> Any:
             items: dict[Any, Any] = {}
             failures: list[Exception] = []
-            for key, item in _object(value).items():
+            for key, item in values.an_object(value).items():
                 try:
                     items[key_hook(key, key_kind)] = hook(item, inner)
                 except Exception as error:  # noqa: BLE001 - hooks raise what they like; all of it is kept
@@ -336,7 +175,31 @@ def _mapping_factory(converter: Converter) -> Callable[[Any], Structure]:
 
         return structure
 
-    return factory
+    def model(self, kind: Any) -> Structure:
+        """Models, from objects with one field each."""
+        model = _Model(kind, self)
+        self._models[model.structure] = model
+        return model.structure
+
+    def form(self, hook: Structure, kind: Any) -> "Form":
+        """What *kind* usually looks like on the wire, as far as its *hook* is one of these."""
+        from ._readers import Form
+
+        if hook in self._models:
+            return Form("model", hook, kind, reader=self._models[hook].reader())
+        if hook not in self._inner:
+            usual = "member" if hook in self._members else _usual(hook, kind)
+            return Form(usual, hook, kind, enum=kind)
+        inner = self.form(*self._inner[hook])
+        if values.is_sequence(kind):
+            return Form("list", hook, kind, item=inner)
+        return attrs.evolve(inner, hook=hook, kind=kind)
+
+
+def _usual(hook: Structure, kind: Any) -> str:
+    if hook is _json:
+        return "object" if kind == JsonObject else "any"
+    return _USUAL.get(hook, "other")
 
 
 def _note(error: Exception, note: Any) -> None:
@@ -379,61 +242,102 @@ def _keeps_extra(kind: Any) -> bool:
     return any(field.metadata.get("extra") for field in attrs.fields(kind))
 
 
-def _model_factory(converter: Converter, notes_drift: bool) -> Callable[[Any], Structure]:
-    def hook_of(kind: Any, name: str, inner: Any) -> Structure:
-        if notes_drift:
-            return _placed(converter, kind.__name__, name, inner)
-        return converter.get_structure_hook(inner)
+# A reader costs about as much as this many readings with care; most programs read most models less often.
+_OFTEN: Final = 64
 
-    def factory(kind: Any) -> Structure:
-        plan = [
+
+class _Model:
+    """How one model is read: in a straight line if it is read often, and with care if that fails."""
+
+    def __init__(self, kind: Any, hooks: _Hooks) -> None:
+        self._kind = kind
+        self._hooks = hooks
+        self._plan = [
             (
                 name,
                 field.metadata.get("also", ()),
-                field.alias or field.name,
-                field.type,
-                hook_of(kind, name, field.type),
-                field.default is attrs.NOTHING,
+                field,
+                hooks.at(kind.__name__, name, field.type),
             )
             for name, field in _fields(kind)
         ]
-        known = {name for name, also, *_ in plan for name in (name, *also)}
-        keeps = _keeps_extra(kind)
+        self._known = frozenset(key for name, also, *_ in self._plan for key in (name, *also))
+        self._keeps = _keeps_extra(kind)
         # Where more than one form has been seen on the wire, the model says which one it means.
-        one_form: Callable[[Any], Any] | None = getattr(kind, "one_form", None)
+        self._one_form: Callable[[Any], Any] | None = getattr(kind, "one_form", None)
+        self._reader: Reader | None = None
+        self._read = 0
+        # One object, not a new one with each look: hooks are told apart by it.
+        self.structure: Structure = self._structure
 
-        def structure(value: Any, _: Any) -> Any:
-            if isinstance(value, kind):
-                return value
-            wire = _object(one_form(value) if one_form else value)
-            arguments: dict[str, Any] = {}
-            failures: list[Exception] = []
-            for name, also, target, inner, hook, required in plan:
-                found = next((key for key in (name, *also) if key in wire), None)
-                if found is None or (wire[found] is None and not required):
-                    if required:
-                        failures.append(_missing(name, inner))
-                    continue
-                try:
-                    arguments[target] = hook(wire[found], inner)
-                except Exception as error:  # noqa: BLE001 - hooks raise what they like; all of it is kept
-                    _note(error, AttributeValidationNote(f"in {name}", name, inner))
-                    failures.append(error)
-            if failures:
-                raise _several(ClassValidationError, f"not a {kind.__name__}", failures, kind)
-            if keeps and not known.issuperset(wire):
-                arguments["extra"] = {key: wire[key] for key in wire if key not in known}
-                if notes_drift:
-                    note_field(kind.__name__, arguments["extra"])
+    def _structure(self, value: Any, _: Any) -> Any:
+        reader = self._reader
+        if reader is None:
+            self._read += 1
+            if self._read < _OFTEN:
+                return self._with_care(value)
+            reader = self.reader()
+        if value.__class__ is dict:
+            before = noted_here() if noted else 0
             try:
-                return kind(**arguments)
-            except ValidationError as error:
-                wrong = f"not a {kind.__name__}"
-                raise _several(ClassValidationError, wrong, [error], kind) from None
+                return reader(value)
+            except Exception:  # noqa: BLE001 - what is wrong, and whether anything is, care will tell
+                forget_since(before)
+        return self._with_care(value)
 
-        return structure
+    def reader(self) -> "Reader":
+        """The straight line."""
+        if self._reader is None:
+            from ._readers import REQUIRED, Step, compiled
 
-    return factory
+            steps = [
+                Step(
+                    names=(name, *also),
+                    attribute=field.name,
+                    form=self._hooks.form(hook, field.type),
+                    default=REQUIRED if field.default is attrs.NOTHING else field.default,
+                )
+                for name, also, field, hook in self._plan
+            ]
+            keep = self._unknown if self._keeps else None
+            self._reader = compiled(self._kind, steps, one_form=self._one_form, keep=keep)
+        return self._reader
+
+    def _with_care(self, value: Any) -> Any:
+        kind = self._kind
+        if isinstance(value, kind):
+            return value
+        wire = values.an_object(self._one_form(value) if self._one_form else value)
+        arguments: dict[str, Any] = {}
+        failures: list[Exception] = []
+        for name, also, field, hook in self._plan:
+            required = field.default is attrs.NOTHING
+            found = next((key for key in (name, *also) if key in wire), None)
+            if found is None or (wire[found] is None and not required):
+                if required:
+                    failures.append(_missing(name, field.type))
+                continue
+            try:
+                arguments[field.alias or field.name] = hook(wire[found], field.type)
+            except Exception as error:  # noqa: BLE001 - hooks raise what they like; all of it is kept
+                _note(error, AttributeValidationNote(f"in {name}", name, cast(Any, field.type)))
+                failures.append(error)
+        if failures:
+            raise _several(ClassValidationError, f"not a {kind.__name__}", failures, kind)
+        if self._keeps and not self._known.issuperset(wire):
+            arguments["extra"] = self._unknown(wire)
+        try:
+            return kind(**arguments)
+        except ValidationError as error:
+            wrong = f"not a {kind.__name__}"
+            raise _several(ClassValidationError, wrong, [error], kind) from None
+
+    def _unknown(self, wire: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The fields of *wire* that the model does not know."""
+        found = {key: wire[key] for key in wire if key not in self._known}
+        if self._hooks.notes_drift:
+            note_field(self._kind.__name__, found)
+        return found
 
 
 def _missing(name: str, kind: Any) -> Exception:
@@ -467,29 +371,30 @@ def _model_writer(converter: Converter) -> Callable[[Any], Unstructure]:
 
 
 def _make(
-    values: Mapping[Any, Structure], *, blank_is_none: bool, notes_drift: bool = False
+    singles: Mapping[Any, Structure], *, blank_is_none: bool, notes_drift: bool = False
 ) -> Converter:
     converter = Converter(detailed_validation=True)
-    for kind, hook in values.items():
+    for kind, hook in singles.items():
         converter.register_structure_hook(kind, hook)
     # The hook of `str` would be found for every enumeration of texts before any rule is asked; so these are
     # found first.
     converter.register_structure_hook(OpenStr, _member)
     converter.register_structure_hook(OpenInt, _member)
-    converter.register_structure_hook_func(_is_json, _json)
-    converter.register_structure_hook_func(_is_id, _either_id)
+    converter.register_structure_hook_func(values.is_json, _json)
+    converter.register_structure_hook_func(values.is_id, values.either_id)
+    hooks = _Hooks(converter, blank_is_none=blank_is_none, notes_drift=notes_drift)
     factories: Sequence[tuple[Callable[[Any], bool], Callable[[Any], Structure]]] = (
-        (_is_optional, _optional_factory(converter, blank_is_none)),
-        (_is_sequence, _sequence_factory(converter)),
-        (_is_mapping, _mapping_factory(converter)),
-        (attrs.has, _model_factory(converter, notes_drift)),
+        (values.is_optional, hooks.optional),
+        (values.is_sequence, hooks.sequence),
+        (values.is_mapping, hooks.mapping),
+        (attrs.has, hooks.model),
     )
     for predicate, factory in factories:
         converter.register_structure_hook_factory(predicate, factory)
     converter.register_unstructure_hook_factory(attrs.has, _model_writer(converter))
     converter.register_unstructure_hook(Secret, Secret.reveal)
     converter.register_unstructure_hook(Decimal, str)
-    converter.register_unstructure_hook_func(_is_enum, lambda member: member.value)
+    converter.register_unstructure_hook_func(values.is_enum, lambda member: member.value)
     return converter
 
 
@@ -504,13 +409,13 @@ def make_converter() -> Converter:
     """
     made = _make(
         {
-            str: _text,
-            bool: _truth,
-            int: _whole,
-            float: _number,
-            Decimal: _decimal,
-            datetime: _iso_time,
-            Secret: _secret,
+            str: values.text,
+            bool: values.truth,
+            int: values.whole,
+            float: values.number,
+            Decimal: values.amount,
+            datetime: values.iso_time,
+            Secret: values.secret,
         },
         blank_is_none=False,
     )
@@ -528,18 +433,18 @@ def _make_record_converter() -> Converter:
 def _make_cloud_converter() -> Converter:
     made = _make(
         {
-            str: _loose_text,
-            bool: _truth,
-            int: _loose_whole,
-            float: _loose_number,
-            Decimal: _decimal,
-            datetime: _epoch_time,
-            Secret: _secret,
+            str: values.loose_text,
+            bool: values.truth,
+            int: values.loose_whole,
+            float: values.loose_number,
+            Decimal: values.amount,
+            datetime: values.epoch_time,
+            Secret: values.secret,
         },
         blank_is_none=True,
         notes_drift=True,
     )
-    made.register_unstructure_hook(datetime, _to_epoch)
+    made.register_unstructure_hook(datetime, values.to_epoch)
     return made
 
 

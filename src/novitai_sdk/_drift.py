@@ -12,7 +12,15 @@ import attrs
 
 from .models._base import Model
 
-__all__ = ["Drift", "Tally", "note_field", "note_value", "noted"]
+__all__ = [
+    "Drift",
+    "Tally",
+    "forget_since",
+    "note_field",
+    "note_value",
+    "noted",
+    "noted_here",
+]
 
 # A peer that sends a fresh word with every reply must not make this process grow.
 _MOST: Final = 1000
@@ -56,6 +64,17 @@ def _note(notes: Iterable[Note]) -> None:
     mine = noted.setdefault(threading.get_ident(), [])
     if len(mine) < _MOST:
         mine.extend(notes)
+
+
+def noted_here() -> int:
+    """How much this thread has noted."""
+    return len(noted.get(threading.get_ident(), ()))
+
+
+def forget_since(before: int) -> None:
+    """Take back what this thread has noted since *before*: it reads the same once more."""
+    if noted:
+        del noted.get(threading.get_ident(), [])[before:]
 
 
 class Tally:
