@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import attrs
 import pytest
 from hypothesis import given
@@ -196,6 +198,26 @@ def test_two_callers_at_once_are_told_so() -> None:
 
     steps = Walk(fetch, first=0, operation="things.list")
     assert drive(steps.step()).id == "a"
+
+
+@pytest.mark.anyio
+async def test_an_iteration_given_up_in_a_page_goes_on_with_that_page() -> None:
+    book = Book({0: "ab", 1: "cd"}, 4)
+    scope = anyio.CancelScope()
+
+    async def fetch(number: int) -> Leaf:
+        if number == 1:
+            scope.cancel()
+        await anyio.lowlevel.checkpoint()
+        return await book.fetch(number)
+
+    steps = Walk(fetch, first=0, operation="things.list")
+    assert [(await steps.step()).id for _ in range(2)] == ["a", "b"]
+    with scope:
+        await steps.step()
+    assert scope.cancelled_caught
+    assert [(await steps.step()).id for _ in range(2)] == ["c", "d"]
+    assert book.asked == [0, 1]
 
 
 # -- listings that change while they are read ------------------------------------------------------

@@ -88,6 +88,9 @@ class UpgradeInstance(Model):
     def like(cls, instance: Instance, *, save: bool) -> "UpgradeInstance":
         """Return the upgrade that leaves *instance*, as ``cloud.instances.get`` has it, as it is.
 
+        But for a password of its registry that was given as text when it was created: the record does not have it, so
+        set ``image_auth_id`` if the image is private.
+
         >>> running = Instance(id="i", image_url="team/app:1", envs=(EnvVar(key="MODE", value="fast"),))
         >>> upgrade = attrs.evolve(UpgradeInstance.like(running, save=True), image_url="team/app:2")
         >>> upgrade.image_url, upgrade.envs[0].key
