@@ -60,8 +60,8 @@ def problems(answer: Any) -> set[str]:
         ),
         (
             "instance/setAutoRenew",
-            {"instanceIds": [7], "autoRenew": True, "autoRenewMonth": 1},
-            {"instanceIds"},
+            {"instanceIds": [7, "i", ""], "autoRenew": True, "autoRenewMonth": 1},
+            {"instanceIds[0]", "instanceIds[2]"},
         ),
         (
             "instance/setAutoMigrate",

@@ -28,7 +28,7 @@ class Rule:
     """The rules of each object in a list, or of the object itself."""
 
     texts: bool = False
-    """A list of texts, each of them with something in it."""
+    """A list of ids: texts of 1 to 255 characters."""
 
 
 def a_text(name: str, most: int = 255, *, least: int = 0, required: bool = False) -> Rule:
@@ -81,8 +81,10 @@ def _fields(
 
 
 def _inside(rule: Rule, value: Any, where: str, problems: dict[str, str]) -> Any:
-    if rule.texts and not all(isinstance(one, str) and one for one in value):
-        problems[where] = "must be a list of texts"
+    if rule.texts:
+        for index, one in enumerate(value):
+            if not (isinstance(one, str) and 1 <= len(one) <= 255):
+                problems[f"{where}[{index}]"] = "must be a text of 1 to 255 characters"
     if not rule.items:
         return value
     if rule.kind is dict:

@@ -1,0 +1,177 @@
+"""The limits are stated twice, in the client and in the emulator: what the one sends the other takes.
+
+A limit that is wrong on one side only shows here.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from novitai_sdk._convert import cloud_converter
+from novitai_sdk.cloud import (
+    AutoMigrate,
+    AutoRenew,
+    CreateNetwork,
+    CreateNetworkStorage,
+    EditInstance,
+    EnvVar,
+    Months,
+    NetworkVolume,
+    NetworkVolumeMount,
+    Port,
+    PortType,
+    SaveImage,
+    UpdateNetwork,
+    UpdateNetworkStorage,
+    UpgradeInstance,
+    _limits,
+    _routes,
+)
+from novitai_sdk.emulator._answers import ANSWERS
+from novitai_sdk.emulator._checks import check
+from novitai_sdk.emulator._state import Refused
+from novitai_sdk.errors import ValidationError
+from novitai_sdk.models import Secret
+
+
+def near(*limits: int) -> st.SearchStrategy[str]:
+    """Texts about as long as a limit."""
+    lengths = sorted({max(0, limit + off) for limit in (0, *limits) for off in (-1, 0, 1)})
+    return st.sampled_from(lengths).map(lambda length: "x" * length)
+
+
+def about(*limits: int) -> st.SearchStrategy[int]:
+    return st.sampled_from(sorted({limit + off for limit in limits for off in (-1, 0, 1)}))
+
+
+IDS = st.sampled_from(["i"]) | near(255)
+PORTS = st.builds(
+    Port,
+    port=about(1, 2222, 2224, 65535),
+    type=st.sampled_from([*PortType, PortType("udp")]),
+)
+ENVS = st.builds(EnvVar, key=near(511), value=near(4095).map(Secret))
+MOUNTS = st.builds(NetworkVolumeMount, id=IDS, mount_path=near(4095))
+
+
+def many(items: st.SearchStrategy[Any], one: Any, most: int) -> st.SearchStrategy[tuple[Any, ...]]:
+    """A few of any kind, or about as many as there may be of a good one."""
+    return st.lists(items, max_size=2).map(tuple) | about(most).map(lambda count: (one,) * count)
+
+
+BODIES: dict[str, tuple[st.SearchStrategy[Any], Callable[[Any], None]]] = {
+    "EDIT_INSTANCE": (
+        st.builds(
+            EditInstance,
+            instance_id=IDS,
+            ports=st.none() | many(PORTS, Port(port=80), 15),
+            expand_root_disk=st.none() | about(0),
+        ),
+        _limits.check_edit,
+    ),
+    "UPGRADE_INSTANCE": (
+        st.builds(
+            UpgradeInstance,
+            instance_id=IDS,
+            image_url=near(500),
+            image_auth_id=st.none() | near(255),
+            envs=many(ENVS, EnvVar(key="K"), 100),
+            command=near(2047),
+            entrypoint=near(2047),
+            save=st.booleans(),
+            network_volume=st.builds(
+                NetworkVolume, volume_mounts=many(MOUNTS, NetworkVolumeMount(id="s"), 30)
+            ),
+        ),
+        _limits.check_upgrade,
+    ),
+    "RENEW_INSTANCE": (
+        st.builds(Months, instance_id=IDS, month=about(1)),
+        _limits.check_months,
+    ),
+    "CONVERT_TO_MONTHLY": (
+        st.builds(Months, instance_id=IDS, month=about(1)),
+        _limits.check_months,
+    ),
+    "SET_AUTO_RENEW": (
+        st.builds(
+            AutoRenew,
+            instance_ids=st.lists(IDS, max_size=3).map(tuple),
+            auto_renew=st.booleans(),
+            auto_renew_month=about(1, 12),
+        ),
+        _limits.check_auto_renew,
+    ),
+    "SET_AUTO_MIGRATE": (
+        st.builds(
+            AutoMigrate,
+            instance_id=IDS,
+            auto_migrate_open=st.booleans(),
+            auto_migrate_system_disk=st.booleans(),
+        ),
+        _limits.check_auto_migrate,
+    ),
+    "SAVE_IMAGE": (
+        st.builds(
+            SaveImage,
+            instance_id=IDS,
+            image=near(4095),
+            registry_auth_id=st.none() | near(255),
+        ),
+        _limits.check_save_image,
+    ),
+    "CREATE_NETWORK": (
+        st.builds(CreateNetwork, cluster_id=IDS, name=st.none() | near(30)),
+        _limits.check_create_network,
+    ),
+    "UPDATE_NETWORK": (
+        st.builds(UpdateNetwork, network_id=IDS, name=near(30)),
+        _limits.check_update_network,
+    ),
+    "CREATE_STORAGE": (
+        st.builds(
+            CreateNetworkStorage,
+            cluster_id=IDS,
+            storage_name=near(255),
+            storage_size=about(10, 10240),
+        ),
+        _limits.check_create_storage,
+    ),
+    "UPDATE_STORAGE": (
+        st.builds(
+            UpdateNetworkStorage,
+            storage_id=IDS,
+            storage_name=near(255),
+            storage_size=about(10, 10240),
+        ),
+        _limits.check_update_storage,
+    ),
+}
+# What the client refuses beyond the schema, and the emulator only when it knows the instance.
+FURTHER = ("belong to the platform", "nothing to change")
+
+
+@pytest.mark.parametrize("name", BODIES)
+@given(data=st.data())
+def test_client_and_emulator_know_the_same_limits(name: str, data: st.DataObject) -> None:
+    bodies, check_body = BODIES[name]
+    route = getattr(_routes, name)
+    body = data.draw(bodies)
+    refused: set[str] = set()
+    try:
+        check_body(body)
+    except ValidationError as error:
+        refused = {
+            one.field for one in error.details if not any(word in one.message for word in FURTHER)
+        }
+    taken: set[str] = set()
+    try:
+        check(ANSWERS[route.method, route.url].rules, cloud_converter.unstructure(body))
+    except Refused as no:
+        taken = set(no.metadata)
+    # Where there are too many of something the emulator does not look at each.
+    assert taken <= refused
+    assert bool(taken) == bool(refused)
