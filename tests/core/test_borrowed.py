@@ -145,7 +145,7 @@ def test_an_answer_that_does_not_come_meets_the_deadline(
         visit.over.wait(10)
 
     with at_most(3.0):
-        assert type(borrow.one(get(serve(behave).url, timeout=0.1))) is CallTimedOut
+        assert type(borrow.one(get(serve(behave).url, timeout=0.3))) is CallTimedOut
 
 
 def test_a_body_that_drips_meets_the_deadline(borrow: Any, serve: Any, at_most: Any) -> None:
@@ -156,7 +156,7 @@ def test_a_body_that_drips_meets_the_deadline(borrow: Any, serve: Any, at_most: 
             pass
 
     with at_most(3.0):
-        assert type(borrow.one(get(serve(behave).url, timeout=0.15))) is CallTimedOut
+        assert type(borrow.one(get(serve(behave).url, timeout=0.3))) is CallTimedOut
 
 
 def test_a_reply_that_never_ends_is_bounded(

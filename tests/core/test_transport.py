@@ -471,7 +471,7 @@ def test_a_connection_that_ended_badly_is_not_used_again(ask: Any, serve: Any) -
             visit.send(OK)
 
     server = serve(behave)
-    first, second, third = ask(get(server.url, timeout=0.1), server.url, server.url)
+    first, second, third = ask(get(server.url, timeout=0.4), server.url, server.url)
     assert type(first) is CallTimedOut
     assert (second.body, third.body) == (b"ok", b"ok")
     assert server.connections == 2
