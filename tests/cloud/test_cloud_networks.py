@@ -120,6 +120,8 @@ def test_networks_and_storages_are_listed_by_pages(told: Any) -> None:
             assert len(listed) == 7
             assert await all_of(noun.iterate(page_size=3)) == list(listed)
             assert len(await all_of(noun.iterate(**{name: "4"}))) == 1
+        assert len(await done(cloud.networks.list(creators=["first", "second"]))) == 7
+        assert await all_of(cloud.networks.iterate(creators=["second"])) == []
         page = await done(cloud.networks.list_page(NetworkQuery(page_size=2, page_num=2)))
         assert ([one.name for one in page.items], page.total) == (["n4", "n3"], 7)
         page = await done(

@@ -1,5 +1,7 @@
 """Private networks, and storages that outlive instances."""
 
+from collections.abc import Iterable
+
 import attrs
 
 from ..._calling import Mode, dual, dual_iter
@@ -40,21 +42,31 @@ class CloudNetworks(Noun[Mode]):
 
     @dual
     async def list(
-        self, *, name: str | None = None, page_size: int = PAGE_SIZE
+        self,
+        *,
+        name: str | None = None,
+        creators: Iterable[str] | None = None,
+        page_size: int = PAGE_SIZE,
     ) -> tuple[Network, ...]:
-        """Return all networks with *name* in their name, from all pages, each once.
+        """Return all networks with *name* in their name, from all pages, each once; *creators* are users.
 
         Raises UnexpectedReply if the pages end before all were seen.
         """
-        return await self._pages(NetworkQuery(page_size=page_size, name=name)).everything()
+        return await self._pages(_query(name, creators, page_size)).everything()
 
     @dual_iter
-    def iterate(self, *, name: str | None = None, page_size: int = PAGE_SIZE) -> Walk[Network]:
+    def iterate(
+        self,
+        *,
+        name: str | None = None,
+        creators: Iterable[str] | None = None,
+        page_size: int = PAGE_SIZE,
+    ) -> Walk[Network]:
         """Yield what :meth:`list` returns one by one, fetching pages of *page_size* as they are needed.
 
         Raises as :meth:`list` does; whoever goes on after an error asks for the same page again.
         """
-        return self._pages(NetworkQuery(page_size=page_size, name=name))
+        return self._pages(_query(name, creators, page_size))
 
     def _pages(self, query: NetworkQuery) -> Walk[Network]:
         check_network_query(query)
@@ -111,6 +123,14 @@ class CloudNetworks(Noun[Mode]):
         """Remove a network. Refused while instances are in it."""
         check_id("networkId", network_id)
         await self._session.call(routes.DELETE_NETWORK, NetworkRef(network_id=network_id))
+
+
+def _query(name: str | None, creators: Iterable[str] | None, page_size: int) -> NetworkQuery:
+    return NetworkQuery(
+        page_size=page_size,
+        name=name,
+        creators=None if creators is None else tuple(creators),
+    )
 
 
 @attrs.frozen
