@@ -86,6 +86,20 @@ def test_unknown_values_are_told_with_their_place_and_how_often_they_came() -> N
     )
 
 
+def test_what_is_read_often_is_counted_as_often() -> None:
+    odd = whole(
+        colour="mauve", other="mauve", several=["teal"], parts=[{"level": 9, "new": 1}], odd=1
+    )
+    assert seen(*[odd] * 300) == (
+        ("Part", "level", "9", 300),
+        ("Part", "new", None, 300),
+        ("Whole", "colour", "mauve", 300),
+        ("Whole", "odd", None, 300),
+        ("Whole", "other", "mauve", 300),
+        ("Whole", "several", "teal", 300),
+    )
+
+
 def test_unknown_fields_are_told_without_what_they_hold() -> None:
     assert seen(
         whole(token="sk-secret", parts=[{"level": 1, "new": 1}, {"level": 1, "new": 2}])
