@@ -56,6 +56,7 @@ FLOOR = {
     "webhooks._sender": 2,
     # 1, contract
     "_convert": 1,
+    "_gates": 1,
     "_readers": 1,
     "_values": 1,
     "cloud._change_models": 1,
@@ -63,6 +64,7 @@ FLOOR = {
     "cloud._job_models": 1,
     "cloud._limits": 1,
     "cloud._network_models": 1,
+    "cloud._drift": 1,
     "cloud._paging": 1,
     "cloud._product_models": 1,
     "cloud._raw": 1,
@@ -77,8 +79,8 @@ FLOOR = {
     # 0, words
     "_calling": 0,
     "_circuit": 0,
+    "_circuit_life": 0,
     "_drift": 0,
-    "_gates": 0,
     "_meter": 0,
     "_rate": 0,
     "_retry": 0,

@@ -19,7 +19,6 @@ models one meets first (all of them are in ``novitai_sdk.models``), the errors, 
 
 from ._circuit import CircuitBreaker
 from ._convert import converter
-from ._drift import Drift
 from ._rate import RateLimit
 from ._retry import Attempt, RetryPolicy
 from ._version import __version__
@@ -87,7 +86,6 @@ from .validation import (
 
 __all__ = [
     "DEFAULT_REGIONS",
-    "Drift",
     "ApiError",
     "AsyncNovitai",
     "Attempt",

@@ -14,7 +14,6 @@ from typing import Any, Final, Generic, TypeVar
 import anyio.to_thread
 
 from ._calling import Async, Mode, Sync, drive
-from ._drift import Drift
 from ._gates import Gates
 from ._hosting import Host, Making, NoHost
 from ._meter import Meter
@@ -23,7 +22,7 @@ from ._session import Patience, Session
 from ._transport import Transport, user_agent
 from ._version import __version__
 from ._waiting import AsyncWaiter, BlockingWaiter, Clock, SystemClock, Waiter
-from .cloud import Cloud
+from .cloud import Cloud, Drift
 from .errors import ClientClosed, SettingsError
 from .health import Health, cpu_seconds
 from .instances import Catalog, Instances

@@ -12,11 +12,13 @@ from contextlib import suppress
 from typing import Final
 from weakref import WeakSet
 
-from ._circuit import CLEAR, Circuit, CircuitBreaker, Event, Phase
-from ._drift import Tally
+from . import _circuit_life as life
+from ._circuit import CircuitBreaker
+from ._circuit_life import CLEAR, Circuit, Event, Phase
 from ._meter import Meter
 from ._rate import FULL, RateLimit
 from ._retry import RetryPolicy
+from .cloud._drift import Tally
 
 __all__ = ["Breaker", "Bucket", "Gates", "Turn"]
 
@@ -95,26 +97,26 @@ class Breaker:
     def begin_anew(self) -> None:
         """After a fork, lock and probe are the parent's."""
         self._lock = threading.Lock()
-        self.circuit = self.policy.after(self.circuit, Event.NOTHING, self.circuit.probe_at)
+        self.circuit = life.after(self.policy, self.circuit, Event.NOTHING, self.circuit.probe_at)
 
     def refuses(self, now: float) -> bool:
         """Whether a call would not be let through at that moment."""
-        return not self.policy.admits(self.circuit, now)
+        return not life.admits(self.policy, self.circuit, now)
 
     def enter(self, now: float) -> bool | None:
         """Let a call through: True if it is the probe of an open circuit; None if it is refused."""
         with self._lock:
-            if not self.policy.admits(self.circuit, now):
+            if not life.admits(self.policy, self.circuit, now):
                 return None
             before = self.circuit
-            self.circuit = self.policy.after(before, Event.PROBE, now)
+            self.circuit = life.after(self.policy, before, Event.PROBE, now)
             return self.circuit is not before
 
     def tell(self, event: Event, now: float, why: str = "") -> bool:
         """Say how a call ended; True if that opened the circuit."""
         with self._lock:
             before = self.circuit
-            self.circuit = self.policy.after(before, event, now, why)
+            self.circuit = life.after(self.policy, before, event, now, why)
             return before.phase is Phase.CLOSED and self.circuit.phase is Phase.OPEN
 
 

@@ -15,7 +15,8 @@ import attrs
 
 from . import _replies
 from ._calling import Mode, Moded
-from ._circuit import CLEAR, CircuitBreaker, Event
+from ._circuit import CircuitBreaker
+from ._circuit_life import CLEAR, Event
 from ._convert import cloud_converter
 from ._drift import noted
 from ._gates import Gates

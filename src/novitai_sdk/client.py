@@ -15,11 +15,10 @@ from .settings import ClientOptions, Limits, Settings
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from ._drift import Drift
     from ._engine import Engine
     from ._network import Network
     from ._waiting import Clock
-    from .cloud import Cloud
+    from .cloud import Cloud, Drift
     from .instances import Catalog, Instances
     from .jobs import Jobs, Store
     from .models import EnhancedHealthCheckResponse, HealthCheckResponse

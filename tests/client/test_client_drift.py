@@ -4,7 +4,7 @@ from typing import Any
 
 from faces import WANTED, Face
 
-from novitai_sdk import Drift
+from novitai_sdk.cloud import Drift
 from novitai_sdk.emulator import faults
 
 

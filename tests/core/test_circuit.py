@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from novitai_sdk._circuit import CLEAR, Circuit, CircuitBreaker, Event, Phase
+from novitai_sdk import _circuit_life as life
+from novitai_sdk._circuit import CircuitBreaker
+from novitai_sdk._circuit_life import CLEAR, Circuit, Event, Phase
 from novitai_sdk._gates import Breaker, Gates
 
 QUICK = CircuitBreaker(faults=3, lasting=0.0, rest=10.0)
@@ -16,7 +18,7 @@ QUICK = CircuitBreaker(faults=3, lasting=0.0, rest=10.0)
 def after(*events: tuple[Event, float], breaker: CircuitBreaker = QUICK) -> Circuit:
     circuit = CLEAR
     for event, now in events:
-        circuit = breaker.after(circuit, event, now, f"fault at {now:g}")
+        circuit = life.after(breaker, circuit, event, now, f"fault at {now:g}")
     return circuit
 
 
@@ -46,9 +48,9 @@ def test_a_circuit_lives_by_its_table(case: str) -> None:
 def test_it_remembers_since_when_why_and_when_it_will_probe() -> None:
     circuit = after((F, 1), (F, 2), (F, 4))
     assert (circuit.since, circuit.why, circuit.probe_at) == (1, "fault at 4", 14)
-    again = QUICK.after(QUICK.after(circuit, P, 15), F, 16, "still down")
+    again = life.after(QUICK, life.after(QUICK, circuit, P, 15), F, 16, "still down")
     assert (again.since, again.why, again.probe_at, again.faults) == (1, "still down", 26, 4)
-    assert QUICK.after(QUICK.after(circuit, P, 15), N, 16).probe_at == 16
+    assert life.after(QUICK, life.after(QUICK, circuit, P, 15), N, 16).probe_at == 16
 
 
 def test_many_faults_of_one_moment_are_no_outage() -> None:
@@ -66,10 +68,10 @@ def test_after_any_history_a_rest_and_a_success_make_all_well(
     circuit, now = CLEAR, 0.0
     for event, pause in history:
         now += pause
-        circuit = QUICK.after(circuit, event, now, "why")
+        circuit = life.after(QUICK, circuit, event, now, "why")
     now += 2 * QUICK.rest
-    assert QUICK.admits(circuit, now)
-    assert QUICK.after(QUICK.after(circuit, P, now), S, now) is CLEAR
+    assert life.admits(QUICK, circuit, now)
+    assert life.after(QUICK, life.after(QUICK, circuit, P, now), S, now) is CLEAR
 
 
 def test_an_open_circuit_lets_one_through_at_a_time() -> None:

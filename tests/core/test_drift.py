@@ -9,13 +9,13 @@ import attrs
 import pytest
 from desks import GOOD, Asked, Desk, Scripted
 
-from novitai_sdk import Drift
 from novitai_sdk._calling import drive
 from novitai_sdk._convert import cloud_converter, converter
-from novitai_sdk._drift import Tally, note_field, note_value, noted
+from novitai_sdk._drift import note_field, note_value, noted
 from novitai_sdk._session import Patience
 from novitai_sdk._transport import Reply
-from novitai_sdk.cloud import Instance
+from novitai_sdk.cloud import Drift, Instance
+from novitai_sdk.cloud._drift import Tally
 from novitai_sdk.cloud._route import Route
 from novitai_sdk.errors import UnexpectedReply
 from novitai_sdk.models import OpenInt, OpenStr

@@ -9,7 +9,8 @@ import pytest
 from desks import CREATE, EXACT, GOOD, KEY, LATE, LOST, READ, Asked, Desk, page, refusal
 
 from novitai_sdk._calling import Async, drive
-from novitai_sdk._circuit import CLEAR, CircuitBreaker, Phase
+from novitai_sdk._circuit import CircuitBreaker
+from novitai_sdk._circuit_life import CLEAR, Phase
 from novitai_sdk._gates import Gates
 from novitai_sdk._rate import RateLimit
 from novitai_sdk._retry import Attempt, RetryPolicy, exactly

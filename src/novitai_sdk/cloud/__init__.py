@@ -14,6 +14,7 @@ from ._change_models import (
     NetworkVolumeMount,
     UpgradeInstance,
 )
+from ._drift import Drift
 from ._instance_models import (
     Created,
     CreateInstance,
@@ -127,6 +128,7 @@ from ._words import (
 __all__ = [
     "AutoMigrate",
     "AutoRenew",
+    "Drift",
     "EditInstance",
     "Migrated",
     "Months",
