@@ -29,6 +29,7 @@ from .instances import Catalog, Instances
 from .instances._backstage import Backstage
 from .instances._handlers import instance_handlers
 from .instances._operations import Operations
+from .instances._recent import Recent
 from .jobs import (
     GiveUp,
     Handler,
@@ -104,6 +105,7 @@ class _Core(Generic[Mode]):
         self.waiter = _UntilClosed(waiter, lambda: self.closed)
         self.gates = Gates()
         self.jobs = Meter()
+        self.recent = Recent(waiter.monotonic)
         self.started = waiter.monotonic()
         self.cpu_before = cpu_seconds()
         self._spec = store or settings.store or default_store(settings)
@@ -193,7 +195,7 @@ class Engine(Generic[Mode]):
                 Backstage(
                     settings=core.settings,
                     cloud=self.cloud,
-                    catalog=self.catalog,
+                    recent=core.recent,
                     store=core.store,
                     waiter=core.waiter,
                     runner=core.host,
@@ -360,7 +362,7 @@ def _maker(core: _Core[Any], network: Network, clock: Clock) -> Making:
         back = Backstage(
             settings=core.settings,
             cloud=cloud,
-            catalog=Catalog(cloud),
+            recent=core.recent,
             store=core.store,
             waiter=waiter,
             runner=NoHost(),

@@ -54,6 +54,11 @@ class Bucket:
             self._free = moment + self._interval
             return True
 
+    def owe(self, now: float) -> None:
+        """Take the next token before it is there, and before those who wait: they wait the longer."""
+        with self._lock:
+            self._free = self._limit.first_token(self._free, now) + self._interval
+
     def join(self, now: float, ends: float) -> tuple[float, Turn | None]:
         """Queue up; return when the token will be there at the latest, and a place unless that is after *ends*."""
         with self._lock:

@@ -11,9 +11,17 @@ __all__ = ["pass_gates"]
 
 
 async def pass_gates(
-    waiter: Waiter[Any], bucket: Bucket | None, breaker: Breaker | None, now: float, ends: float
+    waiter: Waiter[Any],
+    bucket: Bucket | None,
+    breaker: Breaker | None,
+    now: float,
+    ends: float,
+    *,
+    urgent: bool = False,
 ) -> tuple[float, bool]:
     """Return when a try may go, once it may, and whether it is the probe of an open circuit.
+
+    What is *urgent* does not wait for a token: a machine that nobody wants any more costs as long as it waits.
 
     Raises CircuitOpen, and CallTimedOut if its turn would come after *ends*.
     """
@@ -21,7 +29,10 @@ async def pass_gates(
     if breaker is not None and breaker.refuses(now):
         raise _held_back(waiter, breaker, now)
     if bucket is not None and not bucket.take(now):
-        now = await _turn(waiter, bucket, now, ends)
+        if urgent:
+            bucket.owe(now)
+        else:
+            now = await _turn(waiter, bucket, now, ends)
     if breaker is None:
         return now, False
     probing = breaker.enter(now)

@@ -62,6 +62,8 @@ class Patience:
     rate_limit: RateLimit | None = None
     circuit_breaker: CircuitBreaker | None = None
     on_attempt: tuple[Hook, ...] = ()
+    urgent: bool = False
+    """Whether its calls go before those who wait for the rate limit, as those do that end a bill."""
 
 
 class Session(Moded[Mode], Generic[Mode]):
@@ -114,6 +116,10 @@ class Session(Moded[Mode], Generic[Mode]):
         if not limits:
             return self
         return self.patient(attrs.evolve(self._patience, **read_limits(limits)))
+
+    def urgent(self) -> "Session[Mode]":
+        """Return a session that does not wait for the rate limit."""
+        return self.patient(attrs.evolve(self._patience, urgent=True))
 
     def _adopt(self, patience: Patience) -> None:
         self._patience = patience
@@ -195,7 +201,9 @@ class Session(Moded[Mode], Generic[Mode]):
             clear = breaker is None or breaker.circuit is CLEAR
             if not (clear and (bucket is None or bucket.take(now))):
                 try:
-                    begun, probing = await pass_gates(waiter, bucket, breaker, now, ends)
+                    begun, probing = await pass_gates(
+                        waiter, bucket, breaker, now, ends, urgent=route.urgent or patience.urgent
+                    )
                 except (CircuitOpen, CallTimedOut) as held:
                     error = error or held
                     break

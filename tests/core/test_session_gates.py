@@ -5,6 +5,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 import anyio
+import attrs
 import pytest
 from desks import CREATE, EXACT, GOOD, KEY, LATE, LOST, READ, Asked, Desk, page, refusal
 
@@ -97,6 +98,16 @@ def test_retries_take_a_token_each() -> None:
     desk.call()
     desk.call()
     assert desk.waiter.slept == [0.5, 1.0, 8.5]
+
+
+def test_what_ends_a_bill_waits_for_nobody_and_those_behind_it_wait_the_longer() -> None:
+    end = attrs.evolve(READ, name="things.delete", urgent=True)
+    desk = Desk(*[GOOD] * 5, rate_limit=RateLimit(calls=1, seconds=10.0, burst=1))
+    for route in (READ, end, end, end):
+        desk.call(route)
+    assert desk.waiter.slept == []
+    desk.call(READ)
+    assert desk.waiter.slept == [40.0]
 
 
 def test_a_turn_that_comes_after_the_deadline_is_not_waited_for() -> None:

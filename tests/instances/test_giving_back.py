@@ -19,6 +19,7 @@ from novitai_sdk import (
     InstanceStatus,
     NotFound,
     Novitai,
+    RateLimit,
     WaitTimedOut,
 )
 from novitai_sdk.emulator import Emulator, faults
@@ -27,6 +28,7 @@ from novitai_sdk.instances._records import at, read_record, write_of
 from novitai_sdk.jobs import Change, MemoryStore
 from novitai_sdk.testing import LoopClock, MemoryNetwork
 
+LOOKED_UP = ("products.list", "clusters.list", "templates.get")
 LEAVING = {"toRemove", "removing", "removed", "(gone)"}
 
 
@@ -44,6 +46,32 @@ def test_an_instance_deleted_before_its_machine_was_asked_for_is_never_made(year
         assert gone.status is InstanceStatus.TERMINATED
         await anyio.sleep(600)
         assert left(cloud) == []
+
+    years.tell(story)
+
+
+def test_who_gives_back_many_does_not_wait_for_the_rate_limit(years):
+    async def story(client: Any, cloud: Emulator) -> None:
+        made = [await client.instances.create(**WANTED) for _ in range(12)]
+        made = [await one.wait_until_ready(timeout=900) for one in made]
+        slow = client.using(rate_limit=RateLimit(calls=1, seconds=600, burst=1))
+        began = anyio.current_time()
+        for one in made:
+            await slow.instances.delete(one.id)
+        assert anyio.current_time() - began < 60
+        assert left(cloud) == []
+
+    years.tell(story)
+
+
+def test_creates_that_come_in_a_burst_ask_for_the_same_once(years):
+    async def story(client: Any, cloud: Emulator) -> None:
+        for _ in range(12):
+            await client.instances.create(**WANTED)
+        assert {name: cloud.calls(name) for name in LOOKED_UP} == dict.fromkeys(LOOKED_UP, 1)
+        await anyio.sleep(700)
+        await client.instances.create(**WANTED)
+        assert {name: cloud.calls(name) for name in LOOKED_UP} == dict.fromkeys(LOOKED_UP, 2)
 
     years.tell(story)
 

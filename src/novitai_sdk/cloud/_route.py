@@ -40,6 +40,9 @@ class Route(Generic[B, A]):
     resend: Resend = Resend.SAFE
     prefix: str = GPU_V1
 
+    urgent: bool = False
+    """Whether it ends a bill: then it does not wait for the client's own rate limit."""
+
     promises: bool = attrs.field(
         init=False,
         eq=False,

@@ -62,10 +62,22 @@ START_INSTANCE: Final = Route[InstanceRef, None](
     "instances.start", "POST", "/gpu/instance/start", InstanceRef, None, Resend.EFFECT_SEEN
 )
 STOP_INSTANCE: Final = Route[InstanceRef, None](
-    "instances.stop", "POST", "/gpu/instance/stop", InstanceRef, None, Resend.EFFECT_SEEN
+    "instances.stop",
+    "POST",
+    "/gpu/instance/stop",
+    InstanceRef,
+    None,
+    Resend.EFFECT_SEEN,
+    urgent=True,
 )
 DELETE_INSTANCE: Final = Route[InstanceRef, None](
-    "instances.delete", "POST", "/gpu/instance/delete", InstanceRef, None, Resend.EFFECT_SEEN
+    "instances.delete",
+    "POST",
+    "/gpu/instance/delete",
+    InstanceRef,
+    None,
+    Resend.EFFECT_SEEN,
+    urgent=True,
 )
 
 # Not idempotent: the second restart would end what came up after the first.
@@ -188,6 +200,7 @@ DELETE_STORAGE: Final = Route[NetworkStorageRef, None](
     NetworkStorageRef,
     None,
     Resend.EFFECT_SEEN,
+    urgent=True,
 )
 
 # -- templates -----------------------------------------------------------------------------------

@@ -7,13 +7,13 @@ import attrs
 
 from .._calling import Mode
 from .._waiting import Waiter
-from ..cloud import Cloud, CloudInstances, Instance
+from ..cloud import Cloud, CloudInstances, CloudTemplates, Instance, Template
 from ..errors import InvalidState, JobError, NotFound
 from ..jobs import Change, NewJob, Record, Store
 from ..settings import Settings
-from ._catalog import Catalog
 from ._jobs import webhook_jobs
 from ._life import is_gone
+from ._recent import TEMPLATES_LAST, Recent
 from ._records import KIND, Managed, read_record, rewrite
 
 # A wrong base URL: it says nothing of any machine, and all of them would be taken for gone.
@@ -44,7 +44,7 @@ class Backstage(Generic[Mode]):
 
     settings: Settings
     cloud: Cloud[Mode]
-    catalog: Catalog[Mode]
+    recent: Recent
     store: Store
     waiter: Waiter[Mode]
     runner: RunnerHost
@@ -80,10 +80,20 @@ class Backstage(Generic[Mode]):
             self.runner.ensure_started()
         return jobs
 
-    async def sight(self, machine: str) -> Instance | None:
-        """Look at a machine; None when the cloud does not know it."""
+    async def template(self, template_id: str) -> Template:
+        """Return a template. Raises NotFound."""
+        return await self.recent.ask(
+            ("template", template_id),
+            lambda: CloudTemplates.get(self.cloud.templates, template_id),
+            lasts=TEMPLATES_LAST,
+        )
+
+    async def sight(self, machine: str, *, urgent: bool = False) -> Instance | None:
+        """Look at a machine, if *urgent* before whatever waits; None when the cloud does not know it."""
+        session = self.cloud._session
+        instances = CloudInstances(session.urgent() if urgent else session)
         try:
-            return await CloudInstances.get(self.cloud.instances, machine)
+            return await CloudInstances.get(instances, machine)
         except NotFound as error:
             if error.reason == _NO_SUCH_ROUTE:
                 raise

@@ -1,8 +1,8 @@
 """What can be rented, where, and at what price."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Final, Generic
+from typing import Any, Final, Generic
 
 import attrs
 
@@ -12,8 +12,9 @@ from ..cloud import Cloud, CloudClusters, CloudProducts, CloudTemplates, region_
 from ..errors import NoSuitableProduct, ValidationError
 from ..models import BillingMode, CreateInstanceRequest, ValidationErrorDetail
 from ..models._rules import BILLING_MODE, FAILED
+from ._recent import OFFERS_LAST, PLACES_LAST, Recent
 
-__all__ = ["Catalog", "Choice", "Region", "pick"]
+__all__ = ["Catalog", "Choice", "Region", "choose", "pick"]
 
 _CLOUD_MODE: Final[Mapping[BillingMode, cloud.BillingMode]] = {
     BillingMode.SPOT: cloud.BillingMode.SPOT,
@@ -101,8 +102,7 @@ class Catalog(Moded[Mode], Generic[Mode]):
     @dual
     async def regions(self) -> tuple[Region, ...]:
         """Return the regions, by code. Raises CallError."""
-        clusters = await CloudClusters.list(self._cloud.clusters)
-        return tuple(sorted(map(_region, clusters), key=lambda one: one.code))
+        return regions_of(await CloudClusters.list(self._cloud.clusters))
 
     @dual
     async def choose(self, request: CreateInstanceRequest) -> Choice:
@@ -110,22 +110,7 @@ class Catalog(Moded[Mode], Generic[Mode]):
 
         Raises NoSuitableProduct, which says why each candidate was passed over, and CallError.
         """
-        regions = await Catalog.regions(self)
-        products = await CloudProducts.list(
-            self._cloud.products,
-            product_name=request.product_name,
-            gpu_num=request.gpu_num,
-            billing_method=_CLOUD_MODE[request.billing_mode],
-        )
-        if not products:
-            # The cloud leaves out what has no price in this mode. Asked without one, it shows what there
-            # is, so that the error can say why none of it will do.
-            products = await CloudProducts.list(
-                self._cloud.products, product_name=request.product_name
-            )
-        if not products:
-            products = await CloudProducts.list(self._cloud.products)  # whose names the error tells
-        return pick(products, regions, request)
+        return await choose(self._cloud, request, Recent(float))
 
     async def _check_region(self, region: str) -> None:
         # Nothing to rent and nowhere to rent it look the same; only the second is a mistake.
@@ -134,6 +119,37 @@ class Catalog(Moded[Mode], Generic[Mode]):
             message = f"Region must be one of: {', '.join(codes)}"
             detail = ValidationErrorDetail(field="region", message=message, value=region)
             raise ValidationError(FAILED, (detail,))
+
+
+async def choose(cloud_: Cloud[Any], request: CreateInstanceRequest, recent: Recent) -> Choice:
+    """Return what creating *request* would rent, by what *recent* knows of the cloud's offers."""
+
+    def offered(**asked: Any) -> Awaitable[tuple[cloud.Product, ...]]:
+        return recent.ask(
+            ("products", *sorted(asked.items())),
+            lambda: CloudProducts.list(cloud_.products, **asked),
+            lasts=OFFERS_LAST,
+        )
+
+    clusters = await recent.ask(
+        "clusters", lambda: CloudClusters.list(cloud_.clusters), lasts=PLACES_LAST
+    )
+    mode = _CLOUD_MODE[request.billing_mode]
+    products = await offered(
+        product_name=request.product_name, gpu_num=request.gpu_num, billing_method=mode
+    )
+    if not products:
+        # The cloud leaves out what has no price in this mode. Asked without one, it shows what there
+        # is, so that the error can say why none of it will do.
+        products = await offered(product_name=request.product_name)
+    if not products:
+        products = await offered()  # whose names the error tells
+    return pick(products, regions_of(clusters), request)
+
+
+def regions_of(clusters: Iterable[cloud.Cluster]) -> tuple[Region, ...]:
+    """Return the regions of *clusters*, by code."""
+    return tuple(sorted(map(_region, clusters), key=lambda one: one.code))
 
 
 def _region(cluster: cloud.Cluster) -> Region:

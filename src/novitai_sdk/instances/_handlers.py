@@ -16,7 +16,7 @@ import attrs
 from .. import cloud
 from .._calling import Async
 from .._convert import record_converter
-from ..cloud import CloudInstances, CloudRegistries, CloudTemplates
+from ..cloud import CloudInstances, CloudRegistries
 from ..errors import (
     ApiError,
     CallError,
@@ -144,7 +144,7 @@ class _Create:
 
     async def _body(self, managed: Managed) -> cloud.CreateInstance:
         state, wanted = managed.state, managed.state.configuration
-        template = await CloudTemplates.get(self.back.cloud.templates, str(state.template_id))
+        template = await self.back.template(str(state.template_id))
         credential = template.image_auth.reveal() if template.image_auth else ""
         own = (cloud.EnvVar(key=INSTANCE_ID, value=self.instance_id),)
         return cloud.CreateInstance(

@@ -11,7 +11,7 @@ import attrs
 from .. import cloud, validation
 from .._calling import Mode
 from .._convert import camel
-from ..cloud import CloudInstances, CloudTemplates, Phase
+from ..cloud import CloudInstances, Phase
 from ..errors import (
     CleanupFailed,
     InstanceNotFound,
@@ -31,7 +31,7 @@ from ..models import (
     Timestamps,
 )
 from ._backstage import Backstage
-from ._catalog import Catalog, Choice
+from ._catalog import Choice, choose
 from ._instance import Instance, of_details, of_managed
 from ._jobs import create_job, monitor_job
 from ._life import Move, can, is_gone
@@ -95,8 +95,8 @@ class Operations(Generic[Mode]):
         back = self._back
         wanted = self._checked(request, options)
         back.check_runner()
-        choice = await Catalog.choose(back.catalog, wanted)
-        template = await CloudTemplates.get(back.cloud.templates, str(wanted.template_id))
+        choice = await choose(back.cloud, wanted, back.recent)
+        template = await back.template(str(wanted.template_id))
         now = back.waiter.time()
         managed = _planned(
             wanted, choice, template, now=now, max_wait=max_wait or back.settings.startup_timeout
@@ -314,9 +314,13 @@ class Operations(Generic[Mode]):
         except InvalidState as error:
             raise self._cannot(one, "delete", error.message) from error
         last: list[cloud.Instance | None] = [None]
+        looks = 0
 
         async def look() -> bool | None:
-            last[0] = await self._back.sight(machine)
+            nonlocal looks
+            looks += 1
+            # Mostly it is gone at once: who gives back many must not wait in line to be told.
+            last[0] = await self._back.sight(machine, urgent=looks == 1)
             return is_gone(last[0]) or None
 
         def too_late() -> CleanupFailed:
