@@ -110,6 +110,14 @@ def documents(session: nox.Session) -> None:
 
 
 @nox.session
+def benchmarks(session: nox.Session) -> None:
+    """What imports, calls and models cost beside the alternatives, in one run; a few minutes."""
+    needs(session, "benchmarks")
+    for name in ("imports", "parsing", "calls"):
+        session.run("python", f"benchmarks/{name}.py")
+
+
+@nox.session
 def strangers(session: nox.Session) -> None:
     """Clients that are not ours, pointed at the emulator: curl, and another SDK of the same API."""
     needs(session, "tests", "strangers")
