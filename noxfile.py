@@ -93,10 +93,12 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """Forty times the storm: 40,000 calls from 256 threads, and as many given up at random moments on each loop."""
+    """Storms: 40,000 calls from 256 threads, as many given up on each loop, 2,000 clouds in which anything fails."""
     needs(session, "tests")
     storms = ("tests/client/test_storms.py", "--timeout", "900")
     session.run("pytest", *storms, *session.posargs, env={"SOAK": "40"})
+    clouds = (*ON_ALL_CORES, "tests/instances/test_odd_clouds.py")
+    session.run("pytest", *clouds, *session.posargs, env={"SEEDS": "2000"})
 
 
 @nox.session

@@ -238,3 +238,9 @@ def test_the_wait_a_server_asks_for(value: str | None, seconds: float | None) ->
 def test_any_text_is_a_wait_or_none(value: str) -> None:
     found = read_retry_after(value, now=0.0)
     assert found is None or found >= 0
+
+
+def test_a_reason_that_tells_nothing_does_not_hide_a_code_that_does() -> None:
+    body = b'{"code": "INSUFFICIENT_RESOURCE", "reason": "UNKNOWN", "message": "refused"}'
+    found = read_refusal(400, {}, body, now=0.0)
+    assert (found.meaning, found.reason) == (NoCapacity, "INSUFFICIENT_RESOURCE")

@@ -208,10 +208,12 @@ def _short(text: str) -> str:
 
 
 def _reason(fields: Mapping[str, object], message: str, status: int) -> str | None:
-    for name in ("reason", "code"):
-        value = fields.get(name)
-        if isinstance(value, str) and _REASON.fullmatch(value):
-            return value
+    given = [fields.get(name) for name in ("reason", "code")]
+    reasons = [value for value in given if isinstance(value, str) and _REASON.fullmatch(value)]
+    # A word for anything must not hide one that means something.
+    telling = [reason for reason in reasons if reason != "UNKNOWN"]
+    if reasons:
+        return (telling or reasons)[0]
     # The text of a server fault is not its reason: "lookup failed: RESOURCE_NOT_FOUND" does not make a thing gone.
     found = _WORD.search(message) if status < 500 else None
     return found.group() if found else None

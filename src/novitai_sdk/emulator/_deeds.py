@@ -1,10 +1,11 @@
 """What a fault does to a request; :mod:`novitai_sdk.emulator.faults` says where and how often."""
 
-from typing import Literal
+from typing import Final, Literal
 
 import attrs
 
 __all__ = [
+    "NO_STOCK",
     "Body",
     "Cut",
     "Deed",
@@ -15,6 +16,10 @@ __all__ = [
     "Refusal",
     "Truncation",
 ]
+
+
+NO_STOCK: Final = "INSUFFICIENT_RESOURCE"
+"""The reason of a refusal for want of machines."""
 
 
 @attrs.frozen(kw_only=True)

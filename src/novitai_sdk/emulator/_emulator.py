@@ -6,6 +6,7 @@ import secrets
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
+from random import Random
 from threading import Lock
 from types import TracebackType
 from typing import Any, Final, cast
@@ -80,7 +81,7 @@ class Emulator:
         faults: What goes wrong, see :mod:`novitai_sdk.emulator.faults`.
         api_key: The key of the first account. By default a fresh one, so that a client's durable store never
             takes the machines of an earlier emulator for those of this one.
-        seed: Ids and passwords are drawn from it: the same in every run.
+        seed: Ids, passwords and what happens by chance are drawn from it: the same in every run.
         host: Address to serve on; loopback only, since the keys are no secret.
         port: Port to serve on; 0 for a free one.
     """
@@ -107,6 +108,7 @@ class Emulator:
             stock=stock, clock=self.clock, life=life, quirks=quirks or Quirks(), seed=seed
         )
         self._faults: list[_Live] = []
+        self._dice = Random(seed)
         self._requests: deque[Seen] = deque(maxlen=_REMEMBERED)
         self._address = (host, port)
         self._server: Server | None = None
@@ -257,7 +259,7 @@ class Emulator:
             try:
                 answer = self._respond(operation, query, headers, body)
             except Refused as no:
-                answer = _refusal(no)
+                answer = _refusal(no, no_stock_in=self._world.quirks.no_stock_in)
             except Exception:  # noqa: BLE001 - logged and answered: silence would look like the program's own fault
                 _log.exception("the emulator failed to answer %s %s", method, path)
                 answer = _refusal(
@@ -320,6 +322,8 @@ class Emulator:
             if live.skip:
                 live.skip -= 1
                 continue
+            if self._dice.random() >= live.fault.chance:
+                continue
             if live.times is not None:
                 live.times -= 1
                 if live.times <= 0:
@@ -365,13 +369,16 @@ def _json(status: int, found: object, *extra: tuple[str, str]) -> Answer:
     return Answer(status=status, headers=(("content-type", "application/json"), *extra), body=body)
 
 
-def _refusal(no: Refused, *extra: tuple[str, str]) -> Answer:
-    fields = {
+def _refusal(no: Refused, *extra: tuple[str, str], no_stock_in: str = "reason") -> Answer:
+    fields: dict[str, object] = {
         "code": no.status,
         "reason": no.reason,
         "message": no.message,
         "metadata": dict(no.metadata),
     }
+    if no.reason == deeds.NO_STOCK and no_stock_in != "reason":
+        said = {"code": no.reason} if no_stock_in == "code" else {"message": no.reason}
+        fields.update({"reason": "", "message": "refused", **said})
     return _json(no.status, fields, *extra)
 
 

@@ -58,3 +58,12 @@ class Quirks:
 
     storage_create_tells_all: bool = False
     """The create of a network storage answers the storage; documented as its id, a bare text."""
+
+    node_in_list: bool = False
+    """``node`` of an instance is a list of one, as documented; observed as an object."""
+
+    volume_sizes_mixed: bool = True
+    """Sizes of mounted volumes are texts in lists and numbers in the record of one instance; otherwise numbers."""
+
+    no_stock_in: Literal["reason", "code", "message"] = "reason"
+    """Where a refusal for want of machines says so."""

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 import attrs
 
+from ._deeds import NO_STOCK
 from ._holdings import CloudJob, Network, Storage
 from ._life import (
     BILLED,
@@ -349,7 +350,7 @@ class World:
         if self.free.get(key, 0) < gpus:
             raise Refused(
                 400,
-                "INSUFFICIENT_RESOURCE",
+                NO_STOCK,
                 f"insufficient resource: {product_id} in {cluster_id}",
                 {},
             )

@@ -34,7 +34,7 @@ def item(world: World, machine: Machine) -> Wire:
     record["portMappings"] = _port_mappings(machine, endpoints=not lean)
     # A number in the record of one instance, and a text here.
     for mount in record["volumeMounts"]:
-        mount["size"] = str(mount["size"])
+        mount["size"] = str(mount["size"]) if quirks.volume_sizes_mixed else mount["size"]
     return record if lean else {**record, **_components(machine)}
 
 
@@ -91,6 +91,8 @@ def _record(world: World, machine: Machine) -> Wire:
     }
     if not world.quirks.blank_enums and not machine.spot_status:
         del record["spotStatus"]
+    if world.quirks.node_in_list:
+        record["node"] = [record["node"]]
     return record
 
 

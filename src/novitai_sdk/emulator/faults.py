@@ -12,10 +12,11 @@ calls it lets pass first.
 
 import attrs
 
-from ._deeds import Body, Cut, Deed, Delay, Drop, OddStatus, Pull, Refusal, Truncation
+from ._deeds import NO_STOCK, Body, Cut, Deed, Delay, Drop, OddStatus, Pull, Refusal, Truncation
 
 __all__ = [
     "Fault",
+    "by_chance",
     "cut_list",
     "dropped",
     "empty_reply",
@@ -44,6 +45,21 @@ class Fault:
     deed: Deed
     times: int | None = 1
     skip: int = 0
+    chance: float = attrs.field(
+        default=1.0, validator=(attrs.validators.ge(0.0), attrs.validators.le(1.0))
+    )
+    """How likely it befalls a call that it may befall."""
+
+
+def by_chance(fault: Fault, chance: float) -> Fault:
+    """Let *fault* befall each call with this *chance*, from 0 to 1, until it is cleared; the emulator's seed decides.
+
+    >>> from novitai_sdk.emulator import Emulator
+    >>> cloud = Emulator(seed=7, faults=[by_chance(server_error(), 0.5)])
+    >>> [cloud.get("/clusters").status for _ in range(6)]
+    [200, 500, 500, 200, 500, 500]
+    """
+    return attrs.evolve(fault, chance=chance, times=None)
 
 
 def refused(
@@ -91,7 +107,7 @@ def server_error(
 
 def sold_out(on: str = CREATE, *, times: int | None = 1, skip: int = 0) -> Fault:
     """Answer 400 INSUFFICIENT_RESOURCE. To sell out one product or region, see ``Emulator.set_stock``."""
-    deed = Refusal(status=400, reason="INSUFFICIENT_RESOURCE", message="insufficient resource")
+    deed = Refusal(status=400, reason=NO_STOCK, message="insufficient resource")
     return Fault(on=on, deed=deed, times=times, skip=skip)
 
 

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from ...cloud import _routes as routes
 from .._checks import Rule, a_text
+from .._deeds import NO_STOCK
 from .._state import MONTH, Machine, Refused, wrong_state
 from .._stock import StockProduct
 from ._base import Call, answers, invalid
@@ -119,7 +120,7 @@ def _migrate(call: Call) -> Any:
     try:
         call.world.act(machine, "migrate")
     except Refused as no:
-        if no.reason == "INSUFFICIENT_RESOURCE":
+        if no.reason == NO_STOCK:
             raise Refused(400, "MIGRATE_INSUFFICIENT_RESOURCE", "nowhere to migrate to") from None
         raise
     machine.lands = "running" if call.world.quirks.migrated_runs else "exited"

@@ -6,6 +6,7 @@ from typing import Any, Final
 from ...cloud import _routes as routes
 from .. import _wire as wire
 from .._checks import BILLING, Rule, a_text, parse_ports
+from .._deeds import NO_STOCK
 from .._holdings import Network
 from .._state import MONTH, Account, Machine, Refused, World
 from .._stock import StockCluster, StockCpuProduct, StockProduct
@@ -173,7 +174,7 @@ def _size(product: StockProduct | StockCpuProduct, fields: Fields) -> tuple[int,
     if gpus > product.max_gpus:
         raise Refused(
             400,
-            "INSUFFICIENT_RESOURCE",
+            NO_STOCK,
             f"{product.id} has at most {product.max_gpus} GPUs per node",
         )
     return gpus, rootfs
@@ -231,7 +232,7 @@ def _place(
         world.settle()
     roomy = [one for one in places if world.free.get((product.id, one.id), 0) >= gpus]
     if not places:
-        raise Refused(400, "INSUFFICIENT_RESOURCE", f"insufficient resource: {product.id} anywhere")
+        raise Refused(400, NO_STOCK, f"insufficient resource: {product.id} anywhere")
     return (roomy or places)[0]
 
 
