@@ -93,6 +93,19 @@ def _rebuild(
 class NovitaError(Exception):
     """The root of every error this library raises on purpose."""
 
+    @property
+    def code(self) -> str | None:
+        """The service contract's word for it, such as ``REQUEST_TIMEOUT``; None where the contract has none.
+
+        For whoever has to answer a request of their own with it; to tell errors apart, their classes say more.
+        """
+        return next((_CODES[kind] for kind in type(self).__mro__ if kind in _CODES), None)
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same may succeed later. Not that it is safe to repeat: see ``CallError.resend_safe``."""
+        return isinstance(self, _PASSING)
+
     # Exceptions are pickled by calling their class with `args`, which keyword-only fields do not survive.
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.args, self.__dict__)
@@ -257,13 +270,32 @@ class Unauthorized(ApiError):
 class PermissionDenied(ApiError):
     """The account may not do this."""
 
+    @property
+    def code(self) -> str | None:
+        """``RESOURCE_CONSTRAINTS`` where a quota or a limit is in the way, ``ACCESS_FORBIDDEN`` otherwise."""
+        said = self.message.lower()
+        constrained = any(word in said for word in ("insufficient", "quota", "limit"))
+        return "RESOURCE_CONSTRAINTS" if constrained else super().code
+
 
 class NotFound(ApiError):
     """No such thing; the cloud says so with 404 and, more often, with 400."""
 
+    @property
+    def code(self) -> str | None:
+        """``INSTANCE_NOT_FOUND``, ``TEMPLATE_NOT_FOUND``, ``REGISTRY_AUTH_NOT_FOUND``, or ``NOT_FOUND`` for others."""
+        if self.reason == "TEMPLATE_NOT_FOUND":
+            return self.reason
+        return _NOT_FOUND_AT.get(self.operation.partition(".")[0], super().code)
+
 
 class InvalidState(ApiError):
     """The thing is in a state that does not allow this; read it again, then decide."""
+
+    @property
+    def code(self) -> str | None:
+        """``RESOURCE_CONFLICT`` for a 409, ``BAD_REQUEST`` otherwise."""
+        return "RESOURCE_CONFLICT" if self.status == 409 else super().code
 
 
 class NoCapacity(ApiError):
@@ -281,6 +313,11 @@ class InsufficientBalance(ApiError):
 class RequestRefused(ApiError):
     """The cloud does not accept a parameter; ``metadata`` may name it."""
 
+    @property
+    def code(self) -> str | None:
+        """``VALIDATION_ERROR`` for a 422, ``BAD_REQUEST`` otherwise."""
+        return "VALIDATION_ERROR" if self.status == 422 else super().code
+
 
 class ServerFailed(ApiError):
     """A fault on the cloud's side; what was asked may have happened all the same."""
@@ -294,15 +331,28 @@ class NoSuitableProduct(NovitaError):
         region: The region it was asked in.
         candidates: Products of that name, with the reason each was passed over; where nothing has that name, the
             names there are.
+        offered: Whether there is a product of that name in that region, though it cannot be had now.
     """
 
     def __init__(
-        self, message: str, *, product_name: str, region: str, candidates: Sequence[str] = ()
+        self,
+        message: str,
+        *,
+        product_name: str,
+        region: str,
+        candidates: Sequence[str] = (),
+        offered: bool = False,
     ) -> None:
+        self.offered: bool = offered
         self.product_name: str = product_name
         self.region: str = region
         self.candidates: tuple[str, ...] = tuple(candidates)
         super().__init__(message + "".join(f"\n  {line}" for line in self.candidates))
+
+    @property
+    def code(self) -> str | None:
+        """``NO_AVAILABLE_PRODUCTS`` where the product is offered, ``PRODUCT_NOT_FOUND`` where it is not."""
+        return "NO_AVAILABLE_PRODUCTS" if self.offered else super().code
 
 
 class InstanceError(NovitaError):
@@ -343,7 +393,20 @@ class InstanceNotFound(InstanceError):
 
 
 class InstanceStateError(InstanceError):
-    """The instance cannot do that in its present status."""
+    """The instance cannot do that in its present status.
+
+    Attributes:
+        action: What it cannot do: ``start``, ``stop`` or ``delete``.
+    """
+
+    def __init__(self, message: str, *, action: str = "", **facts: Any) -> None:
+        self.action: str = action
+        super().__init__(message, **facts)
+
+    @property
+    def code(self) -> str | None:
+        """``INSTANCE_NOT_STARTABLE``, ``INSTANCE_NOT_STOPPABLE`` or ``INSTANCE_NOT_DELETABLE``."""
+        return _NOT_ABLE.get(self.action)
 
 
 class InstanceFailed(InstanceError):
@@ -378,3 +441,38 @@ class SignatureInvalid(NovitaError):
     def __init__(self, reason: str) -> None:
         self.reason: str = reason
         super().__init__(reason)
+
+
+_CODES: "Mapping[type[BaseException], str]" = {
+    ValidationError: "VALIDATION_ERROR",
+    TransportFailed: "NETWORK_ERROR",
+    CircuitOpen: "CIRCUIT_BREAKER_OPEN",
+    CallTimedOut: "REQUEST_TIMEOUT",
+    UnexpectedReply: "INVALID_RESPONSE",
+    ApiError: "UNKNOWN_ERROR",
+    Unauthorized: "AUTHENTICATION_FAILED",
+    PermissionDenied: "ACCESS_FORBIDDEN",
+    NotFound: "NOT_FOUND",
+    InvalidState: "BAD_REQUEST",
+    NoCapacity: "INSUFFICIENT_RESOURCE",
+    RateLimited: "RATE_LIMIT_EXCEEDED",
+    InsufficientBalance: "RESOURCE_CONSTRAINTS",
+    RequestRefused: "BAD_REQUEST",
+    ServerFailed: "SERVER_ERROR",
+    NoSuitableProduct: "PRODUCT_NOT_FOUND",
+    InstanceNotFound: "INSTANCE_NOT_FOUND",
+    InstanceFailed: "STARTUP_FAILED",
+    WaitTimedOut: "STARTUP_TIMEOUT",
+    CleanupFailed: "DELETE_FAILED",
+}
+_NOT_FOUND_AT: Mapping[str, str] = {
+    "instances": "INSTANCE_NOT_FOUND",
+    "templates": "TEMPLATE_NOT_FOUND",
+    "registries": "REGISTRY_AUTH_NOT_FOUND",
+}
+_NOT_ABLE: Mapping[str, str] = {
+    "start": "INSTANCE_NOT_STARTABLE",
+    "stop": "INSTANCE_NOT_STOPPABLE",
+    "delete": "INSTANCE_NOT_DELETABLE",
+}
+_PASSING = (TransportFailed, RateLimited, ServerFailed, NoCapacity, NoSuitableProduct, WaitTimedOut)

@@ -171,3 +171,71 @@ def test_errors_of_instances_carry_what_is_known() -> None:
     assert isinstance(error, InstanceError)
     assert (error.instance_id, error.phase, error.elapsed) == ("i-1", "pulling", 9.5)
     assert (error.cost, error.reason, error.last) == (Decimal("0.25"), "no image", None)
+
+
+# -- the contract's words for them ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "retryable"),
+    [
+        (errors.ValidationError("no"), "VALIDATION_ERROR", False),
+        (errors.ConnectFailed("no"), "NETWORK_ERROR", True),
+        (errors.TransportFailed("no"), "NETWORK_ERROR", True),
+        (made(CircuitOpen), "CIRCUIT_BREAKER_OPEN", True),
+        (errors.CallTimedOut("no"), "REQUEST_TIMEOUT", True),
+        (errors.UnexpectedReply("no"), "INVALID_RESPONSE", False),
+        (errors.ApiError("no", status=418), "UNKNOWN_ERROR", False),
+        (errors.Unauthorized("no"), "AUTHENTICATION_FAILED", False),
+        (errors.PermissionDenied("no"), "ACCESS_FORBIDDEN", False),
+        (errors.PermissionDenied("over your quota"), "RESOURCE_CONSTRAINTS", False),
+        (errors.NotFound("no"), "NOT_FOUND", False),
+        (errors.NotFound("no", operation="instances.get"), "INSTANCE_NOT_FOUND", False),
+        (errors.NotFound("no", operation="templates.get"), "TEMPLATE_NOT_FOUND", False),
+        (errors.NotFound("no", reason="TEMPLATE_NOT_FOUND"), "TEMPLATE_NOT_FOUND", False),
+        (errors.NotFound("no", operation="registries.list"), "REGISTRY_AUTH_NOT_FOUND", False),
+        (errors.InvalidState("no", status=400), "BAD_REQUEST", False),
+        (errors.InvalidState("no", status=409), "RESOURCE_CONFLICT", False),
+        (errors.NoCapacity("no"), "INSUFFICIENT_RESOURCE", True),
+        (errors.RateLimited("no"), "RATE_LIMIT_EXCEEDED", True),
+        (errors.InsufficientBalance("no"), "RESOURCE_CONSTRAINTS", False),
+        (errors.RequestRefused("no", status=400), "BAD_REQUEST", False),
+        (errors.RequestRefused("no", status=422), "VALIDATION_ERROR", False),
+        (errors.ServerFailed("no"), "SERVER_ERROR", True),
+        (errors.NoSuitableProduct("no", product_name="", region=""), "PRODUCT_NOT_FOUND", True),
+        (
+            errors.NoSuitableProduct("no", product_name="", region="", offered=True),
+            "NO_AVAILABLE_PRODUCTS",
+            True,
+        ),
+        (errors.InstanceNotFound("no", instance_id="i"), "INSTANCE_NOT_FOUND", False),
+        (
+            errors.InstanceStateError("no", instance_id="i", action="start"),
+            "INSTANCE_NOT_STARTABLE",
+            False,
+        ),
+        (
+            errors.InstanceStateError("no", instance_id="i", action="stop"),
+            "INSTANCE_NOT_STOPPABLE",
+            False,
+        ),
+        (
+            errors.InstanceStateError("no", instance_id="i", action="delete"),
+            "INSTANCE_NOT_DELETABLE",
+            False,
+        ),
+        (errors.InstanceFailed("no", instance_id="i"), "STARTUP_FAILED", False),
+        (errors.WaitTimedOut("no", instance_id="i"), "STARTUP_TIMEOUT", True),
+        (errors.CreateOutcomeUnknown("no", instance_id="i"), "STARTUP_TIMEOUT", True),
+        (errors.CleanupFailed("no", instance_id="i"), "DELETE_FAILED", False),
+        (errors.JobError("no"), None, False),
+        (errors.SettingsError(["no"]), None, False),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_every_error_knows_the_contracts_word_for_it(
+    error: NovitaError, code: str | None, retryable: bool
+) -> None:
+    assert (error.code, error.retryable) == (code, retryable)
+    kept = pickle.loads(pickle.dumps(error))
+    assert (kept.code, kept.retryable) == (code, retryable)

@@ -184,7 +184,8 @@ def pick(
     if not fit:
         why = [f"{one.name} ({one.id}): {reason}" for one, reason in judged]
         what = f"nothing called {request.product_name!r} can be rented in {request.region} now"
-        raise _nothing(request, what, why)
+        offered = any(one.offered_in(request.region) for one, _ in judged)
+        raise _nothing(request, what, why, offered=offered)
     best = min(fit, key=lambda one: (_price(one, request.billing_mode), one.id))
     price = _price(best, request.billing_mode)
     return Choice(
@@ -218,7 +219,13 @@ def _folded(name: str) -> str:
     return " ".join(name.split()).casefold()
 
 
-def _nothing(request: CreateInstanceRequest, message: str, why: Iterable[str]) -> NoSuitableProduct:
+def _nothing(
+    request: CreateInstanceRequest, message: str, why: Iterable[str], *, offered: bool = False
+) -> NoSuitableProduct:
     return NoSuitableProduct(
-        message, product_name=request.product_name, region=request.region, candidates=tuple(why)
+        message,
+        product_name=request.product_name,
+        region=request.region,
+        candidates=tuple(why),
+        offered=offered,
     )

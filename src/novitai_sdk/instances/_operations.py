@@ -434,6 +434,7 @@ class Operations(Generic[Mode]):
     def _cannot(self, one: Instance[Mode], what: str, why: str) -> InstanceStateError:
         return InstanceStateError(
             f"instance {one.id} cannot {what} while it is {one.status}: {why}",
+            action=what,
             instance_id=one.id,
             last=one,
             phase=one.phase,
