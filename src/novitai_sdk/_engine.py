@@ -108,7 +108,7 @@ class _Core(Generic[Mode]):
         self.recent = Recent(waiter.monotonic)
         self.started = waiter.monotonic()
         self.cpu_before = cpu_seconds()
-        self._spec = store or settings.store or default_store(settings)
+        self._spec = _known(store or settings.store or default_store(settings))
         self._lock = threading.Lock()
         self._store: Store | None = None
         self.host = Host(make(self), settings.drain)
@@ -153,6 +153,15 @@ class _Core(Generic[Mode]):
         if store is not None and store is not self._spec:
             # Not `drain`: that is for jobs, and what the store has accepted is to be written in any case.
             store.close(_CLOSING)
+
+
+def _known(spec: "str | os.PathLike[str] | Store") -> "str | os.PathLike[str] | Store":
+    # Said here, and not where it is opened: that is in a thread, at the first use.
+    if isinstance(spec, str | os.PathLike) or hasattr(spec, "commit"):
+        return spec
+    raise TypeError(
+        f'store must be "memory", the path of a file, or a store, not {type(spec).__name__}'
+    )
 
 
 def _has_work(store: Store) -> bool:

@@ -21,18 +21,19 @@ async def pass_gates(
 ) -> tuple[float, bool]:
     """Return when a try may go, once it may, and whether it is the probe of an open circuit.
 
-    What is *urgent* does not wait for a token: a machine that nobody wants any more costs as long as it waits.
+    What is *urgent* waits for neither: a machine that nobody wants any more costs as long as it waits.
 
     Raises CircuitOpen, and CallTimedOut if its turn would come after *ends*.
     """
     # Before the wait: who is refused takes no place and no token. And after it, for much may happen meanwhile.
+    if urgent:
+        if bucket is not None and not bucket.take(now):
+            bucket.owe(now)
+        return now, False
     if breaker is not None and breaker.refuses(now):
         raise _held_back(waiter, breaker, now)
     if bucket is not None and not bucket.take(now):
-        if urgent:
-            bucket.owe(now)
-        else:
-            now = await _turn(waiter, bucket, now, ends)
+        now = await _turn(waiter, bucket, now, ends)
     if breaker is None:
         return now, False
     probing = breaker.enter(now)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import TYPE_CHECKING, Generic, NoReturn
+from typing import TYPE_CHECKING, Generic, NoReturn, cast
 
 from typing_extensions import Self, Unpack
 
 from ._calling import Async, Mode, Moded, Sync, dual
-from .settings import ClientOptions, Limits, Settings
+from .settings import ClientOptions, Limits, Settings, veiled
 
 # The engine (httpx, sqlite3, the cloud's models) is imported when a client is made, not when this package is.
 if TYPE_CHECKING:
@@ -105,7 +105,10 @@ class _Client(Moded[Mode], Generic[Mode]):
         return sibling
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._engine.settings.base_url!r})"
+        engine: Engine[Mode] | None = getattr(self, "_engine", None)
+        # A traceback with locals shows what could not be made, too.
+        at = "" if engine is None else repr(engine.settings.base_url)
+        return f"{type(self).__name__}({at})"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
@@ -232,8 +235,11 @@ class AsyncNovitai(_Client[Async]):
 
 
 def _settings(settings: Settings | None, options: ClientOptions) -> Settings:
+    given = veiled(options)
+    # A report of an error may show the locals of its frames, and the caller's hold the key as it was given.
+    cast(dict[str, object], options).clear()
     if settings is None:
-        return Settings(**options)
-    if options:
+        return Settings(**given)
+    if given:
         raise TypeError("give settings or single options, not both")
     return settings

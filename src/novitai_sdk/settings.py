@@ -15,7 +15,7 @@ from .errors import SettingsError
 from .models import DEFAULT_REGIONS, Secret
 from .models._base import Model
 
-__all__ = ["ClientOptions", "Limits", "Options", "Settings", "read_limits"]
+__all__ = ["ClientOptions", "Limits", "Options", "Settings", "read_limits", "veiled"]
 
 _LONGEST: Final = 365 * 86_400.0
 _KEY_VARIABLE: Final = "NOVITA_API_KEY"
@@ -160,7 +160,7 @@ class Settings(Model):
         5.0
         """
         own = {name: getattr(self, name) for name in _RULES}
-        merged = cast(Options, {**own, **_veiled(others)})
+        merged = cast(Options, {**own, **veiled(others)})
         del others  # as in __init__
         return Settings(environ={}, **merged)
 
@@ -177,7 +177,7 @@ def read_limits(limits: Limits) -> dict[str, Any]:
             f"calls can be given {', '.join(names)}, not {', '.join(odd)}: what holds for all calls needs a client of "
             "its own"
         )
-    values, problems = _read(_veiled(limits), {}, names)
+    values, problems = _read(veiled(limits), {}, names)
     if problems:
         raise SettingsError(problems)
     return values
@@ -261,21 +261,21 @@ def _find(
         return variable, _Problem(rule.unread) if rule.unread else rule.check(None)
 
 
-def _veiled(given: Mapping[str, object]) -> dict[str, object]:
+def veiled(given: Mapping[str, object]) -> ClientOptions:
     """What is given, with texts that are secret masked."""
-    veiled = {
+    found = {
         name: value
         for name, value in given.items()
         if value is not None or (name in _RULES and _RULES[name].may_be_off)
     }
     for name in ("api_key", "webhook_secrets"):
-        value = veiled.get(name)
+        value = found.get(name)
         if isinstance(value, str):
-            veiled[name] = Secret(value)
+            found[name] = Secret(value)
         elif isinstance(value, list | tuple):
             several = cast(Sequence[object], value)
-            veiled[name] = [Secret(one) if isinstance(one, str) else one for one in several]
-    return veiled
+            found[name] = [Secret(one) if isinstance(one, str) else one for one in several]
+    return cast(ClientOptions, found)
 
 
 def _truth(text: str) -> bool:
@@ -376,10 +376,16 @@ def _key(value: object) -> Any:
 def _secrets(value: object) -> Any:
     items = _items(value)
     texts = [one.reveal() if isinstance(one, Secret) else one for one in items or ()]
-    found = tuple(Secret(text) for text in texts if isinstance(text, str) and len(text) >= 8)
-    if items is not None and len(found) == len(items):
-        return found
-    return _Problem("must be secrets of at least 8 characters")
+    if items is None or not all(isinstance(text, str) for text in texts):
+        return _Problem("must be secrets of at least 8 characters")
+    from .webhooks._signature import check_secret  # what signs is not cheap, and few have secrets
+
+    try:
+        for text in cast(list[str], texts):
+            check_secret(text)
+    except ValueError as error:
+        return _Problem(f"must be secrets that can sign: {error}")
+    return tuple(map(Secret, cast(list[str], texts)))
 
 
 def _networks(value: object) -> Any:

@@ -266,6 +266,15 @@ def test_whatever_the_cloud_answers_it_is_there(answer: Reply) -> None:
     desk.call()
 
 
+def test_what_ends_a_bill_goes_through_an_open_circuit_and_may_close_it() -> None:
+    end = attrs.evolve(READ, name="things.delete", urgent=True)
+    desk = broken(LOST, GOOD, GOOD)
+    assert desk.fails(end) is LOST
+    assert isinstance(desk.fails(), CircuitOpen)
+    desk.call(end)
+    desk.call()
+
+
 def test_refusals_never_open_it() -> None:
     desk = Desk(*[refusal(404)] * 30, took=1.0, circuit_breaker=BREAKER)
     for _ in range(30):

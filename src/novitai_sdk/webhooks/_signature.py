@@ -41,6 +41,12 @@ def new_secret() -> str:
     return _PREFIX + base64.b64encode(chance.token_bytes(32)).decode()
 
 
+def check_secret(secret: str) -> None:
+    """Raise ValueError unless *secret* can sign."""
+    _texts(secret)
+    _standard_key(secret)
+
+
 def _standard_key(secret: str) -> bytes | None:
     """The key of a ``v1`` signature, or None when the secret is too weak for one."""
     if not secret.startswith(_PREFIX):
