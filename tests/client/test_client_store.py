@@ -153,8 +153,8 @@ def test_a_store_that_was_given_serves_several_clients_and_is_left_open(account,
 # -- what is left in it -------------------------------------------------------------------------------
 
 
-# Who leaves while a create is under way leaves somebody to search for what came of it, for so long.
-SOON = 0.1
+# Who leaves while a create is under way leaves somebody to search for what came of it, until it must have shown.
+SOON = {"settle": 0.1, "attempt_timeout": 0.5}
 
 
 def leave_unfinished(cloud: Emulator, **options: Any) -> None:
@@ -170,7 +170,7 @@ def leave_unfinished(cloud: Emulator, **options: Any) -> None:
 def test_making_a_client_is_enough_to_take_up_what_another_left(account, cloud, tmp_path, kind):
     store: Any = {"the default": None, "memory": MemoryStore(), "file": tmp_path / "jobs.db"}[kind]
     leave_unfinished(cloud, **account, store=store)
-    with Novitai(**account, store=store, settle=SOON):
+    with Novitai(**account, store=store, **SOON):
         block_until(lambda: cloud.instances)
     assert len(cloud.instances) == 1
 
@@ -182,7 +182,7 @@ def test_entering_an_awaiting_one_is_enough_too(account, cloud, tmp_path, kind, 
     leave_unfinished(cloud, **account, store=store)
 
     async def main() -> None:
-        async with AsyncNovitai(**account, store=store, settle=SOON):
+        async with AsyncNovitai(**account, store=store, **SOON):
             await until(lambda: cloud.instances)
             assert "novitai-jobs" not in threads()
 
