@@ -62,6 +62,7 @@ FLOOR = {
     "cloud._change_models": 1,
     "cloud._instance_models": 1,
     "cloud._job_models": 1,
+    "cloud._prewarm_models": 1,
     "cloud._limits": 1,
     "cloud._network_models": 1,
     "cloud._drift": 1,

@@ -15,6 +15,7 @@ from novitai_sdk.cloud import (
     AnyRoute,
     Cloud,
     CreateInstance,
+    CreatePrewarm,
     Instance,
     Resend,
     UpgradeInstance,
@@ -55,6 +56,15 @@ EXAMPLES: dict[str, Callable[[Any], object]] = {
     "jobs.save_image": lambda save: save("i", "a/b:3"),
     "metrics.get": lambda get: get("i"),
     "registries.list": lambda list_: list_(),
+    "registries.save": lambda save: save("r", username="u", password="p"),
+    "registries.delete": lambda delete: delete("r"),
+    "image_prewarm.quota": lambda quota: quota(),
+    "image_prewarm.list": lambda list_: list_(),
+    "image_prewarm.create": lambda create: create(
+        CreatePrewarm(image_url="a/b:1", cluster_id="us-west-1")
+    ),
+    "image_prewarm.edit": lambda edit: edit("p", note="n"),
+    "image_prewarm.delete": lambda delete: delete(["p"]),
     "networks.list": lambda list_: list_(),
     "networks.get": lambda get: get("n"),
     "networks.create": lambda create: create("us-west-1", name="n"),

@@ -72,6 +72,7 @@ from ._network_models import (
 from ._nouns import (
     Cloud,
     CloudClusters,
+    CloudImagePrewarm,
     CloudInstances,
     CloudJobs,
     CloudMetrics,
@@ -81,6 +82,17 @@ from ._nouns import (
     CloudRaw,
     CloudRegistries,
     CloudTemplates,
+)
+from ._prewarm_models import (
+    CreatePrewarm,
+    EditPrewarm,
+    PrewarmCreated,
+    PrewarmList,
+    PrewarmProduct,
+    PrewarmQuery,
+    PrewarmQuota,
+    PrewarmRefs,
+    PrewarmTask,
 )
 from ._product_models import (
     PRICE_UNITS_PER_USD,
@@ -101,6 +113,8 @@ from ._routes import ROUTES
 from ._template_models import (
     RegistryCredential,
     RegistryList,
+    RegistryRef,
+    SaveRegistry,
     Template,
     TemplateAnswer,
     TemplateList,
@@ -122,6 +136,7 @@ from ._words import (
     NetworkPhase,
     Phase,
     PortType,
+    PrewarmState,
     SpotStatus,
 )
 
@@ -213,6 +228,19 @@ __all__ = [
     "RawReply",
     "RegistryCredential",
     "RegistryList",
+    "RegistryRef",
+    "SaveRegistry",
+    "CloudImagePrewarm",
+    "CreatePrewarm",
+    "EditPrewarm",
+    "PrewarmCreated",
+    "PrewarmList",
+    "PrewarmProduct",
+    "PrewarmQuery",
+    "PrewarmQuota",
+    "PrewarmRefs",
+    "PrewarmState",
+    "PrewarmTask",
     "Resend",
     "Route",
     "SpotStatus",

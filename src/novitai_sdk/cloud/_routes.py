@@ -41,9 +41,26 @@ from ._network_models import (
     UpdateNetwork,
     UpdateNetworkStorage,
 )
+from ._prewarm_models import (
+    CreatePrewarm,
+    EditPrewarm,
+    PrewarmCreated,
+    PrewarmList,
+    PrewarmQuery,
+    PrewarmQuota,
+    PrewarmRefs,
+)
 from ._product_models import ClusterList, CpuProductList, ProductList, ProductQuery
 from ._route import AnyRoute, Resend, Route
-from ._template_models import RegistryList, TemplateAnswer, TemplateList, TemplateQuery, TemplateRef
+from ._template_models import (
+    RegistryList,
+    RegistryRef,
+    SaveRegistry,
+    TemplateAnswer,
+    TemplateList,
+    TemplateQuery,
+    TemplateRef,
+)
 
 # -- instances ---------------------------------------------------------------------------------
 
@@ -207,6 +224,33 @@ DELETE_STORAGE: Final = Route[NetworkStorageRef, None](
 
 LIST_TEMPLATES: Final = Route("templates.list", "GET", "/templates", TemplateQuery, TemplateList)
 GET_TEMPLATE: Final = Route("templates.get", "GET", "/template", TemplateRef, TemplateAnswer)
+
+# -- registries and image prewarming -----------------------------------------------------------
+
+# Answers nothing, not even an id: a second one is a second credential.
+SAVE_REGISTRY: Final = Route[SaveRegistry, None](
+    "registries.save", "POST", "/repository/auth/save", SaveRegistry, None, Resend.NEVER
+)
+DELETE_REGISTRY: Final = Route[RegistryRef, None](
+    "registries.delete", "POST", "/repository/auth/delete", RegistryRef, None, Resend.EFFECT_SEEN
+)
+
+GET_PREWARM_QUOTA: Final = Route[None, PrewarmQuota](
+    "image_prewarm.quota", "GET", "/image/prewarm/quota", None, PrewarmQuota
+)
+LIST_PREWARM: Final = Route(
+    "image_prewarm.list", "GET", "/image/prewarm", PrewarmQuery, PrewarmList
+)
+# Seen to answer 500 once; nobody knows whether a task came of it.
+CREATE_PREWARM: Final = Route(
+    "image_prewarm.create", "POST", "/image/prewarm", CreatePrewarm, PrewarmCreated, Resend.NEVER
+)
+EDIT_PREWARM: Final = Route[EditPrewarm, None](
+    "image_prewarm.edit", "POST", "/image/prewarm/edit", EditPrewarm, None, Resend.EFFECT_SEEN
+)
+DELETE_PREWARM: Final = Route[PrewarmRefs, None](
+    "image_prewarm.delete", "POST", "/image/prewarm/delete", PrewarmRefs, None, Resend.EFFECT_SEEN
+)
 
 # -- account -------------------------------------------------------------------------------------
 

@@ -8,13 +8,15 @@ from datetime import datetime
 
 import attrs
 
-from ..models._base import Json, Secret, extra_field
+from ..models._base import Json, Model, Secret, extra_field
 from ._instance_models import EnvVar, Port
 from ._words import Channel, PortType
 
 __all__ = [
     "RegistryCredential",
     "RegistryList",
+    "RegistryRef",
+    "SaveRegistry",
     "Template",
     "TemplateAnswer",
     "TemplateList",
@@ -159,6 +161,27 @@ class RegistryCredential:
     username: str | None = None
     password: Secret | None = None
     extra: Mapping[str, Json] = extra_field()
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class SaveRegistry(Model):
+    """A new credential of a private image registry."""
+
+    name: str
+    """Host or URL of the registry; 1 to 255 characters."""
+
+    username: str
+    """1 to 511 characters."""
+
+    password: Secret = attrs.field(converter=Secret)
+    """1 to 1024 characters."""
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class RegistryRef(Model):
+    """Names one credential in a request."""
+
+    id: str
 
 
 @attrs.frozen(kw_only=True)

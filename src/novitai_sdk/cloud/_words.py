@@ -165,6 +165,15 @@ class Channel(OpenStr):
     PRIVATE = "private"
 
 
+class PrewarmState(OpenStr):
+    """How far an image is on its way to nodes; the cloud writes these with capitals."""
+
+    PENDING = "Pending"
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+
+
 class JobType(OpenStr):
     """What a job of the cloud does."""
 

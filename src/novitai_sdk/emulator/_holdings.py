@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from ._state import Account
     from ._stock import StockCluster
 
-__all__ = ["CloudJob", "Network", "Storage"]
+__all__ = ["CloudJob", "Network", "Prewarm", "Storage"]
 
 
 @attrs.define(kw_only=True)
@@ -61,3 +61,18 @@ class Storage:
     size: int
     cluster: "StockCluster"
     deleted: bool = False
+
+
+@attrs.define(kw_only=True)
+class Prewarm:
+    """An image on its way to nodes."""
+
+    id: str
+    account: "Account"
+    image: str
+    credential: str
+    cluster: "StockCluster"
+    products: tuple[str, ...]
+    note: str
+    created_at: float
+    since: float

@@ -65,5 +65,8 @@ class Quirks:
     volume_sizes_mixed: bool = True
     """Sizes of mounted volumes are texts in lists and numbers in the record of one instance; otherwise numbers."""
 
+    first_prewarm_fails: bool = False
+    """The first create of a prewarm task is answered with a 500, as it was seen once."""
+
     no_stock_in: Literal["reason", "code", "message"] = "reason"
     """Where a refusal for want of machines says so."""

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 import attrs
 
 from ._deeds import NO_STOCK
-from ._holdings import CloudJob, Network, Storage
+from ._holdings import CloudJob, Network, Prewarm, Storage
 from ._life import (
     BILLED,
     GONE,
@@ -197,6 +197,8 @@ class World:
         self.jobs: dict[str, CloudJob] = {}
         self.networks: dict[str, Network] = {}
         self.storages: dict[str, Storage] = {}
+        self.prewarms: dict[str, Prewarm] = {}
+        self.prewarm_failed = False
         offers: list[StockProduct | StockCpuProduct] = [*stock.products, *stock.cpu_products]
         self.free: dict[tuple[str, str], int] = {
             (product.id, cluster): count

@@ -57,7 +57,7 @@ def by_chance(fault: Fault, chance: float) -> Fault:
     >>> from novitai_sdk.emulator import Emulator
     >>> cloud = Emulator(seed=7, faults=[by_chance(server_error(), 0.5)])
     >>> [cloud.get("/clusters").status for _ in range(6)]
-    [200, 500, 500, 200, 500, 500]
+    [500, 500, 200, 500, 200, 500]
     """
     return attrs.evolve(fault, chance=chance, times=None)
 

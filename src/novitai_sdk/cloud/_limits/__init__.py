@@ -20,6 +20,13 @@ from ._networks import (
     check_update_network,
     check_update_storage,
 )
+from ._prewarm import (
+    check_create_prewarm,
+    check_edit_prewarm,
+    check_prewarm_query,
+    check_prewarm_refs,
+    check_save_registry,
+)
 from ._problems import check_id
 from ._products import check_product_query
 from ._templates import check_template_query
@@ -29,6 +36,11 @@ __all__ = [
     "check_auto_renew",
     "check_create",
     "check_create_network",
+    "check_create_prewarm",
+    "check_edit_prewarm",
+    "check_prewarm_query",
+    "check_prewarm_refs",
+    "check_save_registry",
     "check_create_storage",
     "check_edit",
     "check_id",

@@ -5,6 +5,7 @@ from ._direct import CloudRaw
 from ._instances import CloudInstances
 from ._jobs import CloudJobs, CloudMetrics
 from ._networks import CloudNetworks, CloudNetworkStorages
+from ._prewarm import CloudImagePrewarm
 from ._products import CloudClusters, CloudProducts
 from ._registries import CloudRegistries
 from ._templates import CloudTemplates
@@ -12,6 +13,7 @@ from ._templates import CloudTemplates
 __all__ = [
     "Cloud",
     "CloudClusters",
+    "CloudImagePrewarm",
     "CloudInstances",
     "CloudJobs",
     "CloudMetrics",

@@ -7,6 +7,7 @@ from ._direct import Direct
 from ._instances import CloudInstances
 from ._jobs import CloudJobs, CloudMetrics
 from ._networks import CloudNetworks, CloudNetworkStorages
+from ._prewarm import CloudImagePrewarm
 from ._products import CloudClusters, CloudProducts
 from ._registries import CloudRegistries
 from ._templates import CloudTemplates
@@ -62,3 +63,8 @@ class Cloud(Direct[Mode]):
     def registries(self) -> CloudRegistries[Mode]:
         """Credentials of private image registries."""
         return CloudRegistries(self._session)
+
+    @property
+    def image_prewarm(self) -> CloudImagePrewarm[Mode]:
+        """Images on nodes before an instance asks for them."""
+        return CloudImagePrewarm(self._session)

@@ -3,8 +3,10 @@
 import attrs
 
 from ..._calling import Mode, dual
+from ...models import Secret
 from .. import _routes as routes
-from .._template_models import RegistryCredential
+from .._limits import check_id, check_save_registry
+from .._template_models import RegistryCredential, RegistryRef, SaveRegistry
 from ._base import Noun
 
 __all__ = ["CloudRegistries"]
@@ -18,3 +20,20 @@ class CloudRegistries(Noun[Mode]):
     async def list(self) -> tuple[RegistryCredential, ...]:
         """Return all credentials; their passwords are masked values."""
         return (await self._session.call(routes.LIST_REGISTRIES)).items
+
+    @dual
+    async def save(self, name: str, *, username: str, password: str | Secret) -> None:
+        """Keep a credential for the registry *name*, its host or URL.
+
+        The cloud does not tell its id: find it by name in :meth:`list`. Never sent twice: each save keeps one more.
+        Raises ValidationError before anything is sent.
+        """
+        body = SaveRegistry(name=name, username=username, password=password)
+        check_save_registry(body)
+        await self._session.call(routes.SAVE_REGISTRY, body)
+
+    @dual
+    async def delete(self, credential_id: str) -> None:
+        """Remove a credential. Raises NotFound when there is none of that id, InvalidState while it is in use."""
+        check_id("id", credential_id)
+        await self._session.call(routes.DELETE_REGISTRY, RegistryRef(id=credential_id))

@@ -4,7 +4,7 @@ Written by hand and not by the converter that reads it: a mistake shared by both
 """
 
 # Each of these adds its answers to the table.
-from . import _changes, _instances, _jobs, _networks, _offers, _registries, _templates
+from . import _changes, _instances, _jobs, _networks, _offers, _prewarm, _registries, _templates
 from ._base import ANSWERS, Call, Operation
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "_jobs",
     "_networks",
     "_offers",
+    "_prewarm",
     "_registries",
     "_templates",
 ]

@@ -1,11 +1,19 @@
 """Credentials of private image registries."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from ...cloud import _routes as routes
+from .._checks import a_text
+from .._state import Refused
 from .._stock import StockCredential
 from ._base import Call, answers
+
+_NEW: Final = (
+    a_text("name", least=1, required=True),
+    a_text("username", 511, least=1, required=True),
+    a_text("password", 1024, least=1, required=True),
+)
 
 
 @answers(routes.LIST_REGISTRIES)
@@ -16,3 +24,28 @@ def _registries(call: Call) -> Any:
 def _row(one: StockCredential) -> Mapping[str, str]:
     """Return a row of the credentials list."""
     return {"id": one.id, "name": one.registry, "username": one.username, "password": one.password}
+
+
+@answers(routes.SAVE_REGISTRY, _NEW)
+def _save(call: Call) -> Any:
+    account, fields = call.account, call.fields
+    made = StockCredential(
+        id=call.world.draw("credential", 16),
+        registry=fields["name"],
+        username=fields["username"],
+        password=fields["password"],
+    )
+    account.credentials = (*account.credentials, made)
+    return {}
+
+
+@answers(routes.DELETE_REGISTRY, (a_text("id", least=1, required=True),))
+def _delete(call: Call) -> Any:
+    account, wanted = call.account, call.fields["id"]
+    kept = tuple(one for one in account.credentials if one.id != wanted)
+    if len(kept) == len(account.credentials):
+        raise Refused(400, "RESOURCE_NOT_FOUND", "registry credential not found", {"id": wanted})
+    if any(one.credential == wanted for one in call.world.prewarms.values()):
+        raise Refused(400, "IMAGE_AUTH_IN_USE", "the credential is in use")
+    account.credentials = kept
+    return {}
