@@ -376,7 +376,10 @@ def test_a_template() -> None:
     assert found.tools[0].port == 8888
     assert found.envs[0].value.reveal() == "hf-secret"
     assert "hf-secret" not in repr(found)
-    assert found.extra == {"recommendCards": [{"gpuSpecId": "4090.16c62g", "cardNum": 1}]}
+    assert [(card.gpu_spec_id, card.card_num) for card in found.recommend_cards] == [
+        ("4090.16c62g", 1)
+    ]
+    assert found.extra == {}
 
 
 @pytest.mark.parametrize("group", [{"ports": [22]}, {"type": "", "ports": [22]}])

@@ -17,6 +17,7 @@ from novitai_sdk.cloud import (
     CreateInstance,
     CreatePrewarm,
     Instance,
+    NewTemplate,
     Resend,
     UpgradeInstance,
 )
@@ -78,6 +79,11 @@ EXAMPLES: dict[str, Callable[[Any], object]] = {
     "network_storages.delete": lambda delete: delete("s"),
     "templates.list": lambda list_: list_(),
     "templates.get": lambda get: get("t"),
+    "templates.create": lambda create: create(NewTemplate(name="t", image="a/b:1", rootfs_size=60)),
+    "templates.update": lambda update: update(
+        "t", NewTemplate(name="t", image="a/b:1", rootfs_size=60)
+    ),
+    "templates.delete": lambda delete: delete("t"),
 }
 # Ways to read the same listing, beside `list`.
 PAGED = ("iterate", "list_page")

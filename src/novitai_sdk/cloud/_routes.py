@@ -57,9 +57,11 @@ from ._template_models import (
     RegistryRef,
     SaveRegistry,
     TemplateAnswer,
+    TemplateKept,
     TemplateList,
     TemplateQuery,
     TemplateRef,
+    TemplateToKeep,
 )
 
 # -- instances ---------------------------------------------------------------------------------
@@ -224,6 +226,16 @@ DELETE_STORAGE: Final = Route[NetworkStorageRef, None](
 
 LIST_TEMPLATES: Final = Route("templates.list", "GET", "/templates", TemplateQuery, TemplateList)
 GET_TEMPLATE: Final = Route("templates.get", "GET", "/template", TemplateRef, TemplateAnswer)
+CREATE_TEMPLATE: Final = Route(
+    "templates.create", "POST", "/template/create", TemplateToKeep, TemplateKept, Resend.NEVER
+)
+# What they answer, the id that was sent, is documented and not needed.
+UPDATE_TEMPLATE: Final = Route[TemplateToKeep, None](
+    "templates.update", "POST", "/template/update", TemplateToKeep, None, Resend.EFFECT_SEEN
+)
+DELETE_TEMPLATE: Final = Route[TemplateRef, None](
+    "templates.delete", "POST", "/template/delete", TemplateRef, None, Resend.EFFECT_SEEN
+)
 
 # -- registries and image prewarming -----------------------------------------------------------
 

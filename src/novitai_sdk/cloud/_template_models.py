@@ -13,16 +13,20 @@ from ._instance_models import EnvVar, Port
 from ._words import Channel, PortType
 
 __all__ = [
+    "NewTemplate",
+    "RecommendedCard",
     "RegistryCredential",
     "RegistryList",
     "RegistryRef",
     "SaveRegistry",
     "Template",
     "TemplateAnswer",
+    "TemplateKept",
     "TemplateList",
     "TemplatePorts",
     "TemplateQuery",
     "TemplateRef",
+    "TemplateToKeep",
     "TemplateTool",
     "TemplateVolume",
 ]
@@ -60,6 +64,15 @@ class TemplateVolume:
     extra: Mapping[str, Json] = extra_field()
 
 
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class RecommendedCard(Model):
+    """GPUs a template is said to do well on."""
+
+    gpu_spec_id: str | None = None
+    card_num: int | None = None
+    extra: Mapping[str, Json] = extra_field()
+
+
 @attrs.frozen(kw_only=True)
 class Template:
     """An image and how to run it."""
@@ -91,6 +104,7 @@ class Template:
     min_cuda_version: str | None = None
     created_at: datetime | None = attrs.field(default=None, metadata={"also": ("createTime",)})
     user: str | None = None
+    recommend_cards: tuple[RecommendedCard, ...] = ()
     extra: Mapping[str, Json] = extra_field()
 
     @property
@@ -103,12 +117,90 @@ class Template:
         )
 
 
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class NewTemplate(Model):
+    """A template to be kept, or what one is to become. What is empty is sent as empty: the cloud wants it there."""
+
+    name: str
+    """1 to 255 characters."""
+
+    image: str
+    """1 to 500 characters."""
+
+    rootfs_size: int
+    """Root disk in GB, 1 or more."""
+
+    id: str | None = attrs.field(default=None, metadata={"wire": "Id"})
+    """Which one to change; None: a new one."""
+
+    readme: str = ""
+    """Markdown, up to 102400 characters."""
+
+    type: str = "instance"
+    channel: Channel = Channel.PRIVATE
+    image_auth: Secret | None = None
+    """Id of a registry credential, or ``user:password``."""
+
+    start_command: str = ""
+    """Up to 2047 characters."""
+
+    entrypoint: str = ""
+    """Up to 2047 characters."""
+
+    ports: tuple[TemplatePorts, ...] = ()
+    """At most 10 ports, by protocol."""
+
+    envs: tuple[EnvVar, ...] = ()
+    """At most 100."""
+
+    volumes: tuple[TemplateVolume, ...] = ()
+    tools: tuple[TemplateTool, ...] = ()
+    min_cuda_version: str | None = None
+
+    @classmethod
+    def like(cls, template: "Template") -> "NewTemplate":
+        """Return what keeps *template* as it is: a change replaces all of it, so start from what there is."""
+        return cls(
+            id=template.id,
+            name=template.name or "",
+            image=template.image or "",
+            rootfs_size=template.rootfs_size or 0,
+            readme=template.readme or "",
+            channel=template.channel or Channel.PRIVATE,
+            image_auth=template.image_auth,
+            start_command=template.start_command or "",
+            entrypoint=template.entrypoint or "",
+            ports=template.ports,
+            envs=template.envs,
+            volumes=template.volumes,
+            tools=template.tools,
+            min_cuda_version=template.min_cuda_version or None,
+        )
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class TemplateToKeep(Model):
+    """A template, wrapped as its create and its update want it."""
+
+    template: NewTemplate
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class TemplateKept(Model):
+    """The id of a template that was made, changed or removed."""
+
+    template_id: str
+    extra: Mapping[str, Json] = extra_field()
+
+
 @attrs.frozen(kw_only=True)
 class TemplateList:
     """One page of templates; the cloud calls the list ``template``."""
 
     template: tuple[Template, ...] | None
     total: int | None = None
+    page_size: int | None = None
+    page_num: int | None = None
     extra: Mapping[str, Json] = extra_field()
 
     @property

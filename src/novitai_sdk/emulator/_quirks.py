@@ -65,6 +65,9 @@ class Quirks:
     volume_sizes_mixed: bool = True
     """Sizes of mounted volumes are texts in lists and numbers in the record of one instance; otherwise numbers."""
 
+    new_templates_listed_late: bool = True
+    """A new template can be read at once and is missing from the list for a while."""
+
     first_prewarm_fails: bool = False
     """The first create of a prewarm task is answered with a 500, as it was seen once."""
 

@@ -26,7 +26,14 @@ from ._life import (
     Step,
 )
 from ._quirks import Quirks
-from ._stock import Stock, StockCluster, StockCpuProduct, StockCredential, StockProduct
+from ._stock import (
+    Stock,
+    StockCluster,
+    StockCpuProduct,
+    StockCredential,
+    StockProduct,
+    StockTemplate,
+)
 
 __all__ = [
     "Account",
@@ -198,6 +205,8 @@ class World:
         self.networks: dict[str, Network] = {}
         self.storages: dict[str, Storage] = {}
         self.prewarms: dict[str, Prewarm] = {}
+        self.templates: dict[str, StockTemplate] = {one.id: one for one in stock.templates}
+        self.listed_from: dict[str, float] = {}
         self.prewarm_failed = False
         offers: list[StockProduct | StockCpuProduct] = [*stock.products, *stock.cpu_products]
         self.free: dict[tuple[str, str], int] = {

@@ -5,7 +5,7 @@ price, prices that mean "no spot", a product that is sold out and one that only 
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -87,7 +87,10 @@ class StockTemplate:
     ports: tuple[tuple[int, str], ...] = ()
     envs: Mapping[str, str] = attrs.field(factory=dict[str, str])
     tools: tuple[str, ...] = ()
+    volumes: tuple[Mapping[str, Any], ...] = ()
     min_cuda: str = ""
+    owner: str = ""
+    """The account it belongs to; everybody sees those that have none."""
 
 
 @attrs.frozen(kw_only=True)

@@ -29,7 +29,7 @@ from ._prewarm import (
 )
 from ._problems import check_id
 from ._products import check_product_query
-from ._templates import check_template_query
+from ._templates import check_template, check_template_query
 
 __all__ = [
     "check_auto_migrate",
@@ -52,6 +52,7 @@ __all__ = [
     "check_product_query",
     "check_save_image",
     "check_storage_query",
+    "check_template",
     "check_template_query",
     "check_update_network",
     "check_update_storage",

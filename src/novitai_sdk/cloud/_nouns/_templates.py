@@ -4,9 +4,16 @@ import attrs
 
 from ..._calling import Mode, dual, dual_iter
 from .. import _routes as routes
-from .._limits import check_id, check_template_query
+from .._limits import check_id, check_template, check_template_query
 from .._paging import PAGE_SIZE, Walk
-from .._template_models import Template, TemplateList, TemplateQuery, TemplateRef
+from .._template_models import (
+    NewTemplate,
+    Template,
+    TemplateList,
+    TemplateQuery,
+    TemplateRef,
+    TemplateToKeep,
+)
 from ._base import Noun
 
 __all__ = ["CloudTemplates"]
@@ -76,3 +83,28 @@ class CloudTemplates(Noun[Mode]):
         return (
             await self._session.call(routes.GET_TEMPLATE, TemplateRef(template_id=template_id))
         ).template
+
+    @dual
+    async def create(self, body: NewTemplate) -> str:
+        """Keep a template and return its id; the listing may miss it for a while.
+
+        Never sent twice. Raises ValidationError before anything is sent.
+        """
+        body = attrs.evolve(body, id=None)
+        check_template(body)
+        answer = await self._session.call(routes.CREATE_TEMPLATE, TemplateToKeep(template=body))
+        return answer.template_id
+
+    @dual
+    async def update(self, template_id: str, body: NewTemplate) -> None:
+        """Replace all of a template; ``NewTemplate.like`` starts from what it is. Raises NotFound."""
+        check_id("template.Id", template_id)
+        check_template(body)
+        body = attrs.evolve(body, id=template_id)
+        await self._session.call(routes.UPDATE_TEMPLATE, TemplateToKeep(template=body))
+
+    @dual
+    async def delete(self, template_id: str) -> None:
+        """Remove a template of one's own. Raises NotFound."""
+        check_id("templateId", template_id)
+        await self._session.call(routes.DELETE_TEMPLATE, TemplateRef(template_id=template_id))

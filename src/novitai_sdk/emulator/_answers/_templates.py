@@ -18,6 +18,49 @@ _TEMPLATES: Final = (
     Rule(name="isMyCommunity", kind=bool),
 )
 _TEMPLATE: Final = (a_text("templateId", least=1, required=True),)
+_FIELDS: Final = (
+    a_text("name", least=1, required=True),
+    a_text("readme", 102_400),
+    Rule(name="type", choices=("instance",), required=True),
+    Rule(name="channel", choices=("private",), required=True),
+    a_text("image", 500, least=1, required=True),
+    a_text("imageAuth", 10_239),
+    a_text("startCommand", 2047),
+    a_text("entrypoint", 2047),
+    Rule(name="rootfsSize", kind=int, least=1, required=True),
+    Rule(
+        name="ports",
+        kind=list,
+        most=10,
+        items=(
+            Rule(name="type", choices=("http", "tcp"), required=True),
+            Rule(name="ports", kind=list, most=10),
+        ),
+    ),
+    Rule(
+        name="envs",
+        kind=list,
+        most=100,
+        items=(a_text("key", 511, least=1, required=True), a_text("value", 4095)),
+    ),
+    Rule(
+        name="volumes",
+        kind=list,
+        items=(a_text("type"), Rule(name="size", kind=int, least=0), a_text("mountPath")),
+    ),
+    Rule(name="tools", kind=list, items=(a_text("name", least=1, required=True),)),
+    a_text("minCudaVersion"),
+)
+_NEW: Final = (Rule(name="template", kind=dict, required=True, items=_FIELDS),)
+_CHANGED: Final = (
+    Rule(
+        name="template",
+        kind=dict,
+        required=True,
+        items=(a_text("Id", least=1, required=True), *_FIELDS),
+    ),
+)
+_LATE: Final = 5.0
 
 
 @answers(routes.LIST_TEMPLATES, _TEMPLATES)
@@ -26,8 +69,10 @@ def _templates(call: Call) -> Any:
     channels = [word for word in fields.get("channel", "").split(",") if word]
     wanted = [
         one
-        for one in call.world.stock.templates
-        if part(fields.get("name"), one.name)
+        for one in call.world.templates.values()
+        if one.owner in ("", call.account.name)
+        and call.world.listed_from.get(one.id, 0.0) <= call.world.clock.monotonic()
+        and part(fields.get("name"), one.name)
         and (not channels or one.channel in channels)
         and fields.get("isMyCommunity") in (None, False, one.channel == "private")
         and fields.get("type") in (None, "instance")
@@ -48,9 +93,13 @@ def _template(call: Call) -> Any:
 
 
 def _known_template(call: Call) -> StockTemplate:
-    wanted = call.fields["templateId"]
-    found = next((one for one in call.world.stock.templates if one.id == wanted), None)
-    if found is None:
+    return _known(call, call.fields["templateId"])
+
+
+def _known(call: Call, wanted: str, *, own: bool = False) -> StockTemplate:
+    found = call.world.templates.get(wanted)
+    theirs = (call.account.name,) if own else (call.account.name, "")
+    if found is None or found.owner not in theirs:
         raise Refused(400, "TEMPLATE_NOT_FOUND", "template not found")
     return found
 
@@ -70,14 +119,14 @@ def _row(one: StockTemplate) -> Wire:
         "rootfsSize": one.rootfs,
         "ports": _grouped(one.ports),
         "envs": [{"key": key, "value": value} for key, value in one.envs.items()],
-        "volumes": [],
+        "volumes": [dict(volume) for volume in one.volumes],
         "tools": [
             {"name": name, "describe": "", "port": 8888, "type": "http"} for name in one.tools
         ],
         "minCudaVersion": one.min_cuda,
         "createdAt": "1767225600",
         "recommendCards": [],
-        "user": "novita" if one.channel == "official" else "emulated-user",
+        "user": one.owner or ("novita" if one.channel == "official" else "emulated-user"),
     }
 
 
@@ -86,3 +135,52 @@ def _grouped(ports: Sequence[tuple[int, str]]) -> list[Wire]:
     for port, kind in ports:
         groups.setdefault(kind, []).append(port)
     return [{"type": kind, "ports": numbers} for kind, numbers in groups.items()]
+
+
+@answers(routes.CREATE_TEMPLATE, _NEW)
+def _create(call: Call) -> Any:
+    world = call.world
+    made = _made(call, str(200_000 + len(world.templates)))
+    world.templates[made.id] = made
+    if world.quirks.new_templates_listed_late:
+        world.listed_from[made.id] = world.clock.monotonic() + _LATE * world.life
+    return {"templateId": made.id}
+
+
+@answers(routes.UPDATE_TEMPLATE, _CHANGED)
+def _update(call: Call) -> Any:
+    known = _known(call, call.fields["template"]["Id"], own=True)
+    call.world.templates[known.id] = _made(call, known.id)
+    return {"templateId": known.id}
+
+
+@answers(routes.DELETE_TEMPLATE, _TEMPLATE)
+def _delete(call: Call) -> Any:
+    known = _known(call, call.fields["templateId"], own=True)
+    del call.world.templates[known.id]
+    return {"templateId": known.id}
+
+
+def _made(call: Call, template_id: str) -> StockTemplate:
+    fields = call.fields["template"]
+    return StockTemplate(
+        id=template_id,
+        owner=call.account.name,
+        name=fields["name"],
+        image=fields["image"],
+        channel="private",
+        readme=fields.get("readme", ""),
+        image_auth=fields.get("imageAuth", ""),
+        start_command=fields.get("startCommand", ""),
+        entrypoint=fields.get("entrypoint", ""),
+        rootfs=fields["rootfsSize"],
+        ports=tuple(
+            (port, group["type"])
+            for group in fields.get("ports", ())
+            for port in group.get("ports", ())
+        ),
+        envs={one["key"]: one.get("value", "") for one in fields.get("envs", ())},
+        volumes=tuple(fields.get("volumes", ())),
+        tools=tuple(one["name"] for one in fields.get("tools", ())),
+        min_cuda=fields.get("minCudaVersion", ""),
+    )
