@@ -24,7 +24,9 @@ from novitai_sdk.cloud import (
     CpuProductList,
     CreateNetwork,
     CreateNetworkStorage,
+    CreatePrewarm,
     EditInstance,
+    EditPrewarm,
     EnvVar,
     JobPhase,
     JobStarted,
@@ -47,8 +49,17 @@ from novitai_sdk.cloud import (
     NetworkVolumeMount,
     Port,
     PortType,
+    PrewarmQuery,
+    PrewarmQuota,
+    PrewarmRefs,
+    PrewarmState,
+    RegistryRef,
     SaveImage,
+    SaveRegistry,
     StorageCreated,
+    Template,
+    TemplateKept,
+    TemplateRef,
     UpdateNetwork,
     UpdateNetworkStorage,
     UpgradeInstance,
@@ -185,6 +196,36 @@ SENT: list[tuple[object, dict[str, Any]]] = [
         {"storageId": "u", "storageName": "s", "storageSize": 10},
     ),
     (NetworkStorageRef(storage_id="u"), {"storageId": "u"}),
+    (TemplateRef(template_id="1"), {"templateId": "1"}),
+    (
+        SaveRegistry(name="hub.example.com", username="u", password="p"),
+        {"name": "hub.example.com", "username": "u", "password": "p"},
+    ),
+    (RegistryRef(id="c"), {"id": "c"}),
+    (
+        PrewarmQuery(
+            page=1, page_size=10, state=PrewarmState.SUCCEEDED, cluster_id="us-west-1", name="n"
+        ),
+        {"page": 1, "pageSize": 10, "state": "Succeeded", "clusterId": "us-west-1", "name": "n"},
+    ),
+    (
+        CreatePrewarm(
+            image_url="a/b:1",
+            cluster_id="us-west-1",
+            repository_auth="c",
+            product_ids=("4090.16c62g",),
+            note="n",
+        ),
+        {
+            "imageUrl": "a/b:1",
+            "clusterId": "us-west-1",
+            "repositoryAuth": "c",
+            "productIds": ["4090.16c62g"],
+            "note": "n",
+        },
+    ),
+    (EditPrewarm(id="p", note="n"), {"id": "p", "note": "n"}),
+    (PrewarmRefs(ids=("p", "q")), {"ids": ["p", "q"]}),
 ]
 
 
@@ -471,3 +512,23 @@ def test_clusters() -> None:
         support_network_storage=True,
         support_instance_network=False,
     )
+
+
+# -- templates and prewarming ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "time", [{"createdAt": "1767225600"}, {"createTime": "2026-01-01T00:00:00+00:00"}]
+)
+def test_the_time_of_a_template_may_be_in_either_field(time: dict[str, str]) -> None:
+    assert read({"Id": "107672", **time}, Template).created_at == NEW_YEAR
+
+
+@pytest.mark.parametrize("made", ["107672", 107672])
+def test_the_id_of_a_new_template_is_text(made: object) -> None:
+    assert read({"templateId": made}, TemplateKept).template_id == "107672"
+
+
+def test_a_quota() -> None:
+    found = read({"total": 2, "limit": 5, "perImageSize": 100}, PrewarmQuota)
+    assert (found.total, found.limit, found.per_image_size) == (2, 5, 100)

@@ -6,7 +6,13 @@ from typing import Any
 import pytest
 
 from novitai_sdk._convert import cloud_converter
-from novitai_sdk.cloud import CreatePrewarm, PrewarmList, PrewarmQuery, PrewarmState
+from novitai_sdk.cloud import (
+    CreateInstance,
+    CreatePrewarm,
+    PrewarmList,
+    PrewarmQuery,
+    PrewarmState,
+)
 from novitai_sdk.emulator import Quirks, faults
 from novitai_sdk.errors import (
     InvalidState,
@@ -67,7 +73,7 @@ def test_an_image_is_brought_to_nodes_and_forgotten(told: Any) -> None:
         await done(images.edit(task, note="for tuesday"))
         page = await done(images.list_page(PrewarmQuery(page=1, page_size=10, name="tuesday")))
         assert [one.id for one in page.items] == [task]
-        await done(images.delete([task]))
+        await done(images.delete([task, task]))
         assert await done(images.list()) == ()
         with pytest.raises(NotFound):
             await done(images.delete([task]))
@@ -163,3 +169,30 @@ def test_what_the_emulator_refuses_it_refuses_in_the_clouds_words(told: Any, see
     ):
         answer = told.emulator.post(path, body)
         assert (answer.status, answer.json()["reason"]) == (400, reason)
+
+
+@pytest.mark.parametrize("turned", [True, False])
+def test_a_credential_an_instance_uses_is_not_removed(told: Any, turned: bool) -> None:
+    told.build(quirks=Quirks(registry_save_says_nothing=turned, passwords_masked=turned))
+
+    async def story(cloud: Any, done: Any) -> None:
+        saved = cloud.registries.save("hub.example.com", username="u", password="hush-hush")
+        assert await done(saved) is None
+        listed = await done(cloud.registries.list())
+        (found,) = [one for one in listed if one.name == "hub.example.com"]
+        assert (found.password.reveal() == "hush-hush") is not turned
+        body = CreateInstance(
+            product_id="4090.16c62g",
+            image_url="hub.example.com/a/b:1",
+            image_auth_id=found.id,
+            gpu_num=1,
+            rootfs_size=60,
+        )
+        machine = await done(cloud.instances.create(body))
+        with pytest.raises(InvalidState):
+            await done(cloud.registries.delete(found.id))
+        await done(cloud.instances.delete(machine.id))
+        told.clock.advance(60)
+        assert await done(cloud.registries.delete(found.id)) is None
+
+    told.tell(story)

@@ -13,6 +13,7 @@ from novitai_sdk.cloud import (
     PortType,
     TemplatePorts,
     TemplateToKeep,
+    TemplateTool,
     TemplateVolume,
 )
 from novitai_sdk.emulator import Quirks, faults
@@ -127,7 +128,8 @@ def test_what_breaks_a_limit_is_refused_before_it_is_sent(told: Any) -> None:
         image="x" * 501,
         rootfs_size=0,
         readme="x" * 102_401,
-        ports=(TemplatePorts(type=PortType.TCP, ports=(2222, *range(9000, 9011))),),
+        channel=Channel.OFFICIAL,
+        ports=(TemplatePorts(ports=(2222, *range(9000, 9011))),),
         envs=(EnvVar(key="", value=Secret("v")),),
     )
 
@@ -139,10 +141,44 @@ def test_what_breaks_a_limit_is_refused_before_it_is_sent(told: Any) -> None:
             "template.image",
             "template.rootfsSize",
             "template.readme",
-            "template.ports",
-            "template.ports",
-            "envs[0].key",
+            "template.channel",
+            "template.ports[0].type",
+            "template.ports[0].ports",
+            "template.ports[0].ports[0]",
+            "template.envs[0].key",
         ]
         assert told.emulator.requests == ()
 
     told.tell(story)
+
+
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_templates_keep_their_ids_tools_and_times(told: Any, elsewhere: bool) -> None:
+    told.build(quirks=Quirks(template_times_elsewhere=elsewhere))
+    tool = TemplateTool(name="Jupyter", describe="notes", port=9999, type=PortType.TCP)
+
+    async def story(cloud: Any, done: Any) -> None:
+        templates = cloud.templates
+        first = await done(templates.create(MINE))
+        told.clock.advance(100)
+        second = await done(templates.create(attrs.evolve(MINE, name="second", tools=(tool,))))
+        await done(templates.delete(first))
+        third = await done(templates.create(MINE))
+        assert len({first, second, third}) == 3
+        found = await done(templates.get(second))
+        assert (found.name, found.tools) == ("second", (tool,))
+        await done(templates.update(second, NewTemplate.like(found)))
+        again = await done(templates.get(second))
+        assert (again.tools, again.created_at) == ((tool,), found.created_at)
+        assert found.created_at is not None
+
+    told.tell(story)
+
+
+def test_what_is_no_port_is_refused_by_the_emulator(told: Any) -> None:
+    body = {"name": "n", "type": "instance", "channel": "private", "image": "a", "rootfsSize": 1}
+    groups = [{"type": "tcp", "ports": ["80", 0, 65536, True, 80]}]
+    answer = told.emulator.post("/template/create", {"template": {**body, "ports": groups}})
+    assert answer.status == 400
+    where = "template.ports[0].ports"
+    assert set(answer.json()["metadata"]) == {f"{where}[{place}]" for place in range(4)}

@@ -14,16 +14,24 @@ from novitai_sdk._convert import cloud_converter
 from novitai_sdk.cloud import (
     AutoMigrate,
     AutoRenew,
+    Channel,
     CreateNetwork,
     CreateNetworkStorage,
+    CreatePrewarm,
     EditInstance,
+    EditPrewarm,
     EnvVar,
     Months,
     NetworkVolume,
     NetworkVolumeMount,
+    NewTemplate,
     Port,
     PortType,
+    PrewarmRefs,
     SaveImage,
+    SaveRegistry,
+    TemplatePorts,
+    TemplateToKeep,
     UpdateNetwork,
     UpdateNetworkStorage,
     UpgradeInstance,
@@ -60,6 +68,36 @@ MOUNTS = st.builds(NetworkVolumeMount, id=IDS, mount_path=near(4095))
 def many(items: st.SearchStrategy[Any], one: Any, most: int) -> st.SearchStrategy[tuple[Any, ...]]:
     """A few of any kind, or about as many as there may be of a good one."""
     return st.lists(items, max_size=2).map(tuple) | about(most).map(lambda count: (one,) * count)
+
+
+TEMPLATES = st.builds(
+    NewTemplate,
+    id=st.just("1"),
+    name=near(255),
+    image=near(500),
+    rootfs_size=about(1),
+    readme=near(102400),
+    type=st.sampled_from(["instance", "serverless"]),
+    channel=st.sampled_from([*Channel, Channel("none")]),
+    image_auth=st.none() | near(10239).map(Secret),
+    start_command=near(2047),
+    entrypoint=near(2047),
+    ports=st.lists(
+        st.builds(
+            TemplatePorts,
+            type=st.none() | st.sampled_from([*PortType, PortType("udp")]),
+            ports=many(about(1, 2222, 65535), 80, 10),
+        ),
+        max_size=2,
+    ).map(tuple)
+    # More than ten in all, and none too many in a group.
+    | st.just((TemplatePorts(type=PortType.TCP, ports=(80,) * 6),) * 2),
+    envs=many(ENVS, EnvVar(key="K"), 100),
+)
+
+
+def check_kept(body: TemplateToKeep) -> None:
+    _limits.check_template(body.template)
 
 
 BODIES: dict[str, tuple[st.SearchStrategy[Any], Callable[[Any], None]]] = {
@@ -148,6 +186,33 @@ BODIES: dict[str, tuple[st.SearchStrategy[Any], Callable[[Any], None]]] = {
             storage_size=about(10, 10240),
         ),
         _limits.check_update_storage,
+    ),
+    "CREATE_TEMPLATE": (st.builds(TemplateToKeep, template=TEMPLATES), check_kept),
+    "UPDATE_TEMPLATE": (st.builds(TemplateToKeep, template=TEMPLATES), check_kept),
+    "SAVE_REGISTRY": (
+        st.builds(
+            SaveRegistry, name=near(255), username=near(511), password=near(1024).map(Secret)
+        ),
+        _limits.check_save_registry,
+    ),
+    "CREATE_PREWARM": (
+        st.builds(
+            CreatePrewarm,
+            image_url=near(500),
+            cluster_id=IDS,
+            repository_auth=st.none() | near(255),
+            product_ids=st.none() | st.lists(IDS, max_size=3).map(tuple),
+            note=st.none() | near(4095),
+        ),
+        _limits.check_create_prewarm,
+    ),
+    "EDIT_PREWARM": (
+        st.builds(EditPrewarm, id=IDS, note=near(4095)),
+        _limits.check_edit_prewarm,
+    ),
+    "DELETE_PREWARM": (
+        st.builds(PrewarmRefs, ids=st.lists(IDS, max_size=3).map(tuple)),
+        _limits.check_prewarm_refs,
     ),
 }
 # What the client refuses beyond the schema, and the emulator only when it knows the instance.

@@ -136,6 +136,54 @@ def test_it_keeps_storage(gpu):
     assert gpu.storages.list() == []
 
 
+def test_it_keeps_a_template(gpu, clock):
+    payload = models.TemplateCreatePayload(
+        name="mine",
+        readme="# mine",
+        type="instance",
+        channel="private",
+        image="docker.io/me/mine:1",
+        start_command="serve",
+        rootfs_size=60,
+        ports=[models.TemplatePort(type="http", ports=[8080])],
+        volumes=[],
+        envs=[models.TemplateEnvironmentVariable(key="K", value="v")],
+    )
+    made = gpu.templates.create(models.CreateTemplateRequest(template=payload)).template_id
+    found = gpu.templates.get(made)
+    assert (found.name, found.rootfs_size, found.ports[0].ports) == ("mine", 60, [8080])
+    clock.advance(HOUR)
+    assert made in {one.id for one in gpu.templates.list()}
+    gpu.templates.delete(made)
+    # Not found is a 400 here, as the cloud has it.
+    with pytest.raises(novita.BadRequestError):
+        gpu.templates.get(made)
+
+
+def test_it_keeps_the_credential_of_a_registry(gpu):
+    before = {one.id for one in gpu.registries.list()}
+    gpu.registries.create("hub.example.com", "u", "hunter2")
+    (made,) = [one for one in gpu.registries.list() if one.id not in before]
+    assert (made.name, made.username) == ("hub.example.com", "u")
+    gpu.registries.delete(made.id)
+    assert {one.id for one in gpu.registries.list()} == before
+
+
+def test_it_prewarms_an_image(gpu, clock):
+    (cluster, *_) = gpu.clusters.list()
+    made = gpu.image_prewarm.create(
+        models.CreateImagePrewarmRequest(
+            image_url="docker.io/me/mine:1", cluster_id=cluster.id, note="for monday"
+        )
+    )
+    clock.advance(HOUR)
+    # Its edit and its delete name the task by a key the documents do not have.
+    (found,) = gpu.image_prewarm.list()
+    assert (found.id, found.image_name, found.note) == (made.id, "mine", "for monday")
+    assert found.state.value == "Succeeded"
+    assert gpu.image_prewarm.get_quota() == {"total": 1, "limit": 5, "perImageSize": 100}
+
+
 def test_a_wrong_key_and_too_many_calls_are_what_it_takes_them_for(cloud):
     with (
         novita.NovitaClient(api_key="sk-wrong", base_url=cloud.base_url) as stranger,

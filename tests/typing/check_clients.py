@@ -264,6 +264,12 @@ def the_plain_cloud(client: Novitai, body: cloud.CreateInstance) -> None:
     assert_type(client.cloud.templates.list(), tuple[cloud.Template, ...])
     assert_type(client.cloud.templates.list_page(cloud.TemplateQuery()), cloud.TemplateList)
     assert_type(client.cloud.templates.get("a"), cloud.Template)
+    new = cloud.NewTemplate(name="a", image="b:1", rootfs_size=60)
+    assert_type(client.cloud.templates.create(new), str)
+    assert_type(client.cloud.templates.update("a", new), None)
+    assert_type(client.cloud.registries.save("a", username="b", password="c"), None)
+    assert_type(client.cloud.image_prewarm.quota(), cloud.PrewarmQuota)
+    _ = assert_type(client.cloud.image_prewarm.iterate(), Iterator[cloud.PrewarmTask])
     assert_type(client.cloud.registries.list(), tuple[cloud.RegistryCredential, ...])
 
 

@@ -137,7 +137,11 @@ class NewTemplate(Model):
     """Markdown, up to 102400 characters."""
 
     type: str = "instance"
+    """Nothing else is taken."""
+
     channel: Channel = Channel.PRIVATE
+    """Nothing else is taken: set it in a copy of an official template."""
+
     image_auth: Secret | None = None
     """Id of a registry credential, or ``user:password``."""
 
@@ -148,7 +152,7 @@ class NewTemplate(Model):
     """Up to 2047 characters."""
 
     ports: tuple[TemplatePorts, ...] = ()
-    """At most 10 ports, by protocol."""
+    """Grouped by protocol, at most 10 in a group."""
 
     envs: tuple[EnvVar, ...] = ()
     """At most 100."""
@@ -170,7 +174,10 @@ class NewTemplate(Model):
             image_auth=template.image_auth,
             start_command=template.start_command or "",
             entrypoint=template.entrypoint or "",
-            ports=template.ports,
+            # A group may come without a protocol, and is then tcp; it is not taken without one.
+            ports=tuple(
+                attrs.evolve(group, type=group.type or PortType.TCP) for group in template.ports
+            ),
             envs=template.envs,
             volumes=template.volumes,
             tools=template.tools,

@@ -30,6 +30,9 @@ class Rule:
     texts: bool = False
     """A list of ids: texts of 1 to 255 characters."""
 
+    ports: bool = False
+    """A list of ports: whole numbers of 1 to 65535."""
+
 
 def a_text(name: str, most: int = 255, *, least: int = 0, required: bool = False) -> Rule:
     """Return the rule of a text."""
@@ -85,6 +88,10 @@ def _inside(rule: Rule, value: Any, where: str, problems: dict[str, str]) -> Any
         for index, one in enumerate(value):
             if not (isinstance(one, str) and 1 <= len(one) <= 255):
                 problems[f"{where}[{index}]"] = "must be a text of 1 to 255 characters"
+    if rule.ports:
+        for index, one in enumerate(value):
+            if not (isinstance(one, int) and not isinstance(one, bool) and 1 <= one <= 65535):
+                problems[f"{where}[{index}]"] = "must be a port"
     if not rule.items:
         return value
     if rule.kind is dict:

@@ -68,6 +68,15 @@ class Quirks:
     new_templates_listed_late: bool = True
     """A new template can be read at once and is missing from the list for a while."""
 
+    template_times_elsewhere: bool = False
+    """The time of a template is ``createTime``, a date; documented as ``createdAt``, seconds as a text."""
+
+    registry_save_says_nothing: bool = False
+    """The save of a registry credential answers no body; otherwise ``{}``. Neither has its id."""
+
+    passwords_masked: bool = False
+    """Passwords of registry credentials are listed as stars, as some say; documented as they are."""
+
     first_prewarm_fails: bool = False
     """The first create of a prewarm task is answered with a 500, as it was seen once."""
 

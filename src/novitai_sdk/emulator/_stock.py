@@ -89,6 +89,12 @@ class StockTemplate:
     tools: tuple[str, ...] = ()
     volumes: tuple[Mapping[str, Any], ...] = ()
     min_cuda: str = ""
+    given_tools: tuple[Mapping[str, Any], ...] = ()
+    """Tools in the fields of the wire, as somebody gave them."""
+
+    created_at: float = 1767225600.0
+    """Seconds since 1970."""
+
     owner: str = ""
     """The account it belongs to; everybody sees those that have none."""
 

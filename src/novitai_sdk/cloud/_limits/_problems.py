@@ -66,9 +66,9 @@ def check_port(found: Problems, field: str, port: int) -> None:
         found.add(field, "ports 2222, 2223 and 2224 belong to the platform", port)
 
 
-def check_envs(found: Problems, envs: Sequence[EnvVar]) -> None:
+def check_envs(found: Problems, envs: Sequence[EnvVar], where: str = "envs") -> None:
     """Add a problem for every variable that is too long, and for too many."""
-    found.count("envs", envs, 100)
+    found.count(where, envs, 100)
     for index, env in enumerate(envs):
-        found.text(f"envs[{index}].key", env.key, 511, least=1)
-        found.text(f"envs[{index}].value", env.value.reveal(), 4095, secret=True)
+        found.text(f"{where}[{index}].key", env.key, 511, least=1)
+        found.text(f"{where}[{index}].value", env.value.reveal(), 4095, secret=True)

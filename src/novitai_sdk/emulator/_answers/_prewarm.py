@@ -27,9 +27,9 @@ _NEW: Final = (
     a_text("clusterId", least=1, required=True),
     a_text("repositoryAuth"),
     Rule(name="productIds", kind=list, texts=True),
-    a_text("note", 4095),
+    Rule(name="note"),
 )
-_EDIT: Final = (a_text("id", least=1, required=True), a_text("note", 4095))
+_EDIT: Final = (a_text("id", least=1, required=True), Rule(name="note"))
 _DELETE: Final = (Rule(name="ids", kind=list, least=1, texts=True, required=True),)
 
 
@@ -129,6 +129,7 @@ def _edit(call: Call) -> Any:
 
 @answers(routes.DELETE_PREWARM, _DELETE)
 def _delete(call: Call) -> Any:
-    for one in [_known(call, wanted) for wanted in call.fields["ids"]]:
+    # All are known before the first is removed; one that is named twice is removed once.
+    for one in {wanted: _known(call, wanted) for wanted in call.fields["ids"]}.values():
         del call.world.prewarms[one.id]
     return {}

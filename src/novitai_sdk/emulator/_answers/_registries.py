@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from ...cloud import _routes as routes
 from .._checks import a_text
+from .._life import GONE
 from .._state import Refused
 from .._stock import StockCredential
 from ._base import Call, answers
@@ -18,12 +19,14 @@ _NEW: Final = (
 
 @answers(routes.LIST_REGISTRIES)
 def _registries(call: Call) -> Any:
-    return {"data": [_row(one) for one in call.account.credentials]}
+    masked = call.world.quirks.passwords_masked
+    return {"data": [_row(one, masked=masked) for one in call.account.credentials]}
 
 
-def _row(one: StockCredential) -> Mapping[str, str]:
+def _row(one: StockCredential, *, masked: bool) -> Mapping[str, str]:
     """Return a row of the credentials list."""
-    return {"id": one.id, "name": one.registry, "username": one.username, "password": one.password}
+    password = "******" if masked else one.password
+    return {"id": one.id, "name": one.registry, "username": one.username, "password": password}
 
 
 @answers(routes.SAVE_REGISTRY, _NEW)
@@ -36,7 +39,7 @@ def _save(call: Call) -> Any:
         password=fields["password"],
     )
     account.credentials = (*account.credentials, made)
-    return {}
+    return None if call.world.quirks.registry_save_says_nothing else {}
 
 
 @answers(routes.DELETE_REGISTRY, (a_text("id", least=1, required=True),))
@@ -45,7 +48,12 @@ def _delete(call: Call) -> Any:
     kept = tuple(one for one in account.credentials if one.id != wanted)
     if len(kept) == len(account.credentials):
         raise Refused(400, "RESOURCE_NOT_FOUND", "registry credential not found", {"id": wanted})
-    if any(one.credential == wanted for one in call.world.prewarms.values()):
+    used = {one.credential for one in call.world.prewarms.values()} | {
+        machine.spec.get("imageAuthId")
+        for machine in call.world.visible(account)
+        if machine.status not in ("removed", GONE)
+    }
+    if wanted in used:
         raise Refused(400, "IMAGE_AUTH_IN_USE", "the credential is in use")
     account.credentials = kept
     return {}

@@ -1,11 +1,12 @@
 """Templates."""
 
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from typing import Any, Final
 
 from ...cloud import _routes as routes
 from .._checks import Rule, a_text
-from .._state import Refused
+from .._state import Refused, World
 from .._stock import StockTemplate
 from ._base import DEFAULT_PAGE, Call, Wire, answers, page_of, part
 
@@ -31,10 +32,9 @@ _FIELDS: Final = (
     Rule(
         name="ports",
         kind=list,
-        most=10,
         items=(
             Rule(name="type", choices=("http", "tcp"), required=True),
-            Rule(name="ports", kind=list, most=10),
+            Rule(name="ports", kind=list, most=10, ports=True, required=True),
         ),
     ),
     Rule(
@@ -46,10 +46,19 @@ _FIELDS: Final = (
     Rule(
         name="volumes",
         kind=list,
-        items=(a_text("type"), Rule(name="size", kind=int, least=0), a_text("mountPath")),
+        items=(Rule(name="type"), Rule(name="size", kind=int), Rule(name="mountPath")),
     ),
-    Rule(name="tools", kind=list, items=(a_text("name", least=1, required=True),)),
-    a_text("minCudaVersion"),
+    Rule(
+        name="tools",
+        kind=list,
+        items=(
+            Rule(name="name", least=1, required=True),
+            Rule(name="describe"),
+            Rule(name="port", kind=int),
+            Rule(name="type", choices=("http", "tcp")),
+        ),
+    ),
+    Rule(name="minCudaVersion"),
 )
 _NEW: Final = (Rule(name="template", kind=dict, required=True, items=_FIELDS),)
 _CHANGED: Final = (
@@ -80,7 +89,7 @@ def _templates(call: Call) -> Any:
     number = fields.get("pageNum", 1)
     page, total = page_of(call, wanted, number - 1)
     return {
-        "template": [_row(one) for one in page],
+        "template": [_row(call.world, one) for one in page],
         "total": total,
         "pageSize": fields.get("pageSize", DEFAULT_PAGE),
         "pageNum": number,
@@ -89,7 +98,7 @@ def _templates(call: Call) -> Any:
 
 @answers(routes.GET_TEMPLATE, _TEMPLATE)
 def _template(call: Call) -> Any:
-    return {"template": _row(_known_template(call))}
+    return {"template": _row(call.world, _known_template(call))}
 
 
 def _known_template(call: Call) -> StockTemplate:
@@ -104,8 +113,14 @@ def _known(call: Call, wanted: str, *, own: bool = False) -> StockTemplate:
     return found
 
 
-def _row(one: StockTemplate) -> Wire:
+def _row(world: World, one: StockTemplate) -> Wire:
     """Return a template."""
+    made = datetime.fromtimestamp(one.created_at, timezone.utc)
+    when = (
+        {"createTime": made.isoformat()}
+        if world.quirks.template_times_elsewhere
+        else {"createdAt": str(int(one.created_at))}
+    )
     return {
         "Id": one.id,
         "name": one.name,
@@ -121,10 +136,11 @@ def _row(one: StockTemplate) -> Wire:
         "envs": [{"key": key, "value": value} for key, value in one.envs.items()],
         "volumes": [dict(volume) for volume in one.volumes],
         "tools": [
-            {"name": name, "describe": "", "port": 8888, "type": "http"} for name in one.tools
+            *({"name": name, "describe": "", "port": 8888, "type": "http"} for name in one.tools),
+            *(dict(tool) for tool in one.given_tools),
         ],
         "minCudaVersion": one.min_cuda,
-        "createdAt": "1767225600",
+        **when,
         "recommendCards": [],
         "user": one.owner or ("novita" if one.channel == "official" else "emulated-user"),
     }
@@ -140,7 +156,9 @@ def _grouped(ports: Sequence[tuple[int, str]]) -> list[Wire]:
 @answers(routes.CREATE_TEMPLATE, _NEW)
 def _create(call: Call) -> Any:
     world = call.world
-    made = _made(call, str(200_000 + len(world.templates)))
+    made = _made(
+        call, str(200_000 + int(world.draw("template", 4), 16)), created_at=world.clock.time()
+    )
     world.templates[made.id] = made
     if world.quirks.new_templates_listed_late:
         world.listed_from[made.id] = world.clock.monotonic() + _LATE * world.life
@@ -150,7 +168,7 @@ def _create(call: Call) -> Any:
 @answers(routes.UPDATE_TEMPLATE, _CHANGED)
 def _update(call: Call) -> Any:
     known = _known(call, call.fields["template"]["Id"], own=True)
-    call.world.templates[known.id] = _made(call, known.id)
+    call.world.templates[known.id] = _made(call, known.id, created_at=known.created_at)
     return {"templateId": known.id}
 
 
@@ -161,7 +179,7 @@ def _delete(call: Call) -> Any:
     return {"templateId": known.id}
 
 
-def _made(call: Call, template_id: str) -> StockTemplate:
+def _made(call: Call, template_id: str, *, created_at: float) -> StockTemplate:
     fields = call.fields["template"]
     return StockTemplate(
         id=template_id,
@@ -181,6 +199,7 @@ def _made(call: Call, template_id: str) -> StockTemplate:
         ),
         envs={one["key"]: one.get("value", "") for one in fields.get("envs", ())},
         volumes=tuple(fields.get("volumes", ())),
-        tools=tuple(one["name"] for one in fields.get("tools", ())),
+        given_tools=tuple(fields.get("tools", ())),
+        created_at=created_at,
         min_cuda=fields.get("minCudaVersion", ""),
     )
