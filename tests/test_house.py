@@ -61,6 +61,8 @@ FLOOR = {
     "_values": 1,
     "cloud._change_models": 1,
     "cloud._instance_models": 1,
+    "cloud._account_models": 1,
+    "cloud._endpoint_models": 1,
     "cloud._job_models": 1,
     "cloud._prewarm_models": 1,
     "cloud._limits": 1,

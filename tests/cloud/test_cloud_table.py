@@ -14,18 +14,38 @@ from novitai_sdk.cloud import (
     ROUTES,
     AnyRoute,
     Cloud,
+    CreateEndpoint,
     CreateInstance,
     CreatePrewarm,
+    EndpointHealth,
+    EndpointImage,
+    EndpointPolicy,
+    EndpointPort,
+    EndpointProduct,
     Instance,
     NewTemplate,
+    PolicyType,
     Resend,
+    UpdateEndpoint,
     UpgradeInstance,
+    WorkerConfig,
 )
 from novitai_sdk.emulator import Emulator
 from novitai_sdk.emulator._answers import ANSWERS
 from novitai_sdk.errors import InvalidState, NotFound
 
 GUIDE = Path(__file__).parents[2] / "docs" / "cloud.md"
+
+ENDPOINT = CreateEndpoint(
+    worker_config=WorkerConfig(min_num=0, max_num=1, free_timeout=60, max_concurrent=1, gpu_num=1),
+    ports=(EndpointPort(port="8000"),),
+    policy=EndpointPolicy(type=PolicyType.QUEUE, value=30),
+    image=EndpointImage(image="a/b:1"),
+    products=(EndpointProduct(id="4090.16c62g"),),
+    rootfs_size=100,
+    volume_mounts=(),
+    healthy=EndpointHealth(path="/health"),
+)
 
 # What each operation is called with. The name of a route is the way to its method.
 EXAMPLES: dict[str, Callable[[Any], object]] = {
@@ -79,6 +99,26 @@ EXAMPLES: dict[str, Callable[[Any], object]] = {
     "network_storages.delete": lambda delete: delete("s"),
     "templates.list": lambda list_: list_(),
     "templates.get": lambda get: get("t"),
+    "endpoints.limits": lambda limits: limits(),
+    "endpoints.list": lambda list_: list_(),
+    "endpoints.get": lambda get: get("e"),
+    "endpoints.create": lambda create: create(ENDPOINT),
+    "endpoints.update": lambda update: update(
+        UpdateEndpoint(
+            id="e",
+            worker_config=ENDPOINT.worker_config,
+            ports=ENDPOINT.ports,
+            policy=ENDPOINT.policy,
+            image=ENDPOINT.image,
+        )
+    ),
+    "endpoints.delete": lambda delete: delete("e"),
+    "account.balance": lambda balance: balance(),
+    "account.monthly_bill": lambda bill: bill(),
+    "account.bills": lambda bills: bills(),
+    "account.monthly_bills": lambda bills: bills(),
+    "account.key_bills": lambda bills: bills(),
+    "account.transactions": lambda transactions: transactions(),
     "templates.create": lambda create: create(NewTemplate(name="t", image="a/b:1", rootfs_size=60)),
     "templates.update": lambda update: update(
         "t", NewTemplate(name="t", image="a/b:1", rootfs_size=60)

@@ -9,6 +9,8 @@ B = TypeVar("B")
 A = TypeVar("A")
 
 GPU_V1: Final = "/gpu-instance/openapi/v1"
+OPENAPI_V1: Final = "/openapi/v1"
+"""Where accounts are."""
 
 
 class Resend(Enum):

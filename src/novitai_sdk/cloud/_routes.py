@@ -2,6 +2,7 @@
 
 from typing import Final, TypeGuard
 
+from ._account_models import Balance, Bills
 from ._change_models import (
     AutoMigrate,
     AutoRenew,
@@ -9,6 +10,17 @@ from ._change_models import (
     Migrated,
     Months,
     UpgradeInstance,
+)
+from ._endpoint_models import (
+    Endpoint,
+    EndpointCreated,
+    EndpointLimits,
+    EndpointList,
+    EndpointName,
+    EndpointQuery,
+    EndpointRef,
+    EndpointToCreate,
+    UpdateEndpoint,
 )
 from ._instance_models import (
     Created,
@@ -51,7 +63,7 @@ from ._prewarm_models import (
     PrewarmRefs,
 )
 from ._product_models import ClusterList, CpuProductList, ProductList, ProductQuery
-from ._route import AnyRoute, Resend, Route
+from ._route import OPENAPI_V1, AnyRoute, Resend, Route
 from ._template_models import (
     RegistryList,
     RegistryRef,
@@ -264,7 +276,49 @@ DELETE_PREWARM: Final = Route[PrewarmRefs, None](
     "image_prewarm.delete", "POST", "/image/prewarm/delete", PrewarmRefs, None, Resend.EFFECT_SEEN
 )
 
+# -- serverless endpoints ------------------------------------------------------------------------
+
+GET_ENDPOINT_LIMITS: Final = Route[None, EndpointLimits](
+    "endpoints.limits", "GET", "/endpoint/limit", None, EndpointLimits
+)
+LIST_ENDPOINTS: Final = Route("endpoints.list", "GET", "/endpoints", EndpointQuery, EndpointList)
+GET_ENDPOINT: Final = Route("endpoints.get", "GET", "/endpoint", EndpointRef, Endpoint)
+CREATE_ENDPOINT: Final = Route(
+    "endpoints.create", "POST", "/endpoint/create", EndpointToCreate, EndpointCreated, Resend.NEVER
+)
+UPDATE_ENDPOINT: Final = Route[UpdateEndpoint, None](
+    "endpoints.update", "POST", "/endpoint/update", UpdateEndpoint, None, Resend.EFFECT_SEEN
+)
+DELETE_ENDPOINT: Final = Route[EndpointName, None](
+    "endpoints.delete",
+    "POST",
+    "/endpoint/delete",
+    EndpointName,
+    None,
+    Resend.EFFECT_SEEN,
+    urgent=True,
+)
+
 # -- account -------------------------------------------------------------------------------------
+
+GET_BALANCE: Final = Route[None, Balance](
+    "account.balance", "GET", "/billing/balance/detail", None, Balance, prefix=OPENAPI_V1
+)
+GET_MONTHLY_BILL: Final = Route[None, Bills](
+    "account.monthly_bill", "GET", "/billing/monthly/bill", None, Bills, prefix=OPENAPI_V1
+)
+LIST_BILLS: Final = Route[None, Bills](
+    "account.bills", "GET", "/billing/bill/list", None, Bills, prefix=OPENAPI_V1
+)
+LIST_MONTHLY_BILLS: Final = Route[None, Bills](
+    "account.monthly_bills", "GET", "/billing/bill/monthly/list", None, Bills, prefix=OPENAPI_V1
+)
+LIST_KEY_BILLS: Final = Route[None, Bills](
+    "account.key_bills", "GET", "/billing/apikey/bill/list", None, Bills, prefix=OPENAPI_V1
+)
+LIST_TRANSACTIONS: Final = Route[None, Bills](
+    "account.transactions", "GET", "/bill/transaction", None, Bills, prefix=OPENAPI_V1
+)
 
 
 def _is_row(found: object) -> TypeGuard[AnyRoute]:

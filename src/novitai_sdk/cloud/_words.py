@@ -174,6 +174,19 @@ class PrewarmState(OpenStr):
     FAILED = "Failed"
 
 
+class EndpointPhase(OpenStr):
+    """How a serverless endpoint is; nothing but this is documented."""
+
+    SERVING = "serving"
+
+
+class PolicyType(OpenStr):
+    """By what workers of an endpoint are added."""
+
+    QUEUE = "queue"
+    CONCURRENCY = "concurrency"
+
+
 class JobType(OpenStr):
     """What a job of the cloud does."""
 

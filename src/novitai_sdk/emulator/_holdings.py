@@ -1,6 +1,6 @@
 """What an emulated account has beside its machines: jobs, private networks, network storages."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from ._state import Account
     from ._stock import StockCluster
 
-__all__ = ["CloudJob", "Network", "Prewarm", "Storage"]
+__all__ = ["CloudJob", "Endpoint", "Network", "Prewarm", "Storage"]
 
 
 @attrs.define(kw_only=True)
@@ -76,3 +76,13 @@ class Prewarm:
     note: str
     created_at: float
     since: float
+
+
+@attrs.define(kw_only=True)
+class Endpoint:
+    """A serverless endpoint."""
+
+    id: str
+    account: "Account"
+    app_name: str
+    spec: dict[str, Any]

@@ -77,6 +77,9 @@ class Quirks:
     passwords_masked: bool = False
     """Passwords of registry credentials are listed as stars, as some say; documented as they are."""
 
+    endpoint_wrapped: bool = False
+    """The record of one serverless endpoint is inside an ``endpoint``; documented flat."""
+
     first_prewarm_fails: bool = False
     """The first create of a prewarm task is answered with a 500, as it was seen once."""
 

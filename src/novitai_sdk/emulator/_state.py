@@ -13,7 +13,7 @@ from typing import Final, Protocol
 import attrs
 
 from ._deeds import NO_STOCK
-from ._holdings import CloudJob, Network, Prewarm, Storage
+from ._holdings import CloudJob, Endpoint, Network, Prewarm, Storage
 from ._life import (
     BILLED,
     GONE,
@@ -205,6 +205,7 @@ class World:
         self.networks: dict[str, Network] = {}
         self.storages: dict[str, Storage] = {}
         self.prewarms: dict[str, Prewarm] = {}
+        self.endpoints: dict[str, Endpoint] = {}
         self.templates: dict[str, StockTemplate] = {one.id: one for one in stock.templates}
         self.listed_from: dict[str, float] = {}
         self.prewarm_failed = False

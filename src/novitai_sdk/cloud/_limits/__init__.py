@@ -10,6 +10,7 @@ from ._changes import (
     check_months,
     check_upgrade,
 )
+from ._endpoints import check_create_endpoint, check_endpoint_query, check_update_endpoint
 from ._instances import check_create, check_instance_query
 from ._jobs import check_job_query, check_metrics_query, check_save_image
 from ._networks import (
@@ -35,7 +36,10 @@ __all__ = [
     "check_auto_migrate",
     "check_auto_renew",
     "check_create",
+    "check_create_endpoint",
     "check_create_network",
+    "check_endpoint_query",
+    "check_update_endpoint",
     "check_create_prewarm",
     "check_edit_prewarm",
     "check_prewarm_query",

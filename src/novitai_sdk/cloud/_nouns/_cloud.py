@@ -3,7 +3,9 @@
 import attrs
 
 from ..._calling import Mode
+from ._account import CloudAccount
 from ._direct import Direct
+from ._endpoints import CloudEndpoints
 from ._instances import CloudInstances
 from ._jobs import CloudJobs, CloudMetrics
 from ._networks import CloudNetworks, CloudNetworkStorages
@@ -68,3 +70,13 @@ class Cloud(Direct[Mode]):
     def image_prewarm(self) -> CloudImagePrewarm[Mode]:
         """Images on nodes before an instance asks for them."""
         return CloudImagePrewarm(self._session)
+
+    @property
+    def endpoints(self) -> CloudEndpoints[Mode]:
+        """Serverless endpoints."""
+        return CloudEndpoints(self._session)
+
+    @property
+    def account(self) -> CloudAccount[Mode]:
+        """What the account has, and what it was billed."""
+        return CloudAccount(self._session)

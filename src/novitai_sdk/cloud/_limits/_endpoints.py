@@ -1,0 +1,83 @@
+"""The limits of what is asked of serverless endpoints."""
+
+from collections.abc import Sequence
+
+from .._endpoint_models import (
+    CreateEndpoint,
+    EndpointImage,
+    EndpointPort,
+    EndpointQuery,
+    EndpointVolume,
+    UpdateEndpoint,
+    WorkerConfig,
+)
+from .._instance_models import EnvVar
+from ._problems import Problems, check_envs, check_port
+
+__all__ = ["check_create_endpoint", "check_endpoint_query", "check_update_endpoint"]
+
+
+def check_endpoint_query(query: EndpointQuery) -> None:
+    """Raise ValidationError unless *query* keeps to the documented limits."""
+    found = Problems()
+    found.number("pageSize", query.page_size, 1)
+    found.number("pageNum", query.page_num, 0)
+    found.done("the listing")
+
+
+def check_create_endpoint(body: CreateEndpoint) -> None:
+    """Raise ValidationError unless *body* keeps to the documented limits."""
+    found = Problems()
+    found.text("endpoint.name", body.name, 220)
+    _common(found, "endpoint.", body.worker_config, body.ports, body.image, body.envs)
+    if not body.products:
+        found.add("endpoint.products", "must name at least one product")
+    found.number("endpoint.rootfsSize", body.rootfs_size, 1)
+    _volumes(found, "endpoint.", body.volume_mounts, body.cluster_id)
+    found.text("endpoint.healthy.path", body.healthy.path, 255, least=1)
+    found.done("the create")
+
+
+def check_update_endpoint(body: UpdateEndpoint) -> None:
+    """Raise ValidationError unless *body* keeps to the documented limits."""
+    found = Problems()
+    found.text("id", body.id, 255, least=1)
+    found.text("name", body.name, 220)
+    _common(found, "", body.worker_config, body.ports, body.image, body.envs)
+    _volumes(found, "", body.volume_mounts or (), body.cluster_id)
+    found.done("the update")
+
+
+def _common(
+    found: Problems,
+    path: str,
+    workers: WorkerConfig,
+    ports: Sequence[EndpointPort],
+    image: EndpointImage,
+    envs: Sequence[EnvVar] | None,
+) -> None:
+    found.number(f"{path}workerConfig.minNum", workers.min_num, 0, workers.max_num)
+    found.number(f"{path}workerConfig.maxNum", workers.max_num, 1)
+    found.number(f"{path}workerConfig.freeTimeout", workers.free_timeout, 0)
+    found.number(f"{path}workerConfig.maxConcurrent", workers.max_concurrent, 1)
+    found.number(f"{path}workerConfig.gpuNum", workers.gpu_num, 1)
+    if len(ports) != 1:
+        found.add(f"{path}ports", f"must be exactly one HTTP port, not {len(ports)}")
+    for one in ports:
+        if one.port.isascii() and one.port.isdecimal():
+            check_port(found, f"{path}ports", int(one.port))
+        else:
+            found.add(f"{path}ports", "a port is a number, as text", one.port[:100])
+    found.text(f"{path}image.image", image.image, 511, least=1)
+    found.text(f"{path}image.authId", image.auth_id, 255)
+    found.text(f"{path}image.command", image.command, 2047)
+    check_envs(found, envs or ())
+
+
+def _volumes(
+    found: Problems, path: str, volumes: Sequence[EndpointVolume], cluster_id: str | None
+) -> None:
+    for index, one in enumerate(volumes):
+        found.text(f"{path}volumeMounts[{index}].mountPath", one.mount_path, 255, least=1)
+        if one.type == "network" and not cluster_id:
+            found.add(f"{path}clusterID", "a network storage needs the cluster it is in")

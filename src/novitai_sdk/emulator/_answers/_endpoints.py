@@ -1,0 +1,226 @@
+"""Serverless endpoints."""
+
+from typing import Any, Final
+
+from ...cloud import _routes as routes
+from .._checks import Rule, a_text
+from .._holdings import Endpoint
+from .._state import Refused
+from ._base import Call, Wire, answers, invalid, page_of
+
+__all__: list[str] = []
+
+_MOST_ROOTFS: Final = 500
+_MOST_WORKERS: Final = 10
+_FIXED: Final[tuple[str, ...]] = ("products", "rootfsSize")
+
+_LIMITS: Final = {
+    "minRootfsSize": 10,
+    "maxRootfsSize": _MOST_ROOTFS,
+    "freeRootfsSize": 100,
+    "minLocalVolumeSize": 10,
+    "maxLocalVolumeSize": 500,
+    "freeLocalVolumeSize": 30,
+    "minWorkerNum": 0,
+    "maxWorkerNum": _MOST_WORKERS,
+    "minFreeTimeout": 1,
+    "maxFreeTimeout": 3600,
+    "minConcurrencyNum": 1,
+    "maxConcurrencyNum": 100,
+    "minQueueWaitTime": 1,
+    "maxQueueWaitTime": 600,
+    "minRequestNum": 1,
+    "maxRequestNum": 100,
+    "minGPUNum": 1,
+    "maxGPUNum": 8,
+    "cudaVersionList": ["11.8", "12.4"],
+}
+
+
+def _a_number(name: str, least: int = 0) -> Rule:
+    return Rule(name=name, kind=int, least=least, required=True)
+
+
+_SHARED: Final = (
+    a_text("name", 220),
+    a_text("clusterID"),
+    Rule(
+        name="workerConfig",
+        kind=dict,
+        required=True,
+        items=(
+            _a_number("minNum"),
+            _a_number("maxNum", 1),
+            _a_number("freeTimeout"),
+            _a_number("maxConcurrent", 1),
+            _a_number("gpuNum", 1),
+            Rule(name="requestTimeout", kind=int, least=0),
+            a_text("cudaVersion"),
+        ),
+    ),
+    Rule(
+        name="ports",
+        kind=list,
+        required=True,
+        least=1,
+        most=1,
+        items=(a_text("port", 5, least=1, required=True),),
+    ),
+    Rule(
+        name="policy",
+        kind=dict,
+        required=True,
+        items=(
+            Rule(name="type", choices=("queue", "concurrency"), required=True),
+            _a_number("value", 1),
+        ),
+    ),
+    Rule(
+        name="image",
+        kind=dict,
+        required=True,
+        items=(
+            a_text("image", 511, least=1, required=True),
+            a_text("authId"),
+            a_text("command", 2047),
+        ),
+    ),
+    Rule(
+        name="volumeMounts",
+        kind=list,
+        items=(
+            Rule(name="type", choices=("local", "network"), required=True),
+            Rule(name="size", kind=int, least=0),
+            a_text("id"),
+            a_text("mountPath", least=1, required=True),
+        ),
+    ),
+    Rule(
+        name="envs",
+        kind=list,
+        most=100,
+        items=(a_text("key", 511, least=1, required=True), a_text("value", 4095)),
+    ),
+    Rule(name="healthy", kind=dict, items=(a_text("path", least=1, required=True),)),
+)
+_NEW: Final = (
+    Rule(
+        name="endpoint",
+        kind=dict,
+        required=True,
+        items=(
+            *_SHARED,
+            a_text("appName"),
+            Rule(
+                name="products",
+                kind=list,
+                least=1,
+                required=True,
+                items=(a_text("id", least=1, required=True),),
+            ),
+            Rule(name="rootfsSize", kind=int, least=1, required=True),
+            a_text("type"),
+        ),
+    ),
+)
+_CHANGED: Final = (a_text("id", least=1, required=True), *_SHARED)
+_LIST: Final = (
+    Rule(name="pageSize", kind=int, least=1),
+    Rule(name="pageNum", kind=int, least=0),
+)
+
+
+def _own(call: Call) -> list[Endpoint]:
+    return [one for one in call.world.endpoints.values() if one.account is call.account]
+
+
+def _known(call: Call, wanted: str) -> Endpoint:
+    found = next((one for one in _own(call) if one.id == wanted), None)
+    if found is None:
+        raise Refused(400, "SERVERLESS_ENDPOINT_NOT_FOUND", "endpoint not found", {"id": wanted})
+    return found
+
+
+@answers(routes.GET_ENDPOINT_LIMITS)
+def _limits(call: Call) -> Any:
+    return dict(_LIMITS)
+
+
+@answers(routes.LIST_ENDPOINTS, _LIST)
+def _list(call: Call) -> Any:
+    page, total = page_of(call, _own(call), call.fields.get("pageNum", 0))
+    return {"endpoints": [_row(one) for one in page], "total": total}
+
+
+@answers(routes.GET_ENDPOINT, (a_text("id", least=1, required=True),))
+def _get(call: Call) -> Any:
+    row = _row(_known(call, call.fields["id"]))
+    return {"endpoint": row} if call.world.quirks.endpoint_wrapped else row
+
+
+def _row(one: Endpoint) -> Wire:
+    return {
+        **one.spec,
+        "id": one.id,
+        "appName": one.app_name,
+        "url": f"https://{one.app_name}.serverless.novita.ai",
+        "state": {"state": "serving", "error": "", "message": ""},
+        "workers": [
+            {"id": f"{one.id}-{number}", "state": "running", "log": "", "metrics": "", "health": ""}
+            for number in range(one.spec["workerConfig"]["minNum"])
+        ],
+        "log": f"https://logs.serverless.novita.ai/{one.id}",
+    }
+
+
+@answers(routes.CREATE_ENDPOINT, _NEW)
+def _create(call: Call) -> Any:
+    world, fields = call.world, call.fields["endpoint"]
+    if "healthy" not in fields:
+        raise invalid("endpoint.healthy", "is required")
+    if "volumeMounts" not in fields:
+        raise invalid("endpoint.volumeMounts", "is required")
+    known = {product.id for product in world.stock.products}
+    if any(product["id"] not in known for product in fields["products"]):
+        raise Refused(400, "SERVERLESS_PRODUCT_NOT_FOUND", "product not found")
+    _check(fields, "endpoint.")
+    made = world.draw("endpoint")
+    name = fields.get("appName") or made
+    if any(one.app_name == name for one in world.endpoints.values()):
+        raise Refused(400, "SERVERLESS_APP_NAME_IS_EXIST", "the app name is taken")
+    world.endpoints[made] = Endpoint(id=made, account=call.account, app_name=name, spec=fields)
+    return {"id": made}
+
+
+def _check(fields: Wire, path: str) -> None:
+    port = fields["ports"][0]["port"]
+    if not port.isdecimal() or int(port) in (2222, 2223, 2224) or not 1 <= int(port) <= 65535:
+        raise invalid(f"{path}ports[0].port", "must be a port of yours")
+    if fields.get("rootfsSize", 0) > _MOST_ROOTFS:
+        raise invalid(f"{path}rootfsSize", f"must be at most {_MOST_ROOTFS}")
+    workers = fields["workerConfig"]
+    if workers["maxNum"] > _MOST_WORKERS or workers["minNum"] > workers["maxNum"]:
+        raise invalid(f"{path}workerConfig", f"must be at most {_MOST_WORKERS} workers")
+    network = any(one["type"] == "network" for one in fields.get("volumeMounts", ()))
+    if network and not fields.get("clusterID"):
+        raise invalid(f"{path}clusterID", "is required with a network storage")
+
+
+@answers(routes.UPDATE_ENDPOINT, _CHANGED)
+def _update(call: Call) -> Any:
+    fields = {name: value for name, value in call.fields.items() if name != "id"}
+    known = _known(call, call.fields["id"])
+    _check(fields, "")
+    # What an update cannot say stays.
+    known.spec = {**{name: known.spec[name] for name in _FIXED}, **fields}
+    return {}
+
+
+@answers(routes.DELETE_ENDPOINT, (a_text("name"), a_text("id")))
+def _delete(call: Call) -> Any:
+    # The key is `name` and the value an id, as documented; `id` is taken as well.
+    wanted = call.fields.get("name") or call.fields.get("id")
+    if not wanted:
+        raise invalid("name", "is required")
+    del call.world.endpoints[_known(call, wanted).id]
+    return {}
