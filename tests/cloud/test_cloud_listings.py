@@ -32,7 +32,19 @@ def network_storages(told: Any) -> None:
         told.emulator.post("/networkstorage/create", body)
 
 
+def endpoints(told: Any) -> None:
+    for number in range(ALL):
+        body = {
+            "appName": f"app-{number}", "ports": [{"port": "8000"}], "rootfsSize": 100, "volumeMounts": [],
+            "workerConfig": {"minNum": 0, "maxNum": 1, "freeTimeout": 60, "maxConcurrent": 1, "gpuNum": 1},
+            "policy": {"type": "queue", "value": 30}, "image": {"image": "a/b:1"},
+            "products": [{"id": "4090.16c62g"}], "healthy": {"path": "/health"},
+        }  # fmt: skip
+        assert told.emulator.post("/endpoint/create", {"endpoint": body}).status == 200
+
+
 LISTINGS = {
+    "endpoints": endpoints,
     "instances": instances,
     "jobs": jobs,
     "networks": networks,

@@ -17,7 +17,7 @@ from novitai_sdk.cloud import (
     TemplateVolume,
 )
 from novitai_sdk.emulator import Quirks, faults
-from novitai_sdk.errors import NotFound, TransportFailed, ValidationError
+from novitai_sdk.errors import NotFound, RequestRefused, TransportFailed, ValidationError
 from novitai_sdk.models import Secret
 
 MINE = NewTemplate(
@@ -182,3 +182,14 @@ def test_what_is_no_port_is_refused_by_the_emulator(told: Any) -> None:
     assert answer.status == 400
     where = "template.ports[0].ports"
     assert set(answer.json()["metadata"]) == {f"{where}[{place}]" for place in range(4)}
+
+
+def test_a_list_that_wants_its_filters_gets_them(told: Any) -> None:
+    told.build(quirks=Quirks(template_filters_required=True))
+
+    async def story(cloud: Any, done: Any) -> None:
+        with pytest.raises(RequestRefused, match="channel"):
+            await done(cloud.templates.list())
+        assert await done(cloud.templates.list(channel="official", is_my_community=False))
+
+    told.tell(story)

@@ -65,6 +65,9 @@ class Quirks:
     volume_sizes_mixed: bool = True
     """Sizes of mounted volumes are texts in lists and numbers in the record of one instance; otherwise numbers."""
 
+    template_filters_required: bool = False
+    """A list of templates wants ``channel`` and ``isMyCommunity``, as documented; observed to do without."""
+
     new_templates_listed_late: bool = True
     """A new template can be read at once and is missing from the list for a while."""
 

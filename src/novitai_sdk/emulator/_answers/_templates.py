@@ -8,7 +8,7 @@ from ...cloud import _routes as routes
 from .._checks import Rule, a_text
 from .._state import Refused, World
 from .._stock import StockTemplate
-from ._base import DEFAULT_PAGE, Call, Wire, answers, page_of, part
+from ._base import DEFAULT_PAGE, Call, Wire, answers, invalid, page_of, part
 
 _TEMPLATES: Final = (
     Rule(name="pageSize", kind=int, least=1),
@@ -75,6 +75,10 @@ _LATE: Final = 5.0
 @answers(routes.LIST_TEMPLATES, _TEMPLATES)
 def _templates(call: Call) -> Any:
     fields = call.fields
+    if call.world.quirks.template_filters_required:
+        for name in ("channel", "isMyCommunity"):
+            if name not in fields:
+                raise invalid(name, "is required")
     channels = [word for word in fields.get("channel", "").split(",") if word]
     wanted = [
         one
