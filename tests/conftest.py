@@ -1,6 +1,7 @@
 """What every test may count on: two event loops, no network, and none of the user's own files."""
 
 import os
+import signal
 import socket
 from ipaddress import ip_address
 from pathlib import Path
@@ -10,6 +11,9 @@ import pytest
 from hypothesis import settings
 
 EXAMPLES = int(os.environ.get("EXAMPLES", "100"))
+
+# What a shell starts in the background is born deaf to Ctrl-C, and so are its children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Shared machines are slow now and then: a deadline per example would fail honest code.
 settings.register_profile("local", deadline=None, max_examples=EXAMPLES)
