@@ -22,6 +22,7 @@ from novitai_sdk.errors import (
     TransportFailed,
     ValidationError,
 )
+from novitai_sdk.models import Secret
 
 IMAGE = CreatePrewarm(image_url="ghcr.io/team/app:1", cluster_id="us-west-1", note="for monday")
 
@@ -102,7 +103,7 @@ def test_a_create_that_may_have_happened_is_not_sent_again(told: Any) -> None:
         await done(cloud.image_prewarm.create(IMAGE))
         told.emulator.order(faults.no_answer("registries.save"))
         with pytest.raises(TransportFailed) as lost:
-            await done(cloud.registries.save("ghcr.io", username="u", password="p"))
+            await done(cloud.registries.save("ghcr.io", username="u", password=Secret("p")))
         assert (lost.value.attempts, lost.value.resend_safe) == (1, False)
         assert [one.name for one in await done(cloud.registries.list())].count("ghcr.io") == 1
 
@@ -111,7 +112,7 @@ def test_a_create_that_may_have_happened_is_not_sent_again(told: Any) -> None:
 
 def test_a_credential_is_kept_found_by_name_and_removed(told: Any) -> None:
     async def story(cloud: Any, done: Any) -> None:
-        await done(cloud.registries.save("ghcr.io", username="robot", password="hush-hush"))
+        await done(cloud.registries.save("ghcr.io", username="robot", password=Secret("hush-hush")))
         (found,) = [one for one in await done(cloud.registries.list()) if one.name == "ghcr.io"]
         assert (found.username, found.password.reveal()) == ("robot", "hush-hush")
         assert "hush" not in repr(found)
@@ -145,7 +146,9 @@ def test_what_breaks_a_limit_is_refused_before_it_is_sent(told: Any) -> None:
         with pytest.raises(ValidationError, match="at least one"):
             await done(cloud.image_prewarm.delete([]))
         with pytest.raises(ValidationError) as caught:
-            await done(cloud.registries.save("", username="u" * 512, password="s3cret" * 200))
+            await done(
+                cloud.registries.save("", username="u" * 512, password=Secret("s3cret" * 200))
+            )
         assert [one.field for one in caught.value.details] == ["name", "username", "password"]
         assert "s3cret" not in str(caught.value)
         assert told.emulator.requests == ()
@@ -176,7 +179,7 @@ def test_a_credential_an_instance_uses_is_not_removed(told: Any, turned: bool) -
     told.build(quirks=Quirks(registry_save_says_nothing=turned, passwords_masked=turned))
 
     async def story(cloud: Any, done: Any) -> None:
-        saved = cloud.registries.save("hub.example.com", username="u", password="hush-hush")
+        saved = cloud.registries.save("hub.example.com", username="u", password=Secret("hush-hush"))
         assert await done(saved) is None
         listed = await done(cloud.registries.list())
         (found,) = [one for one in listed if one.name == "hub.example.com"]

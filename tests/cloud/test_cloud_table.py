@@ -33,6 +33,7 @@ from novitai_sdk.cloud import (
 from novitai_sdk.emulator import Emulator
 from novitai_sdk.emulator._answers import ANSWERS
 from novitai_sdk.errors import InvalidState, NotFound
+from novitai_sdk.models import Secret
 
 GUIDE = Path(__file__).parents[2] / "docs" / "cloud.md"
 
@@ -77,7 +78,7 @@ EXAMPLES: dict[str, Callable[[Any], object]] = {
     "jobs.save_image": lambda save: save("i", "a/b:3"),
     "metrics.get": lambda get: get("i"),
     "registries.list": lambda list_: list_(),
-    "registries.save": lambda save: save("r", username="u", password="p"),
+    "registries.save": lambda save: save("r", username="u", password=Secret("p")),
     "registries.delete": lambda delete: delete("r"),
     "image_prewarm.quota": lambda quota: quota(),
     "image_prewarm.list": lambda list_: list_(),

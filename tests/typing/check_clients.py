@@ -30,7 +30,7 @@ from novitai_sdk._calling import Async, Sync
 from novitai_sdk.emulator import Emulator
 from novitai_sdk.instances import Catalog, Choice, Instance, Instances, Region, Rental, WaitProgress
 from novitai_sdk.jobs import Jobs, MemoryStore
-from novitai_sdk.models import EnhancedHealthCheckResponse, HealthCheckResponse, Json
+from novitai_sdk.models import EnhancedHealthCheckResponse, HealthCheckResponse, Json, Secret
 from novitai_sdk.testing import ManualClock, MemoryNetwork
 from novitai_sdk.webhooks import Webhooks
 
@@ -267,7 +267,7 @@ def the_plain_cloud(client: Novitai, body: cloud.CreateInstance) -> None:
     new = cloud.NewTemplate(name="a", image="b:1", rootfs_size=60)
     assert_type(client.cloud.templates.create(new), str)
     assert_type(client.cloud.templates.update("a", new), None)
-    assert_type(client.cloud.registries.save("a", username="b", password="c"), None)
+    assert_type(client.cloud.registries.save("a", username="b", password=Secret("c")), None)
     assert_type(client.cloud.image_prewarm.quota(), cloud.PrewarmQuota)
     _ = assert_type(client.cloud.image_prewarm.iterate(), Iterator[cloud.PrewarmTask])
     assert_type(client.cloud.registries.list(), tuple[cloud.RegistryCredential, ...])

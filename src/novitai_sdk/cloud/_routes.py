@@ -175,10 +175,6 @@ SAVE_IMAGE: Final = Route(
 )
 GET_METRICS: Final = Route("metrics.get", "GET", "/metrics/gpu/instance", MetricsQuery, Metrics)
 
-# -- serverless endpoints ------------------------------------------------------------------------
-
-# -- image prewarm -------------------------------------------------------------------------------
-
 # -- registries ----------------------------------------------------------------------------------
 
 LIST_REGISTRIES: Final = Route[None, RegistryList](
@@ -249,7 +245,7 @@ DELETE_TEMPLATE: Final = Route[TemplateRef, None](
     "templates.delete", "POST", "/template/delete", TemplateRef, None, Resend.EFFECT_SEEN
 )
 
-# -- registries and image prewarming -----------------------------------------------------------
+# -- credentials and image prewarming -----------------------------------------------------------
 
 # Answers nothing, not even an id: a second one is a second credential.
 SAVE_REGISTRY: Final = Route[SaveRegistry, None](

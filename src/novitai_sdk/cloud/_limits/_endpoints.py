@@ -29,9 +29,13 @@ def check_create_endpoint(body: CreateEndpoint) -> None:
     """Raise ValidationError unless *body* keeps to the documented limits."""
     found = Problems()
     found.text("endpoint.name", body.name, 220)
+    found.text("endpoint.appName", body.app_name, 255)
     _common(found, "endpoint.", body.worker_config, body.ports, body.image, body.envs)
     if not body.products:
         found.add("endpoint.products", "must name at least one product")
+    for index, product in enumerate(body.products):
+        found.text(f"endpoint.products[{index}].id", product.id, 255, least=1)
+    found.number("endpoint.policy.value", body.policy.value, 1)
     found.number("endpoint.rootfsSize", body.rootfs_size, 1)
     _volumes(found, "endpoint.", body.volume_mounts, body.cluster_id)
     found.text("endpoint.healthy.path", body.healthy.path, 255, least=1)
@@ -44,7 +48,10 @@ def check_update_endpoint(body: UpdateEndpoint) -> None:
     found.text("id", body.id, 255, least=1)
     found.text("name", body.name, 220)
     _common(found, "", body.worker_config, body.ports, body.image, body.envs)
+    found.number("policy.value", body.policy.value, 1)
     _volumes(found, "", body.volume_mounts or (), body.cluster_id)
+    if body.healthy is not None:
+        found.text("healthy.path", body.healthy.path, 255, least=1)
     found.done("the update")
 
 
@@ -61,6 +68,7 @@ def _common(
     found.number(f"{path}workerConfig.freeTimeout", workers.free_timeout, 0)
     found.number(f"{path}workerConfig.maxConcurrent", workers.max_concurrent, 1)
     found.number(f"{path}workerConfig.gpuNum", workers.gpu_num, 1)
+    found.number(f"{path}workerConfig.requestTimeout", workers.request_timeout, 0)
     if len(ports) != 1:
         found.add(f"{path}ports", f"must be exactly one HTTP port, not {len(ports)}")
     for one in ports:
@@ -79,5 +87,6 @@ def _volumes(
 ) -> None:
     for index, one in enumerate(volumes):
         found.text(f"{path}volumeMounts[{index}].mountPath", one.mount_path, 255, least=1)
+        found.number(f"{path}volumeMounts[{index}].size", one.size, 0)
         if one.type == "network" and not cluster_id:
             found.add(f"{path}clusterID", "a network storage needs the cluster it is in")

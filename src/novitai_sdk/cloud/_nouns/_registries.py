@@ -22,8 +22,10 @@ class CloudRegistries(Noun[Mode]):
         return (await self._session.call(routes.LIST_REGISTRIES)).items
 
     @dual
-    async def save(self, name: str, *, username: str, password: str | Secret) -> None:
+    async def save(self, name: str, *, username: str, password: Secret) -> None:
         """Keep a credential for the registry *name*, its host or URL.
+
+        The password is a Secret and not a text, so that no traceback with locals shows it.
 
         The cloud does not tell its id: find it by name in :meth:`list`. Never sent twice: each save keeps one more.
         Raises ValidationError before anything is sent.
