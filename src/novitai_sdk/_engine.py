@@ -43,7 +43,7 @@ from .jobs import (
     StoreClosed,
     open_store,
 )
-from .jobs._runner import describe
+from .jobs._handling import describe
 from .models import Job, JobType
 from .settings import Limits, Settings
 from .webhooks import Webhooks, delivery_handler

@@ -1,7 +1,7 @@
 """The runner: on both event loops in real time, and on trio through hours that pass in milliseconds."""
 
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from typing import Any
@@ -24,6 +24,7 @@ from novitai_sdk.jobs import (
     GiveUp,
     Handler,
     JobContext,
+    JobEvent,
     MemoryStore,
     NewJob,
     Outcome,
@@ -34,6 +35,7 @@ from novitai_sdk.jobs import (
     Store,
     StoreCorrupt,
     StoreFull,
+    Together,
     Write,
     new_job,
 )
@@ -307,7 +309,111 @@ async def forever(job: Job, context: JobContext) -> Outcome:
     raise AssertionError
 
 
+@pytest.mark.anyio
+async def test_due_jobs_of_a_type_are_taken_together(store: Store) -> None:
+    calls: list[int] = []
+
+    async def look(contexts: Sequence[JobContext]) -> Mapping[str, Outcome]:
+        calls.append(len(contexts))
+        return {one.job.id: Done() for one in contexts}
+
+    ids = await add(store, *(greet(n) for n in range(500)))
+    async with running(store, {"greet": Together(look)}):
+        for job_id in ids:
+            assert (await ended(store, job_id)).status is JobStatus.COMPLETED
+    assert calls == [500]
+
+
+@pytest.mark.anyio
+async def test_each_job_taken_together_ends_in_its_own_way(store: Store) -> None:
+    async def look(contexts: Sequence[JobContext]) -> Mapping[str, Outcome]:
+        words = {one.job.id: one.job.payload["number"] for one in contexts}
+        told: dict[int, Outcome] = {0: Done(), 1: GiveUp(error="no"), 2: Done(writes=(wrong,))}
+        return {id_: told[int(str(n))] for id_, n in words.items() if n != 3}
+
+    wrong = Write(kind="thing", key="a", body={}, expected=99)
+    new = [greet(n, max_attempts=1) for n in range(4)]
+    async with running(store, {"greet": Together(look)}):
+        await add(store, *new)
+        ends = [await ended(store, one.job.id) for one in new]
+    assert [job.status.value for job in ends] == ["completed", "failed", "failed", "failed"]
+    errors = [job.error or "" for job in ends]
+    assert errors[1] == "no"
+    assert errors[2].startswith("RecordChanged")
+    assert errors[3].startswith("LookupError")
+
+
+@pytest.mark.anyio
+async def test_a_handler_that_is_added_later_runs_what_waits(store: Store) -> None:
+    (job_id,) = await add(store, greet())
+    async with running(store, {}) as runner:
+        await anyio.sleep(0.01)
+        runner.handle("greet", done)
+        await ended(store, job_id)
+
+
+@pytest.mark.anyio
+async def test_the_hook_is_told_of_every_attempt_and_cannot_harm_it(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[tuple[str, int, JobStatus]] = []
+
+    def hook(event: JobEvent) -> None:
+        told.append((event.what, event.job.attempts, event.job.status))
+        raise ValueError("a bug in the hook")
+
+    async def twice(job: Job, context: JobContext) -> Outcome:
+        return Retry(error="once more", after=0) if job.attempts == 1 else Done()
+
+    async with running(store, {"greet": twice}, on_job=hook):
+        (job_id,) = await add(store, greet())
+        await ended(store, job_id)
+    assert told == [
+        ("claimed", 1, JobStatus.PROCESSING),
+        ("retrying", 1, JobStatus.PENDING),
+        ("claimed", 2, JobStatus.PROCESSING),
+        ("completed", 2, JobStatus.COMPLETED),
+    ]
+    assert [one.message for one in caplog.records if "on_job" in one.message] == [
+        "on_job failed; its further failures are not logged"
+    ]
+
+
 # In virtual time
+
+
+@in_virtual_time
+async def test_the_hook_hears_of_lost_and_of_handed_back_jobs() -> None:
+    store, told = MemoryStore(), list[tuple[str, float]]()
+
+    def hook(event: JobEvent) -> None:
+        told.append((event.what, round(event.elapsed)))
+
+    async with running(store, {"greet": forever}, on_job=hook, lease=60):
+        (job_id,) = await add(store, greet())
+        await anyio.sleep(5)
+        await AsyncWaiter().result(store.cancel(job_id, LoopClock().time(), "not wanted"))
+        await anyio.sleep(30)
+        await add(store, greet())
+        await anyio.sleep(5)
+    assert told == [("claimed", 0), ("lost", 20), ("claimed", 0), ("handed_back", 5)]
+
+
+@in_virtual_time
+async def test_what_falls_due_while_many_are_looked_at_is_in_the_next_look() -> None:
+    store, calls = MemoryStore(), list[int]()
+
+    async def look(contexts: Sequence[JobContext]) -> Mapping[str, Outcome]:
+        calls.append(len(contexts))
+        await anyio.sleep(10)
+        return {one.job.id: Again(after=5) for one in contexts}
+
+    async with running(store, {"greet": Together(look, most=3)}):
+        await add(store, greet(1))
+        await anyio.sleep(1)
+        await add(store, greet(2), greet(3), greet(4))
+        await anyio.sleep(25)
+    assert calls == [1, 3, 1]
 
 
 @in_virtual_time
@@ -538,6 +644,7 @@ async def test_trouble_that_may_pass_is_borne_and_told() -> None:
         assert isinstance(runner.trouble, StoreFull)
         job = await AsyncWaiter().result(store.settled(job_id))
         assert (job.status, job.attempts) == (JobStatus.COMPLETED, 1)
+        await anyio.sleep(0.001)
         assert runner.trouble is None
         assert runner.running
 

@@ -34,9 +34,10 @@ from ._errors import (
     StoreReadOnly,
     StoreTooNew,
 )
+from ._handling import Handler, JobContext, JobEvent, OnJob, Together
 from ._memory import MemoryStore
 from ._noun import Jobs, QueueHealth
-from ._runner import Handler, JobContext, Runner
+from ._runner import Runner
 from ._schedule import Backoff, RetryPolicy, Steps
 from ._store import (
     Again,
@@ -76,6 +77,7 @@ __all__ = [
     "HandBack",
     "Handler",
     "JobContext",
+    "JobEvent",
     "JobError",
     "JobNotFound",
     "JobQuery",
@@ -84,6 +86,7 @@ __all__ = [
     "Jobs",
     "MemoryStore",
     "NewJob",
+    "OnJob",
     "Outcome",
     "QueueHealth",
     "Record",
@@ -104,6 +107,7 @@ __all__ = [
     "StoreFull",
     "StoreReadOnly",
     "StoreTooNew",
+    "Together",
     "Write",
     "job_id",
     "new_job",

@@ -10,7 +10,8 @@ import anyio
 
 from . import _exits, _forks
 from ._errors import RunnerFailed
-from ._runner import Runner, describe
+from ._handling import describe
+from ._runner import Runner
 
 __all__ = ["BackgroundRunner"]
 

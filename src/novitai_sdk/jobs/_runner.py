@@ -3,6 +3,10 @@
 The promise is *at least once*: a job that was accepted is run until it has ended, and if its worker dies
 halfway it is run again from the start. So a handler looks at what is there before it acts, and puts down
 with :meth:`JobContext.commit` what it is about to do.
+
+One loop talks to the store. What handlers came to since the last time, the renewal of what is still worked on, and
+the claim for the slots that are free go to it together, and a store commits together what comes together: a busy
+worker pays one flush for a batch of jobs, not three for each.
 """
 
 import logging
@@ -10,10 +14,10 @@ import math
 import os
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from types import MappingProxyType
-from typing import Final, TypeAlias, TypeVar
+from typing import Final
 
 import anyio
 import anyio.abc
@@ -21,9 +25,10 @@ import attrs
 
 from .._calling import Async
 from .._waiting import AsyncWaiter, Waiter
-from ..models import Job
+from ..models import Job, JobStatus
 from ._announce import resolve
 from ._errors import ClaimLost, JobError, RunnerFailed, StoreError
+from ._handling import Handler, JobContext, JobEvent, OnJob, Together, What, checked, describe
 from ._schedule import Backoff, RetryPolicy
 from ._store import (
     Again,
@@ -37,11 +42,10 @@ from ._store import (
     Retry,
     Settlement,
     Store,
+    settle,
 )
 
-__all__ = ["Handler", "JobContext", "Runner"]
-
-T = TypeVar("T")
+__all__ = ["Runner"]
 
 _log = logging.getLogger("novitai_sdk")
 
@@ -54,55 +58,53 @@ _LONGEST_NAP: Final = 30.0
 _SHORTEST_NAP: Final = 0.001
 
 
-@attrs.frozen(kw_only=True)
-class JobContext:
-    """What a handler knows besides its job.
+@attrs.frozen
+class _Kind:
+    """How jobs of one type are run."""
 
-    Attributes:
-        claim: The right to work on the job; lost when another worker has it.
-        waiter: How to wait and what time it is.
-    """
+    handler: "Handler | Together"
+    slots: int
+    policy: RetryPolicy
+    time_limit: float
 
-    claim: Claim
-    waiter: Waiter[Async] = attrs.field(repr=False)
-    _store: Store = attrs.field(repr=False, alias="store")
-
-    @property
-    def job(self) -> Job:
-        """The job, this attempt counted."""
-        return self.claim.job
-
-    @property
-    def last_attempt(self) -> bool:
-        """Whether the job fails for good if this attempt fails."""
-        return self.job.attempts >= self.job.max_attempts
-
-    async def commit(self, change: Change) -> None:
-        """Store *change* in the middle of the attempt, if the claim is still held.
-
-        Raises:
-            ClaimLost: The job belongs to another worker now; stop at once.
-            RecordChanged: A record was written meanwhile.
-            StoreError: The store is in trouble.
-        """
-        await self.waiter.result(self._store.commit(attrs.evolve(change, held=self.claim)))
-
-
-Handler: TypeAlias = Callable[[Job, JobContext], Awaitable[Outcome]]
-"""Does the work of one type of job. An exception counts as a failed attempt."""
+    def free(self, busy: int) -> int:
+        """Jobs that may be taken while *busy* calls of the handler are under way."""
+        if isinstance(self.handler, Together):
+            return 0 if busy else self.handler.most
+        return max(0, self.slots - busy)
 
 
 @attrs.define(eq=False)
-class _Slot:
-    """One handler at work."""
+class _Work:
+    """One call of a handler."""
 
+    type: str
+    kind: _Kind
+    claims: Sequence[Claim]
+    began: float
+    scope: anyio.CancelScope
+    lost: set[str] = attrs.Factory(set[str])  # jobs that belong to somebody else by now
+    cut: bool = False  # ended from here, and not by its time limit
+
+    def lose(self, job_id: str) -> None:
+        self.lost.add(job_id)
+        if len(self.lost) == len(self.claims):
+            self.cancel()
+
+    def cancel(self) -> None:
+        self.cut = True
+        self.scope.cancel()
+
+
+@attrs.define(eq=False)
+class _Ending:
+    """How an attempt ended, until the store knows."""
+
+    work: _Work
     claim: Claim
-    scope: anyio.CancelScope = attrs.field(factory=anyio.CancelScope)
-    lost: bool = False
-
-    @property
-    def type(self) -> str:
-        return str(self.claim.job.type)
+    outcome: Outcome
+    at: float  # epoch seconds
+    drop_at: float  # on the monotonic clock: past the lease the store would refuse anyway
 
 
 class Runner:
@@ -110,7 +112,7 @@ class Runner:
 
     Args:
         store: Where the jobs are.
-        handlers: What to do, by type of job.
+        handlers: What to do, by type of job. More can be added with :meth:`handle`.
         waiter: How to wait and what time it is.
         policy: When to try again after an exception.
         policies: The same for single types.
@@ -121,12 +123,13 @@ class Runner:
             renewed three times in that span.
         time_limit: Seconds after which an attempt counts as failed.
         owner: Name of this worker, unlike that of any other: letters, digits and hyphens.
+        on_job: Told of every attempt that begins or ends.
     """
 
     def __init__(
         self,
         store: Store,
-        handlers: Mapping[str, Handler],
+        handlers: "Mapping[str, Handler | Together]",
         *,
         waiter: Waiter[Async] | None = None,
         policy: RetryPolicy | None = None,
@@ -136,28 +139,66 @@ class Runner:
         lease: float = 60.0,
         time_limit: float = 900.0,
         owner: str | None = None,
+        on_job: OnJob | None = None,
     ) -> None:
         self.owner: str = owner or f"{os.getpid()}-{random.SystemRandom().getrandbits(64):016x}"
         self.error: BaseException | None = None
         self.trouble: StoreError | None = None
         self.running: bool = False
         self._store = store
-        self._handlers = {str(type_): handler for type_, handler in handlers.items()}
         self._waiter: Waiter[Async] = waiter or AsyncWaiter()
-        self._policies = {
-            type_: policies.get(type_) or policy or Backoff() for type_ in self._handlers
-        }
-        self._slots = {type_: slots_by_type.get(type_, slots) for type_ in self._handlers}
-        self._lease = lease
+        self._policy = policy or Backoff()
+        self._slots = slots
         self._time_limit = time_limit
-        self._at_work: dict[tuple[str, int], _Slot] = {}
+        self._lease = lease
+        self._on_job = on_job
+        self._kinds: Mapping[str, _Kind] = {}
+        for type_, handler in handlers.items():
+            self.handle(type_, handler, slots=slots_by_type.get(type_), policy=policies.get(type_))
+        self._held: dict[tuple[str, int], _Work] = {}  # every claim that is not settled yet
+        self._busy: Counter[str] = Counter()
+        self._endings: list[_Ending] = []
         self._full: frozenset[str] = frozenset()  # types that may have jobs waiting for a slot
+        self._look = True
+        self._due_at: float | None = None
         self._renew_at = 0.0
         self._wake: Future[None] = Future()
         self._asleep_until = math.inf
         self._ran = False
         self._stopping = False
+        self._finishing = False
         self._drain_for = 0.0
+        self._free: Mapping[str, int] = {}
+        self._hook_failed = False
+
+    def handle(
+        self,
+        type: str,
+        handler: "Handler | Together",
+        *,
+        slots: int | None = None,
+        policy: RetryPolicy | None = None,
+        time_limit: float | None = None,
+    ) -> None:
+        """Run jobs of *type* with *handler* from now on; may be called at any time and from any thread.
+
+        Args:
+            type: The type of job.
+            handler: What to do.
+            slots: Jobs of it that are worked on at the same time.
+            policy: When to try again after an exception.
+            time_limit: Seconds after which an attempt counts as failed.
+        """
+        kind = _Kind(
+            handler=handler,
+            slots=self._slots if slots is None else slots,
+            policy=policy or self._policy,
+            time_limit=self._time_limit if time_limit is None else time_limit,
+        )
+        # Replaced and not changed: the loop may be going through it in another thread.
+        self._kinds = {**self._kinds, str(type): kind}
+        if self.running:
+            self._rouse(look=True)
 
     async def run(self) -> None:
         """Work until :meth:`stop`; hand back what is unfinished then.
@@ -174,11 +215,13 @@ class Runner:
             async with anyio.create_task_group() as tasks:
                 try:
                     await self._serve(tasks)
-                    await self._drain()
+                    await self._drain(tasks)
                 except Exception as error:  # noqa: BLE001 - raised below, out of the task group
                     self.error = error
-                for slot in self._at_work.values():
-                    slot.scope.cancel()
+                finally:
+                    # Also when all of the runner is cancelled: its jobs shall not wait for their leases to end.
+                    with anyio.CancelScope(shield=True):
+                        await self._finish(tasks)
             if self.error is not None:
                 _log.error("the job runner died: %s", describe(self.error))
                 raise RunnerFailed(f"the job runner died: {describe(self.error)}") from self.error
@@ -195,69 +238,149 @@ class Runner:
         self._stopping = True
         self._rouse()
 
+    # The loop
+
     async def _serve(self, tasks: anyio.abc.TaskGroup) -> None:
         self._renew_at = self._waiter.monotonic() + self._lease / 3
         pauses = _pauses()
-        while True:
-            # Renewed before looking: what is announced from here on cuts the coming nap short.
-            self._wake, self._asleep_until = Future(), math.inf
-            if self.error is not None:
-                raise self.error
-            if self._stopping:
-                return
+        while not self._stopping:
+            self._stay_awake()
+            look, self._look = self._look, False
             try:
-                await self._renew()
-                batch = await self._claim()
+                await self._turn(tasks, look)
             except StoreError as error:
                 self._bear(error)
+                self._look = True
                 await self._nap(next(pauses))
                 continue
             self.trouble, pauses = None, _pauses()
-            for claim in batch.claims:
-                self._start(tasks, claim)
-            await self._nap(self._pause(batch.next_due))
+            if self.error is not None:
+                raise self.error
+            if not self._stopping:
+                await self._nap(self._pause())
 
-    async def _claim(self) -> Batch:
-        free = self._free()
-        # Until the answer is here, any type may turn out to have had more jobs than slots.
-        self._full = frozenset(self._slots)
-        batch = Batch(claims=(), next_due=None)
+    async def _drain(self, tasks: anyio.abc.TaskGroup) -> None:
+        """Let the handlers finish, for as long as was said."""
+        deadline = self._waiter.monotonic() + self._drain_for
+        pauses = _pauses()
+        while self._held:
+            self._stay_awake()
+            longest = self._lease / 3
+            try:
+                await self._turn(tasks, look=False)
+            except StoreError as error:
+                self._bear(error)
+                longest = next(pauses)
+            left = deadline - self._waiter.monotonic()
+            if left <= 0:
+                return
+            if self._held:
+                await self._nap(max(_SHORTEST_NAP, min(left, longest)))
+
+    async def _finish(self, tasks: anyio.abc.TaskGroup) -> None:
+        """Cut short what is still worked on, and put down how it ended."""
+        self._stopping = self._finishing = True
+        for work in set(self._held.values()):
+            work.cancel()
+        while self._held:
+            self._stay_awake()
+            try:
+                await self._turn(tasks, look=False)
+            except Exception as error:  # noqa: BLE001 - run() raises it; what is not put down lapses with its lease
+                self.error = self.error or error
+                return
+            if self._held:  # a handler resists being cancelled
+                await self._nap(self._lease / 3)
+
+    def _stay_awake(self) -> None:
+        # Before the turn: what is announced from here on cuts the coming nap short.
+        self._wake, self._asleep_until = Future(), math.inf
+
+    async def _turn(self, tasks: anyio.abc.TaskGroup, look: bool) -> None:
+        """Tell the store all there is to tell, and start what it hands out; raise its first complaint."""
+        endings, self._endings = self._endings, []
+        told = [self._store.commit(Change(settle=_settlement(one))) for one in endings]
+        renewing = self._renew()
+        claiming = self._claim() if look else None
+        trouble: StoreError | None = None
         # Shielded: whoever is cancelled between asking and hearing would hold jobs that he does not know of.
         with anyio.CancelScope(shield=True):
-            batch = await self._waiter.result(
-                self._store.claim(self.owner, free, self._waiter.time(), self._lease)
-            )
-        taken = Counter(str(claim.job.type) for claim in batch.claims)
-        self._full = frozenset(type_ for type_ in self._slots if taken[type_] == free.get(type_, 0))
-        return batch
+            for ending, answer in zip(endings, told, strict=True):
+                trouble = await self._note_ending(ending, answer) or trouble
+            try:
+                if renewing is not None:
+                    self._renewed(await self._waiter.result(renewing))
+            except StoreError as error:
+                trouble = error
+            if claiming is not None:
+                try:
+                    self._start(tasks, await self._waiter.result(claiming))
+                except StoreError as error:
+                    trouble = error
+        if trouble is not None and not (trouble.passing and self._finishing):
+            raise trouble
 
-    def _free(self) -> dict[str, int]:
-        busy = Counter(slot.type for slot in self._at_work.values())
-        return {
-            type_: slots - busy[type_]
-            for type_, slots in self._slots.items()
-            if slots > busy[type_]
+    def _claim(self) -> "Future[Batch]":
+        free = {
+            type_: slots
+            for type_, kind in self._kinds.items()
+            if (slots := kind.free(self._busy[type_])) > 0
         }
+        # Until the answer is here, any type may turn out to have had more jobs than slots.
+        self._full = frozenset(self._kinds)
+        self._free = free
+        return self._store.claim(self.owner, free, self._waiter.time(), self._lease)
 
-    async def _renew(self) -> None:
+    def _start(self, tasks: anyio.abc.TaskGroup, batch: Batch) -> None:
+        taken: dict[str, list[Claim]] = {}
+        for claim in batch.claims:
+            taken.setdefault(str(claim.job.type), []).append(claim)
+        self._full = frozenset(
+            type_ for type_ in self._kinds if len(taken.get(type_, ())) >= self._free.get(type_, 0)
+        )
+        self._due_at = batch.next_due
+        for type_, claims in taken.items():
+            kind = self._kinds[type_]
+            if isinstance(kind.handler, Together):
+                self._begin(tasks, type_, kind, claims)
+            else:
+                for claim in claims:
+                    self._begin(tasks, type_, kind, (claim,))
+
+    def _begin(
+        self, tasks: anyio.abc.TaskGroup, type_: str, kind: _Kind, claims: Sequence[Claim]
+    ) -> None:
+        deadline = anyio.current_time() + kind.time_limit
+        began = self._waiter.monotonic()
+        work = _Work(type_, kind, claims, began, anyio.CancelScope(deadline=deadline))
+        # Counted here and not in the task: the next look must not take more than there are slots.
+        self._busy[type_] += 1
+        for claim in claims:
+            self._held[claim.job.id, claim.number] = work
+        tasks.start_soon(self._work, work, name=f"{type_} {claims[0].job.id}")
+
+    def _renew(self) -> "Future[frozenset[str]] | None":
         now = self._waiter.monotonic()
         if now < self._renew_at:
-            return
-        slots = list(self._at_work.values())
-        if slots:
-            lost = await self._waiter.result(
-                self._store.renew([slot.claim for slot in slots], self._waiter.time(), self._lease)
-            )
-            for slot in slots:
-                if slot.claim.job.id in lost:
-                    slot.lost = True
-                    slot.scope.cancel()
+            return None
         self._renew_at = now + self._lease / 3
+        claims = [claim for work in set(self._held.values()) for claim in work.claims]
+        if not claims:
+            return None
+        return self._store.renew(claims, self._waiter.time(), self._lease)
 
-    def _pause(self, next_due: float | None) -> float:
+    def _renewed(self, lost: frozenset[str]) -> None:
+        for work in set(self._held.values()) if lost else ():
+            for claim in work.claims:
+                if claim.job.id in lost:
+                    work.lose(claim.job.id)
+
+    def _pause(self) -> float:
+        if self._endings or self._look:
+            return _SHORTEST_NAP
         pause = min(_LONGEST_NAP, self._renew_at - self._waiter.monotonic())
-        if next_due is not None:
-            pause = min(pause, next_due - self._waiter.time())
+        if self._due_at is not None:
+            pause = min(pause, self._due_at - self._waiter.time())
         return max(_SHORTEST_NAP, pause)
 
     async def _nap(self, seconds: float) -> None:
@@ -266,13 +389,15 @@ class Runner:
         try:
             await self._waiter.result(self._wake, seconds)
         except TimeoutError:
-            return
+            self._look = True
 
     def _on_work(self, due: float) -> None:
         if due < self._asleep_until:
-            self._rouse()
+            self._rouse(look=True)
 
-    def _rouse(self) -> None:
+    def _rouse(self, *, look: bool = False) -> None:
+        if look:
+            self._look = True
         resolve(self._wake, None)
 
     def _bear(self, error: StoreError) -> None:
@@ -283,39 +408,52 @@ class Runner:
             _log.warning("the job store is in trouble, trying on: %s", describe(error))
         self.trouble = error
 
-    def _start(self, tasks: anyio.abc.TaskGroup, claim: Claim) -> None:
-        slot = _Slot(claim)
-        # Counted here and not in the task: the next look must not take more than there are slots.
-        self._at_work[claim.job.id, claim.number] = slot
-        tasks.start_soon(self._work, slot, name=f"{slot.type} {claim.job.id}")
+    # Attempts
 
-    async def _work(self, slot: _Slot) -> None:
-        outcome: Outcome = HandBack()  # what stands if the handler is cancelled
+    async def _work(self, work: _Work) -> None:
+        outcomes: Mapping[str, Outcome] = {}
+        for claim in work.claims if self._on_job else ():
+            self._tell(JobEvent(what="claimed", job=claim.job))
         try:
-            with slot.scope:
-                outcome = await self._attempt(slot)
+            with work.scope:
+                outcomes = await self._attempt(work)
+            if work.scope.cancelled_caught and not work.cut:
+                limit = work.kind.time_limit
+                outcomes = self._failed(work, TimeoutError(f"no outcome within {limit:g} seconds"))
         finally:
-            # Also when all of the runner is cancelled: the job shall not wait for its lease to end.
-            with anyio.CancelScope(shield=True):
-                await self._settle(slot, outcome)
-            del self._at_work[slot.claim.job.id, slot.claim.number]
-            if slot.type in self._full or self._stopping:
-                self._rouse()
+            self._end(work, outcomes)
 
-    async def _attempt(self, slot: _Slot) -> Outcome:
-        claim = slot.claim
-        context = JobContext(claim=claim, waiter=self._waiter, store=self._store)
+    async def _attempt(self, work: _Work) -> Mapping[str, Outcome]:
+        contexts = [
+            JobContext(claim=claim, waiter=self._waiter, store=self._store) for claim in work.claims
+        ]
+        handler = work.kind.handler
         try:
-            with anyio.move_on_after(self._time_limit):
-                return _outcome(await self._handlers[slot.type](claim.job, context))
-            raise TimeoutError(f"no outcome within {self._time_limit:g} seconds")
-        except ClaimLost:
-            slot.lost = True
-            return HandBack()
+            if not isinstance(handler, Together):
+                (context,) = contexts
+                return {context.job.id: checked(await handler(context.job, context))}
+            answers = await handler.handle(contexts)
+            silent = LookupError("the handler did not say how this job's attempt ended")
+            found = self._failed(work, silent, but=answers)
+            found.update((id_, checked(answer)) for id_, answer in answers.items())
+        except ClaimLost as error:
+            work.lost.add(error.job_id)
+            return self._failed(work, error, but=work.lost)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is a failed attempt
-            return self._verdict(claim, error)
+            return self._failed(work, error)
+        else:
+            return found
 
-    def _verdict(self, claim: Claim, error: Exception) -> Retry:
+    def _failed(
+        self, work: _Work, error: Exception, *, but: Collection[str] = ()
+    ) -> dict[str, Outcome]:
+        return {
+            claim.job.id: self._verdict(work, claim, error)
+            for claim in work.claims
+            if claim.job.id not in but
+        }
+
+    def _verdict(self, work: _Work, claim: Claim, error: Exception) -> Retry:
         job, text = claim.job, describe(error)
         last = job.attempts >= job.max_attempts
         _log.log(
@@ -326,64 +464,103 @@ class Runner:
             job.id,
             job.type,
             text,
+            extra=_facts(job, self._waiter.monotonic() - work.began),
         )
-        return Retry(error=text, after=self._policies[str(job.type)].wait_after(job.attempts))
+        return Retry(error=text, after=work.kind.policy.wait_after(job.attempts))
 
-    async def _settle(self, slot: _Slot, outcome: Outcome) -> None:
-        # Past the lease the store would refuse anyway, and a store that stays full must not hold up
-        # the end of the process.
-        give_up_at = self._waiter.monotonic() + (0.0 if self._stopping else self._lease)
-        pauses = _pauses()
-        while not slot.lost:
-            settlement = Settlement(claim=slot.claim, outcome=outcome, at=self._waiter.time())
-            try:
-                await self._waiter.result(self._store.commit(Change(settle=settlement)))
-                return
-            except ClaimLost:
-                slot.lost = True
-            except StoreError as error:
-                if not error.passing or self._waiter.monotonic() >= give_up_at:
-                    self.error = self.error or (None if error.passing else error)
-                    _log.warning(
-                        "the end of job %s was not stored, it will run again: %s",
-                        slot.claim.job.id,
-                        describe(error),
-                    )
-                    self._rouse()
-                    return
-                await self._waiter.sleep(next(pauses))
-            except JobError as error:  # what was to be stored with it was refused
-                outcome = self._verdict(slot.claim, error)
-        _log.info("job %s is no longer ours; its result was dropped", slot.claim.job.id)
+    def _end(self, work: _Work, outcomes: Mapping[str, Outcome]) -> None:
+        self._busy[work.type] -= 1
+        now = self._waiter.time()
+        drop_at = self._waiter.monotonic() + self._lease
+        for claim in work.claims:
+            if claim.job.id in work.lost:
+                self._drop(work, claim)
+            else:
+                # What stands if the handler was cut short is that it is handed back.
+                outcome = outcomes.get(claim.job.id) or HandBack()
+                self._endings.append(_Ending(work, claim, outcome, now, drop_at))
+        self._rouse(look=work.type in self._full)
 
-    async def _drain(self) -> None:
-        deadline = self._waiter.monotonic() + self._drain_for
-        while self._at_work:
-            self._wake = Future()
-            left = deadline - self._waiter.monotonic()
-            if left <= 0:
-                return
-            try:
-                await self._renew()
-            except StoreError as error:
-                self._bear(error)
-            await self._nap(max(_SHORTEST_NAP, min(left, self._lease / 3)))
+    async def _note_ending(self, ending: _Ending, answer: "Future[None]") -> StoreError | None:
+        """Hear whether the store took *ending*; it is kept for the next turn if that may help."""
+        work, claim = ending.work, ending.claim
+        try:
+            await self._waiter.result(answer)
+        except ClaimLost:
+            self._drop(work, claim)
+        except StoreError as error:
+            late = self._finishing or self._waiter.monotonic() >= ending.drop_at
+            if error.passing and not late:
+                self._endings.append(ending)
+                return error
+            _log.warning(
+                "the end of job %s was not stored, it will run again: %s",
+                claim.job.id,
+                describe(error),
+                extra=_facts(claim.job, self._waiter.monotonic() - work.began),
+            )
+            del self._held[claim.job.id, claim.number]
+            return None if error.passing else error
+        except JobError as error:  # what was to be stored with it was refused
+            ending.outcome = self._verdict(work, claim, error)
+            self._endings.append(ending)
+        else:
+            del self._held[claim.job.id, claim.number]
+            if self._on_job is not None:
+                self._tell_of_end(ending)
+        return None
+
+    def _drop(self, work: _Work, claim: Claim) -> None:
+        del self._held[claim.job.id, claim.number]
+        elapsed = self._waiter.monotonic() - work.began
+        _log.info(
+            "job %s is no longer ours; its result was dropped",
+            claim.job.id,
+            extra=_facts(claim.job, elapsed),
+        )
+        self._tell(JobEvent(what="lost", job=claim.job, elapsed=elapsed))
+
+    def _tell_of_end(self, ending: _Ending) -> None:
+        """Tell the hook how a job was stored."""
+        outcome, job = ending.outcome, settle(ending.claim.job, _settlement(ending))
+        what: What = _ENDS[type(outcome)]
+        if isinstance(outcome, Retry) and job.status is JobStatus.FAILED:
+            what = "failed"
+        elapsed = self._waiter.monotonic() - ending.work.began
+        self._tell(JobEvent(what=what, job=job, elapsed=elapsed))
+
+    def _tell(self, event: JobEvent) -> None:
+        if self._on_job is None:
+            return
+        try:
+            self._on_job(event)
+        except Exception:  # noqa: BLE001 - a hook's mistake is not the job's
+            # Once: a hook that fails would otherwise fill the log with every job.
+            if not self._hook_failed:
+                _log.exception("on_job failed; its further failures are not logged")
+            self._hook_failed = True
 
 
-def _outcome(answer: object) -> Outcome:
-    if isinstance(answer, Done | Again | GiveUp | Retry | HandBack):
-        return answer
-    raise TypeError(f"the handler answered {answer!r}, not an outcome")
+_ENDS: Final[Mapping[type[Outcome], What]] = {
+    Done: "completed",
+    GiveUp: "failed",
+    Again: "again",
+    Retry: "retrying",
+    HandBack: "handed_back",
+}
 
 
-def describe(error: BaseException) -> str:
-    """Return class and message of *error*, and of what a group of errors holds; never a traceback."""
-    # Asked by attribute: before Python 3.11 groups come from a package that need not be installed.
-    inner: Sequence[BaseException] = getattr(error, "exceptions", ())
-    if inner:
-        return "; ".join(describe(one) for one in inner)
-    message = str(error)
-    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+def _settlement(ending: _Ending) -> Settlement:
+    return Settlement(claim=ending.claim, outcome=ending.outcome, at=ending.at)
+
+
+def _facts(job: Job, elapsed: float) -> Mapping[str, object]:
+    return {
+        "job_id": job.id,
+        "job_type": str(job.type),
+        "attempt": job.attempts,
+        "elapsed": elapsed,
+    }
 
 
 def _pauses() -> Iterator[float]:

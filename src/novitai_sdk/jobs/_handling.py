@@ -1,0 +1,113 @@
+"""What a handler is: a function of a job and what it knows besides it, which answers how the attempt ended."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final, Literal, TypeAlias
+
+import attrs
+
+from .._calling import Async
+from .._waiting import Waiter
+from ..models import Job
+from ._store import Again, Change, Claim, Done, GiveUp, HandBack, Outcome, Retry, Store
+
+__all__ = ["Handler", "JobContext", "JobEvent", "OnJob", "Together", "describe"]
+
+
+@attrs.frozen(kw_only=True)
+class JobContext:
+    """What a handler knows besides its job.
+
+    Attributes:
+        claim: The right to work on the job; lost when another worker has it.
+        waiter: How to wait and what time it is.
+    """
+
+    claim: Claim
+    waiter: Waiter[Async] = attrs.field(repr=False)
+    _store: Store = attrs.field(repr=False, alias="store")
+
+    @property
+    def job(self) -> Job:
+        """The job, this attempt counted."""
+        return self.claim.job
+
+    @property
+    def last_attempt(self) -> bool:
+        """Whether the job fails for good if this attempt fails."""
+        return self.job.attempts >= self.job.max_attempts
+
+    async def commit(self, change: Change) -> None:
+        """Store *change* in the middle of the attempt, if the claim is still held.
+
+        Raises:
+            ClaimLost: The job belongs to another worker now; stop at once.
+            RecordChanged: A record was written meanwhile.
+            StoreError: The store is in trouble.
+        """
+        await self.waiter.result(self._store.commit(attrs.evolve(change, held=self.claim)))
+
+
+Handler: TypeAlias = Callable[[Job, JobContext], Awaitable[Outcome]]
+"""Does the work of one type of job. An exception counts as a failed attempt."""
+
+
+@attrs.frozen
+class Together:
+    """Takes all due jobs of a type at once, where one look answers for many.
+
+    One such call runs at a time; jobs that fall due meanwhile are in the next.
+
+    Attributes:
+        handle: Answers with how each attempt ended, by job id. A job it says nothing of, and every job if it raises,
+            counts as a failed attempt.
+        most: Jobs one call gets at most.
+    """
+
+    handle: Callable[[Sequence[JobContext]], Awaitable[Mapping[str, Outcome]]]
+    most: int = 10_000
+
+
+What: TypeAlias = Literal[
+    "claimed", "completed", "failed", "again", "retrying", "handed_back", "lost"
+]
+
+
+@attrs.frozen(kw_only=True)
+class JobEvent:
+    """What happened to a job that is run here.
+
+    Attributes:
+        what: ``claimed``: an attempt begins. ``completed`` and ``failed``: the job has ended. ``again``: it looks again
+            later. ``retrying``: the attempt failed, another is due later. ``handed_back``: this worker stops. ``lost``:
+            the job was cancelled or taken over, and what the attempt found out was dropped.
+        job: The job, this attempt counted; after its end as it was stored.
+        elapsed: Seconds the attempt took, 0 when it begins.
+    """
+
+    what: What
+    job: Job
+    elapsed: float = 0.0
+
+
+OnJob: TypeAlias = Callable[[JobEvent], object]
+"""Is told of what happens to jobs, in the runner's event loop: it must not block. What it raises is logged."""
+
+
+def checked(answer: object) -> Outcome:
+    """Return *answer* if it is an outcome; raise TypeError otherwise."""
+    if isinstance(answer, _OUTCOMES):
+        return answer
+    raise TypeError(f"the handler answered {answer!r}, not an outcome")
+
+
+_OUTCOMES: Final = (Done, Again, GiveUp, Retry, HandBack)
+
+
+def describe(error: BaseException) -> str:
+    """Return class and message of *error*, and of what a group of errors holds; never a traceback."""
+    # Asked by attribute: before Python 3.11 groups come from a package that need not be installed.
+    inner: Sequence[BaseException] = getattr(error, "exceptions", ())
+    if inner:
+        return "; ".join(describe(one) for one in inner)
+    message = str(error)
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
