@@ -36,6 +36,7 @@ FLOOR = {
     "_hosting": 5,
     "instances._handlers": 5,
     "jobs._background": 5,
+    "jobs._handling": 2,
     "jobs._runner": 5,
     "webhooks._handler": 5,
     # 4, nouns
