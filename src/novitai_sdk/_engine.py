@@ -43,7 +43,10 @@ from .jobs import (
     StoreClosed,
     open_store,
 )
+from .jobs._carrying import handler_of
 from .jobs._handling import describe
+from .jobs._kinds import JobKind, Kinds
+from .jobs._watching import watcher
 from .models import Job, JobType
 from .settings import Limits, Settings
 from .webhooks import Webhooks, delivery_handler
@@ -105,6 +108,7 @@ class _Core(Generic[Mode]):
         self.waiter = _UntilClosed(waiter, lambda: self.closed)
         self.gates = Gates()
         self.jobs = Meter()
+        self.kinds = Kinds()
         self.recent = Recent(waiter.monotonic)
         self.started = waiter.monotonic()
         self.cpu_before = cpu_seconds()
@@ -217,17 +221,23 @@ class Engine(Generic[Mode]):
         """The records of the task runner."""
         core = self._core
         return Jobs(
-            core.store,
+            lambda: core.store,  # a handler may be registered long before there is work
             core.waiter,
             check=lambda: _check(core.host),
             started=core.host.ensure_started,
+            kinds=core.kinds,
         )
 
     @cached_property
     def webhooks(self) -> Webhooks[Mode]:
         """Outgoing webhooks."""
         core = self._core
-        return Webhooks(core.store, core.waiter, started=core.host.ensure_started)
+        return Webhooks(
+            core.store,
+            core.waiter,
+            check=lambda: _check(core.host),
+            started=core.host.ensure_started,
+        )
 
     @cached_property
     def health(self) -> Health[Mode]:
@@ -380,13 +390,31 @@ def _maker(core: _Core[Any], network: Network, clock: Clock) -> Making:
             network.webhooks(), lambda: core.settings.webhook_secrets, clock
         )
         handlers = {**instance_handlers(back), JobType.SEND_WEBHOOK.value: send_webhook}
+        runner = Runner(
+            core.store,
+            {kind: _counted(handler, core.jobs, waiter) for kind, handler in handlers.items()},
+            waiter=waiter,
+            on_job=watcher(core.settings.on_job),
+        )
+
+        def take_up(kind: JobKind) -> None:
+            if kind.work is not None:
+                runner.handle(
+                    kind.name,
+                    _counted(handler_of(kind), core.jobs, waiter),
+                    slots=kind.slots,
+                    policy=kind.policy,
+                    time_limit=kind.time_limit,
+                )
+
+        # Listened to first: told twice of a kind, the runner is none the worse; not told, it would never know.
+        forget = core.kinds.on_new(take_up)
+        for kind in core.kinds.worked():
+            take_up(kind)
         try:
-            yield Runner(
-                core.store,
-                {kind: _counted(handler, core.jobs, waiter) for kind, handler in handlers.items()},
-                waiter=waiter,
-            )
+            yield runner
         finally:
+            forget()
             with waiter.shield(_CLOSING):
                 await transport.close()
 

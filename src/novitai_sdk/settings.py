@@ -9,6 +9,7 @@ import attrs
 from typing_extensions import Unpack
 
 from ._circuit import CircuitBreaker
+from ._job_event import OnJob
 from ._rate import RateLimit
 from ._retry import Hook, RetryPolicy
 from .errors import SettingsError
@@ -55,6 +56,7 @@ class ClientOptions(Limits, total=False):
     webhook_allow_http: bool | None
     webhook_allow_networks: Sequence[str] | None
     application: str | None
+    on_job: OnJob | Sequence[OnJob] | None
 
 
 class Options(ClientOptions, total=False):
@@ -140,6 +142,9 @@ class Settings(Model):
 
     application: str = ""
     """Name and version of the program, added to the User-Agent."""
+
+    on_job: tuple[OnJob, ...] = ()
+    """Functions that are told of every attempt of a job that begins or ends here; not read from the environment."""
 
     def __init__(
         self, *, environ: Mapping[str, str] | None = None, **given: Unpack[Options]
@@ -443,6 +448,15 @@ def _hooks(value: object) -> Any:
     return _Problem("must be plain functions that take an Attempt")
 
 
+def _job_hooks(value: object) -> Any:
+    found = _hooks(value)
+    return (
+        _Problem("must be plain functions that take a JobEvent")
+        if isinstance(found, _Problem)
+        else found
+    )
+
+
 def _limit(value: object) -> Any:
     return (
         value
@@ -499,4 +513,5 @@ _RULES: Final[Mapping[str, _Rule]] = {
     "webhook_allow_http": _Rule(_truth, _flag),
     "webhook_allow_networks": _Rule(_listed, _networks),
     "application": _Rule(str, _ascii),
+    "on_job": _Rule(None, _job_hooks),
 }

@@ -36,6 +36,7 @@ SOURCES: dict[str, tuple[Any, Any, str | None, Any]] = {
     "rate_limit": (None, None, "20/2", RateLimit(calls=20, seconds=2, burst=20)),
     "circuit_breaker": (CircuitBreaker(rest=1), CircuitBreaker(rest=1), "off", None),
     "on_attempt": (print, (print,), None, ()),
+    "on_job": (print, (print,), None, ()),
     "regions": (["A", "B"], ("A", "B"), " C, D ,", ("C", "D")),
     "store": ("memory", "memory", "/tmp/x.db", "/tmp/x.db"),
     "startup_timeout": (1, 1.0, "2", 2.0),
@@ -182,6 +183,8 @@ def test_a_hook_is_a_plain_function_or_several() -> None:
         assert problems(on_attempt=wrong) == [
             "on_attempt must be plain functions that take an Attempt"
         ]
+    assert read({}, on_job=[print, len]).on_job == (print, len)
+    assert problems(on_job=awaited) == ["on_job must be plain functions that take a JobEvent"]
 
 
 # -- the base URL ------------------------------------------------------------------------------------

@@ -16,7 +16,9 @@ Neither the job nor the handler knows which store or which process it lives in.
 import os
 from typing import TYPE_CHECKING
 
+from .._job_event import JobEvent, OnJob
 from ._background import BackgroundRunner
+from ._enqueueing import RegistersAny, RegistersAwaited
 from ._errors import (
     ClaimLost,
     JobError,
@@ -34,7 +36,7 @@ from ._errors import (
     StoreReadOnly,
     StoreTooNew,
 )
-from ._handling import Handler, JobContext, JobEvent, OnJob, Together
+from ._handling import Handler, JobContext, Together
 from ._memory import MemoryStore
 from ._noun import Jobs, QueueHealth
 from ._runner import Runner
@@ -59,6 +61,7 @@ from ._store import (
     job_id,
     new_job,
 )
+from ._threads import PlainJobContext
 
 if TYPE_CHECKING:
     from ._sqlite import SqliteStore
@@ -88,10 +91,13 @@ __all__ = [
     "NewJob",
     "OnJob",
     "Outcome",
+    "PlainJobContext",
     "QueueHealth",
     "Record",
     "RecordChanged",
     "Retry",
+    "RegistersAny",
+    "RegistersAwaited",
     "RetryPolicy",
     "Runner",
     "RunnerFailed",

@@ -1,7 +1,8 @@
 """What a handler is: a function of a job and what it knows besides it, which answers how the attempt ended."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final, Literal, TypeAlias
+from concurrent.futures import Future
+from typing import Final, TypeAlias
 
 import attrs
 
@@ -10,7 +11,7 @@ from .._waiting import Waiter
 from ..models import Job
 from ._store import Again, Change, Claim, Done, GiveUp, HandBack, Outcome, Retry, Store
 
-__all__ = ["Handler", "JobContext", "JobEvent", "OnJob", "Together", "describe"]
+__all__ = ["Handler", "JobContext", "Together", "describe"]
 
 
 @attrs.frozen(kw_only=True)
@@ -44,7 +45,11 @@ class JobContext:
             RecordChanged: A record was written meanwhile.
             StoreError: The store is in trouble.
         """
-        await self.waiter.result(self._store.commit(attrs.evolve(change, held=self.claim)))
+        await self.waiter.result(self.begin_commit(change))
+
+    def begin_commit(self, change: Change) -> "Future[None]":
+        """Do what `commit` does, from any thread; the future tells when it is done, or what is wrong."""
+        return self._store.commit(attrs.evolve(change, held=self.claim))
 
 
 Handler: TypeAlias = Callable[[Job, JobContext], Awaitable[Outcome]]
@@ -65,32 +70,6 @@ class Together:
 
     handle: Callable[[Sequence[JobContext]], Awaitable[Mapping[str, Outcome]]]
     most: int = 10_000
-
-
-What: TypeAlias = Literal[
-    "claimed", "completed", "failed", "again", "retrying", "handed_back", "lost"
-]
-
-
-@attrs.frozen(kw_only=True)
-class JobEvent:
-    """What happened to a job that is run here.
-
-    Attributes:
-        what: ``claimed``: an attempt begins. ``completed`` and ``failed``: the job has ended. ``again``: it looks again
-            later. ``retrying``: the attempt failed, another is due later. ``handed_back``: this worker stops. ``lost``:
-            the job was cancelled or taken over, and what the attempt found out was dropped.
-        job: The job, this attempt counted; after its end as it was stored.
-        elapsed: Seconds the attempt took, 0 when it begins.
-    """
-
-    what: What
-    job: Job
-    elapsed: float = 0.0
-
-
-OnJob: TypeAlias = Callable[[JobEvent], object]
-"""Is told of what happens to jobs, in the runner's event loop: it must not block. What it raises is logged."""
 
 
 def checked(answer: object) -> Outcome:

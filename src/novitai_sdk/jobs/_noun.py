@@ -2,23 +2,21 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import attrs
 
-from .._calling import Mode, Moded, dual
+from .._calling import Mode, dual
 from .._waiting import Waiter
 from ..models import Job, JobQueueStats, JobStatus, JobType
+from ._enqueueing import GLANCE, OwnJobs
 from ._errors import JobNotFound
+from ._kinds import Kinds
 from ._store import JobQuery, Store
 
 __all__ = ["Jobs", "QueueHealth"]
 
 T = TypeVar("T")
-
-# A runner that died settles nothing and cannot say so to a future of the store: whoever waits looks
-# after it this often.
-_GLANCE: Final = 2.0
 
 
 @attrs.frozen(kw_only=True)
@@ -40,35 +38,29 @@ def _fine() -> None:
     """Nothing has failed."""
 
 
-class Jobs(Moded[Mode]):
+class Jobs(OwnJobs[Mode]):
     """Jobs of this client's store.
 
     Args:
-        store: Where the jobs are.
+        store: Where the jobs are, or what finds it when it is first needed.
         waiter: How to wait.
         check: Raises when the runner of this process has died.
-        started: Called when a job was brought back to life, so that somebody runs it.
+        started: Called when there is work, so that somebody does it.
+        kinds: The types of jobs the program defines.
     """
 
-    __slots__ = ("_check", "_started", "_store", "_waiter")
+    __slots__ = ()
 
     def __init__(
         self,
-        store: Store,
+        store: Store | Callable[[], Store],
         waiter: Waiter[Mode],
         *,
         check: Callable[[], None] = _fine,
         started: Callable[[], None] = _fine,
+        kinds: Kinds | None = None,
     ) -> None:
-        self._store = store
-        self._waiter = waiter
-        self._check = check
-        self._started = started
-
-    @property
-    def mode(self) -> type[Mode]:
-        """`Sync` or `Async`."""
-        return self._waiter.mode
+        super().__init__(store, waiter, check=check, started=started, kinds=kinds or Kinds())
 
     @dual
     async def get(self, job_id: str) -> Job:
@@ -149,13 +141,13 @@ class Jobs(Moded[Mode]):
         until = None if timeout is None else self._waiter.monotonic() + timeout
         while True:
             self._check()
-            left = _GLANCE if until is None else until - self._waiter.monotonic()
+            left = GLANCE if until is None else until - self._waiter.monotonic()
             try:
                 return await self._waiter.result(
-                    self._store.settled(job_id), max(0.0, min(_GLANCE, left))
+                    self._store.settled(job_id), max(0.0, min(GLANCE, left))
                 )
             except TimeoutError:
-                if left > _GLANCE or until is None:
+                if left > GLANCE or until is None:
                     continue
                 job = await self._get(job_id)
                 raise TimeoutError(

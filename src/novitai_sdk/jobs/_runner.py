@@ -24,11 +24,12 @@ import anyio.abc
 import attrs
 
 from .._calling import Async
+from .._job_event import JobEvent, OnJob, What
 from .._waiting import AsyncWaiter, Waiter
 from ..models import Job, JobStatus
 from ._announce import resolve
 from ._errors import ClaimLost, JobError, RunnerFailed, StoreError
-from ._handling import Handler, JobContext, JobEvent, OnJob, Together, What, checked, describe
+from ._handling import Handler, JobContext, Together, checked, describe
 from ._schedule import Backoff, RetryPolicy
 from ._store import (
     Again,

@@ -17,9 +17,17 @@ __all__ = ["Webhooks"]
 class Webhooks(Moded[Mode], Generic[Mode]):
     """Outgoing webhooks. Each delivery is a job of type ``send_webhook``."""
 
-    __slots__ = ("_started", "_store", "_waiter")
+    __slots__ = ("_check", "_started", "_store", "_waiter")
 
-    def __init__(self, store: Store, waiter: Waiter[Mode], *, started: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        waiter: Waiter[Mode],
+        *,
+        check: Callable[[], None],
+        started: Callable[[], None],
+    ) -> None:
+        self._check = check
         self._store = store
         self._waiter = waiter
         self._started = started
@@ -36,12 +44,14 @@ class Webhooks(Moded[Mode], Generic[Mode]):
         """Store *event* for delivery to *url* and return its job; it is delivered in the background, in any order.
 
         *headers* go beside those that sign it. Raises ValidationError for a URL that is none, for headers that cannot
-        be sent, and for a payload that is not JSON or larger than 256 kB.
+        be sent, and for a payload that is not JSON or larger than 256 kB; RunnerFailed when the runner of this process
+        died, and nothing is stored then.
         """
         judged = WEBHOOK_URL.check("url", url)
         if judged.details:
             raise ValidationError(FAILED, judged.details)
         new = webhook_job(event, url, now=self._waiter.time(), headers=headers)
+        self._check()
         await self._waiter.result(self._store.commit(Change(jobs=(new,))))
         self._started()
         return new.job

@@ -1,0 +1,40 @@
+"""From what a program does with a payload to a handler of jobs."""
+
+from functools import partial
+from inspect import iscoroutinefunction
+from typing import Any
+
+from .._convert import explain, record_converter
+from ..models import Job
+from ._handling import Handler, JobContext, checked
+from ._kinds import JobKind
+from ._store import Done, GiveUp, Outcome
+from ._threads import in_thread
+
+__all__ = ["handler_of", "is_awaited"]
+
+
+def is_awaited(work: object) -> bool:
+    """Whether calling *work* gives something to await."""
+    return iscoroutinefunction(work) or iscoroutinefunction(getattr(work, "__call__", None))  # noqa: B004
+
+
+def handler_of(kind: JobKind) -> Handler:
+    """Return the handler of jobs of *kind*: it reads the payload, then does the kind's work."""
+    work: Any = kind.work
+
+    async def handle(job: Job, context: JobContext) -> Outcome:
+        try:
+            payload: object = record_converter.structure(job.payload, kind.payload)
+        except Exception as error:  # noqa: BLE001 - a converter raises whatever validators raise
+            # For good: the same text would not fit the next time.
+            problems = "; ".join(explain(error))
+            return GiveUp(error=f"the payload does not fit {kind.payload.__name__}: {problems}")
+        answer: object = (
+            await work(payload, context)
+            if is_awaited(work)
+            else await in_thread(partial(work, payload), context)
+        )
+        return Done() if answer is None else checked(answer)
+
+    return handle

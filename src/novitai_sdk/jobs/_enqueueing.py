@@ -1,0 +1,228 @@
+"""Jobs of a program's own: saying what is done with a payload, and asking for it."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import datetime
+from typing import Any, Final, Protocol, TypeVar, cast, overload
+
+from typing_extensions import Unpack
+
+from .._calling import Async, Mode, Moded, Sync, dual
+from .._convert import record_converter
+from .._waiting import Waiter
+from ..models import Job, JobPriority
+from . import _life
+from ._carrying import is_awaited
+from ._errors import JobRefused
+from ._handling import JobContext
+from ._kinds import KindOptions, Kinds, make_kind
+from ._store import Change, NewJob, Outcome, Store, new_job
+from ._threads import PlainJobContext
+
+__all__ = ["OwnJobs", "RegistersAny", "RegistersAwaited"]
+
+P = TypeVar("P")
+
+# A runner that died settles nothing and cannot say so to a future of the store: whoever waits looks
+# after it this often.
+GLANCE: Final = 2.0
+
+
+class RegistersAwaited(Protocol[P]):
+    """Takes the coroutine function that does the work, and gives it back."""
+
+    def __call__(
+        self, work: Callable[[P, JobContext], Awaitable[Outcome | None]], /
+    ) -> Callable[[P, JobContext], Awaitable[Outcome | None]]:
+        """Register *work*. Raises TypeError when it is no coroutine function, ValueError when it cannot be had."""
+        ...
+
+
+class RegistersAny(Protocol[P]):
+    """Takes the function that does the work, with or without ``async``, and gives it back."""
+
+    @overload
+    def __call__(
+        self, work: Callable[[P, JobContext], Awaitable[Outcome | None]], /
+    ) -> Callable[[P, JobContext], Awaitable[Outcome | None]]: ...
+    @overload
+    def __call__(
+        self, work: Callable[[P, PlainJobContext], Outcome | None], /
+    ) -> Callable[[P, PlainJobContext], Outcome | None]: ...
+    def __call__(self, work: Any, /) -> Any:
+        """Register *work*. Raises ValueError when it cannot be had."""
+        ...
+
+
+class OwnJobs(Moded[Mode]):
+    """Jobs of types the program defines.
+
+    Args:
+        store: Where the jobs are, or what finds it when it is first needed.
+        waiter: How to wait.
+        check: Raises when the runner of this process has died.
+        started: Called when there is work, so that somebody does it.
+        kinds: The types of jobs.
+    """
+
+    __slots__ = ("_check", "_kinds", "_opened", "_started", "_waiter")
+
+    def __init__(
+        self,
+        store: Store | Callable[[], Store],
+        waiter: Waiter[Mode],
+        *,
+        check: Callable[[], None],
+        started: Callable[[], None],
+        kinds: Kinds,
+    ) -> None:
+        self._opened = store if callable(store) else lambda: store
+        self._waiter = waiter
+        self._check = check
+        self._started = started
+        self._kinds = kinds
+
+    @property
+    def mode(self) -> type[Mode]:
+        """`Sync` or `Async`."""
+        return self._waiter.mode
+
+    @property
+    def _store(self) -> Store:
+        return self._opened()
+
+    @overload
+    def handler(
+        self: "OwnJobs[Sync]", payload: type[P], /, **options: Unpack[KindOptions]
+    ) -> RegistersAny[P]: ...
+    @overload
+    def handler(
+        self: "OwnJobs[Async]", payload: type[P], /, **options: Unpack[KindOptions]
+    ) -> RegistersAwaited[P]: ...
+    def handler(self, payload: type[Any], /, **options: Unpack[KindOptions]) -> Any:
+        """Say what is done for jobs with a *payload* of this attrs class; a decorator.
+
+        The function is called with payload and context, and answers with an outcome, or None for `Done`; an exception
+        counts as a failed attempt. A coroutine function gets a `JobContext`. On a plain client an ordinary function
+        will do; it runs in a thread of its own, with a `PlainJobContext`.
+
+        Jobs that wait in the store already are taken up as soon as a runner of this client works.
+        A class or a function that is defined again takes the place of the earlier one.
+
+        Args:
+            payload: Class of the payloads.
+            options: ``type``, the name of such jobs in the store, else that of the class in snake_case;
+                ``slots``, how many are worked on at once (8); ``max_attempts`` (3) and ``priority`` (2, 1 to 4) of
+                those that say nothing else; ``policy``, when to try again after an exception; ``time_limit``,
+                seconds an attempt may take (900).
+
+        Raises:
+            TypeError: Not an attrs class, or one with secrets, which are not stored.
+            ValueError: Options that cannot be, all named; or a type that another class has.
+        """
+        make_kind(payload, None, options)  # what is wrong is said here, where it is written
+        only_awaited = self.mode is Async
+
+        def register(work: Any) -> Any:
+            if only_awaited and not is_awaited(work):
+                raise TypeError(
+                    f"{work!r} is not a coroutine function: on AsyncNovitai a handler is written `async def`"
+                )
+            self._kinds.add(make_kind(payload, work, options))
+            return work
+
+        return register
+
+    def declare(self, payload: type[Any], /, **options: Unpack[KindOptions]) -> None:
+        """Say that another process works on jobs with a *payload* of this class, so that they can be enqueued here.
+
+        Takes the options of `handler` and raises what it raises.
+        """
+        self._kinds.add(make_kind(payload, None, options))
+
+    @dual
+    async def enqueue(
+        self,
+        payload: object,
+        *,
+        after: float | None = None,
+        at: datetime | None = None,
+        priority: JobPriority | int | None = None,
+        max_attempts: int | None = None,
+    ) -> Job:
+        """Store a job, and return it; it is done in the background, at least once.
+
+        Args:
+            payload: What it is about: of a class that was given to `handler` or `declare`.
+            after: Seconds from now until it is due.
+            at: When it is due, with a time zone; instead of *after*.
+            priority: 1 to 4, the highest first; otherwise that of its type.
+            max_attempts: How often it is tried; otherwise as its type says.
+
+        Raises:
+            JobRefused: The class of the payload is not known here, or something else is wrong with it; nothing was
+                stored.
+            RunnerFailed: The runner of this process died; nothing was stored.
+            StoreError: The store is in trouble.
+        """
+        kind = self._kinds.of(payload)
+        now = self._waiter.time()
+        _check_asked(after, at, priority, max_attempts)
+        new = new_job(
+            kind.name,
+            cast(dict[str, Any], record_converter.unstructure(payload)),
+            now=now,
+            after=after or 0.0 if at is None else _life.when(at) - now,
+            priority=JobPriority(kind.priority if priority is None else priority),
+            max_attempts=kind.max_attempts if max_attempts is None else max_attempts,
+        )
+        self._check()
+        job = await self._accepted(new)
+        if kind.work is not None:
+            self._started()
+        return job
+
+    @dual
+    async def work(self, timeout: float | None = None) -> None:
+        """Work on what is in the store until *timeout* seconds are over, or for ever; jobs of other processes too.
+
+        For a process that has no jobs of its own. Where jobs are enqueued it needs nothing: they are worked on while
+        the program does something else.
+
+        Raises:
+            RunnerFailed: The runner of this process died.
+        """
+        until = None if timeout is None else self._waiter.monotonic() + timeout
+        self._started()
+        while True:
+            self._check()
+            left = GLANCE if until is None else until - self._waiter.monotonic()
+            if left <= 0:
+                return
+            await self._waiter.sleep(min(GLANCE, left))
+
+    async def _accepted(self, new: NewJob) -> Job:
+        await self._waiter.result(self._store.commit(Change(jobs=(new,))))
+        return new.job
+
+
+def _check_asked(
+    after: float | None, at: datetime | None, priority: int | None, max_attempts: int | None
+) -> None:
+    problems = list(_problems(after, at, priority, max_attempts))
+    if problems:
+        raise JobRefused("no job was stored: " + "; ".join(problems))
+
+
+def _problems(
+    after: float | None, at: datetime | None, priority: int | None, max_attempts: int | None
+) -> Iterator[str]:
+    if after is not None and at is not None:
+        yield "it is to be due both after some seconds and at a time: give one of them"
+    if after is not None and not 0 <= after < float("inf"):
+        yield f"after is {after}, not a number of seconds of 0 or more"
+    if at is not None and at.tzinfo is None:
+        yield "at has no time zone"
+    if priority is not None and not 1 <= priority <= 4:
+        yield f"priority {priority} is not 1 to 4"
+    if max_attempts is not None and max_attempts < 1:
+        yield f"max_attempts is {max_attempts}, less than 1"
