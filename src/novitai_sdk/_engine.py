@@ -237,6 +237,7 @@ class Engine(Generic[Mode]):
             core.waiter,
             check=lambda: _check(core.host),
             started=core.host.ensure_started,
+            allow_http=core.settings.webhook_allow_http,
         )
 
     @cached_property

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from novitai_sdk._convert import cloud_converter
 from novitai_sdk.cloud import (
     PHASES,
-    BillingMode,
+    BillingMethod,
     Channel,
     CloudStatus,
     Cluster,
@@ -122,7 +122,7 @@ def test_numbers_and_times_in_texts_become_numbers_and_times() -> None:
 def test_known_words_are_members() -> None:
     found = instance()
     assert found.status is CloudStatus.RUNNING
-    assert found.billing_mode is BillingMode.SPOT
+    assert found.billing_mode is BillingMethod.SPOT
     assert found.spot_status is SpotStatus.RUNNING
     assert found.kind is InstanceKind.GPU
     assert found.port_mappings[0].type is PortType.HTTP
@@ -277,7 +277,7 @@ def test_a_create_is_written_as_documented() -> None:
         tools=(Tool(name="Jupyter", port="8888", type=PortType.HTTP),),
         network_storages=(NetworkMount(id="ns-1", mount_point="/data"),),
         cluster_id="us-west-1",
-        billing_mode=BillingMode.SPOT,
+        billing_mode=BillingMethod.SPOT,
     )
     assert "t-secret" not in repr(body)
     assert json.loads(json.dumps(cloud_converter.unstructure(body))) == {
@@ -343,7 +343,7 @@ def test_the_query_for_products_uses_the_names_of_the_api() -> None:
         cluster_id="us-west-1",
         gpu_num=2,
         min_root_fs_size=60,
-        billing_method=BillingMode.SPOT,
+        billing_method=BillingMethod.SPOT,
         min_cpu_per_gpu=8,
         min_memory_per_gpu=32,
     )

@@ -15,7 +15,7 @@ from novitai_sdk._session import Patience, Session
 from novitai_sdk._transport import Reply, Request
 from novitai_sdk._waiting import AsyncWaiter, BlockingWaiter
 from novitai_sdk.cloud import (
-    BillingMode,
+    BillingMethod,
     Cloud,
     CloudStatus,
     CreateInstance,
@@ -137,7 +137,7 @@ def order(**changes: Any) -> CreateInstance:
 
 def test_a_life_from_create_to_gone(world: World) -> None:
     instances = world.cloud.instances
-    made = world.call(instances.create, order(ports="8888/http", billing_mode=BillingMode.SPOT))
+    made = world.call(instances.create, order(ports="8888/http", billing_mode=BillingMethod.SPOT))
     assert world.call(instances.get, made.id).status is CloudStatus.PENDING
     world.clock.now += 1
     running = world.call(instances.get, made.id)
@@ -285,7 +285,7 @@ def test_products_and_clusters_fit_together(world: World) -> None:
         world.cloud.products.list,
         cluster_id=west.id,
         product_name="4090",
-        billing_method=BillingMode.SPOT,
+        billing_method=BillingMethod.SPOT,
         gpu_num=2,
     )
     assert [one.id for one in found] == ["4090.16c62g", "4090.16c96g.v2"]

@@ -12,7 +12,7 @@ import pytest
 from faces import FACES, WANTED, Face
 from receivers import Receiver
 
-from novitai_sdk import InstanceFailed, Novitai
+from novitai_sdk import CreateInstanceRequest, InstanceFailed, Novitai, ValidationError
 from novitai_sdk.emulator import Emulator, faults
 from novitai_sdk.webhooks import new_secret, verify
 
@@ -49,6 +49,31 @@ async def reached(receiver: Receiver) -> Any:
     import anyio.to_thread
 
     return await anyio.to_thread.run_sync(lambda: receiver.got.get(timeout=5))
+
+
+@pytest.mark.parametrize("name", FACES)
+def test_plain_http_is_refused_where_it_is_asked_for_and_not_at_the_delivery(name: str):
+    plain = "http://example.com/hook"
+
+    async def story(client: Any, done: Any) -> None:
+        with pytest.raises(ValidationError) as refused:
+            await done(client.instances.create(**{**WANTED, "gpu_num": 99}, webhook_url=plain))
+        assert [detail.field for detail in refused.value.details] == ["gpuNum", "webhookUrl"]
+        assert "webhook_allow_http" in refused.value.details[1].message
+        ready = CreateInstanceRequest(**WANTED, webhook_url=plain)
+        for ask in (
+            lambda: client.instances.create(ready),
+            lambda: client.instances.create(**{**WANTED, "webhook_url": "http:no host"}),
+            lambda: client.webhooks.send({}, plain),
+        ):
+            with pytest.raises(ValidationError) as refused:
+                await done(ask())
+            assert len(refused.value.details) == 1
+        assert (await done(client.jobs.stats())).total_jobs == 0
+
+    with Emulator() as cloud:
+        Face(name, cloud).tell(story)
+        assert cloud.requests == ()
 
 
 def test_a_failure_is_told_with_its_reason():

@@ -154,7 +154,7 @@ from ._template_models import (
 )
 from ._words import (
     PHASES,
-    BillingMode,
+    BillingMethod,
     Channel,
     CloudStatus,
     EndpointPhase,
@@ -219,7 +219,7 @@ __all__ = [
     "PRICE_UNITS_PER_USD",
     "ROUTES",
     "AnyRoute",
-    "BillingMode",
+    "BillingMethod",
     "Channel",
     "Cloud",
     "CloudClusters",

@@ -10,7 +10,7 @@ from datetime import datetime
 import attrs
 
 from ..models._base import Json, Model, Secret, extra_field, wire
-from ._words import BillingMode, CloudStatus, InstanceKind, PortType, SpotStatus
+from ._words import BillingMethod, CloudStatus, InstanceKind, PortType, SpotStatus
 
 __all__ = [
     "CreateInstance",
@@ -150,7 +150,7 @@ class CreateInstance(Model):
     network_id: str | None = None
     """A VPC network in the same cluster."""
 
-    billing_mode: BillingMode | None = None
+    billing_mode: BillingMethod | None = None
     """The cloud's default is on demand."""
 
     month: int | None = None
@@ -335,7 +335,7 @@ class Instance(Model):
     volume_mounts: tuple[VolumeMount, ...] = ()
     envs: tuple[EnvVar, ...] = ()
     tools: tuple[Tool, ...] = ()
-    billing_mode: BillingMode | None = None
+    billing_mode: BillingMethod | None = None
     end_time: datetime | None = None
     """When a monthly instance expires; None for pay as you go."""
 

@@ -7,7 +7,7 @@ from typing import Final
 import attrs
 
 from ..models._base import Json, Model, extra_field, wire
-from ._words import BillingMode, InventoryState
+from ._words import BillingMethod, InventoryState
 
 __all__ = [
     "PRICE_UNITS_PER_USD",
@@ -102,7 +102,7 @@ class Product(Model):
     """Spot, 1/100000 USD per GPU per hour; 0 or None: not offered as spot."""
 
     monthly_price: tuple[MonthlyPrice, ...] = ()
-    billing_methods: tuple[BillingMode, ...] = ()
+    billing_methods: tuple[BillingMethod, ...] = ()
     inventory_state: InventoryState | None = None
     extra: Mapping[str, Json] = extra_field()
 
@@ -163,7 +163,7 @@ class ProductQuery(Model):
     min_root_fs_size: int | None = attrs.field(default=None, metadata=wire("minRootFSSize"))
     """GB."""
 
-    billing_method: BillingMode | None = None
+    billing_method: BillingMethod | None = None
     """The cloud's default is on demand."""
 
 

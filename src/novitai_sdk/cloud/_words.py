@@ -8,7 +8,7 @@ from ..models._base import OpenStr
 
 __all__ = [
     "PHASES",
-    "BillingMode",
+    "BillingMethod",
     "Channel",
     "CloudStatus",
     "InstanceKind",
@@ -108,7 +108,7 @@ PHASES: Final[Mapping[CloudStatus, Phase]] = {
 """What each known status means; a status that is not here is one this version does not know."""
 
 
-class BillingMode(OpenStr):
+class BillingMethod(OpenStr):
     """How an instance is paid for."""
 
     ON_DEMAND = "onDemand"

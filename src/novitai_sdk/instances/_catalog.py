@@ -16,9 +16,9 @@ from ._recent import OFFERS_LAST, PLACES_LAST, Recent
 
 __all__ = ["Catalog", "Choice", "Region", "choose", "pick"]
 
-_CLOUD_MODE: Final[Mapping[BillingMode, cloud.BillingMode]] = {
-    BillingMode.SPOT: cloud.BillingMode.SPOT,
-    BillingMode.ON_DEMAND: cloud.BillingMode.ON_DEMAND,
+_CLOUD_MODE: Final[Mapping[BillingMode, cloud.BillingMethod]] = {
+    BillingMode.SPOT: cloud.BillingMethod.SPOT,
+    BillingMode.ON_DEMAND: cloud.BillingMethod.ON_DEMAND,
 }
 
 

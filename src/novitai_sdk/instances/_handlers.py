@@ -162,7 +162,7 @@ class _Create:
             command=template.start_command or None,
             entrypoint=template.entrypoint or None,
             cluster_id=managed.cluster_id,
-            billing_mode=cloud.BillingMode(managed.billing_mode),
+            billing_mode=cloud.BillingMethod(managed.billing_mode),
             min_cuda_version=template.min_cuda_version or None,
         )
 

@@ -30,6 +30,7 @@ from ..models import (
     Port,
     Timestamps,
 )
+from ..models._rules import FAILED, https_address
 from ._backstage import Backstage
 from ._catalog import Choice, choose
 from ._instance import Instance, of_details, of_managed
@@ -234,26 +235,33 @@ class Operations(Generic[Mode]):
     # -- steps ---------------------------------------------------------------------------------------
 
     def _checked(self, request: object, options: dict[str, Any]) -> CreateInstanceRequest:
-        regions = self._back.settings.regions
-        if request is not None:
-            if options:
-                raise TypeError("give a CreateInstanceRequest or its fields, not both")
-            if not isinstance(request, CreateInstanceRequest):
-                raise TypeError(
-                    "instances.create() takes a CreateInstanceRequest, or its fields by name, "
-                    f"not {type(request).__name__}"
-                )
-            return attrs.evolve(request, regions=regions)
+        if request is not None and options:
+            raise TypeError("give a CreateInstanceRequest or its fields, not both")
+        if request is not None and not isinstance(request, CreateInstanceRequest):
+            raise TypeError(
+                "instances.create() takes a CreateInstanceRequest, or its fields by name, "
+                f"not {type(request).__name__}"
+            )
         known = CreateOptions.__annotations__.keys()
         unknown = sorted(set(options) - known)
         if unknown:
             raise TypeError(
                 f"instances.create() got unexpected arguments: {', '.join(unknown)}; it takes {', '.join(known)}"
             )
+        if request is not None:
+            options = {name: getattr(request, name) for name in known}
         given = {camel(name): value for name, value in options.items() if value is not None}
-        result = validation.validate_create_instance(given, regions=regions)
-        if result.error is not None:
-            raise ValidationError(result.error.message, result.error.details)
+        settings = self._back.settings
+        result = validation.validate_create_instance(given, regions=settings.regions)
+        problems = result.error.details if result.error is not None else ()
+        if not settings.webhook_allow_http and "webhookUrl" in given:
+            # What is no URL at all is a problem of either rule, and told once.
+            found = https_address("webhookUrl", given["webhookUrl"]).details
+            problems = (*problems, *(one for one in found if one not in problems))
+        if result.error is not None or problems:
+            raise ValidationError(FAILED, problems)
+        if request is not None:
+            return attrs.evolve(request, regions=settings.regions)
         return result.value
 
     async def _accept(self, managed: Managed, change: Change) -> None:

@@ -40,7 +40,7 @@ from ._handling import Handler, JobContext, Together
 from ._memory import MemoryStore
 from ._noun import Jobs, QueueHealth
 from ._runner import Runner
-from ._schedule import Backoff, RetryPolicy, Steps
+from ._schedule import Backoff, JobRetryPolicy, Steps
 from ._store import (
     Again,
     Backlog,
@@ -98,7 +98,7 @@ __all__ = [
     "Retry",
     "RegistersAny",
     "RegistersAwaited",
-    "RetryPolicy",
+    "JobRetryPolicy",
     "Runner",
     "RunnerFailed",
     "Settlement",

@@ -9,7 +9,7 @@ import attrs
 from ..models import JobPriority, JobType, Secret
 from ._errors import JobRefused
 from ._handling import JobContext
-from ._schedule import RetryPolicy
+from ._schedule import JobRetryPolicy
 from ._store import Outcome
 from ._threads import PlainJobContext
 
@@ -31,7 +31,7 @@ class KindOptions(TypedDict, total=False):
     type: str | None
     slots: int | None
     max_attempts: int
-    policy: RetryPolicy | None
+    policy: JobRetryPolicy | None
     time_limit: float | None
     priority: JobPriority | int
 
@@ -56,7 +56,7 @@ class JobKind:
     work: Work | None = None
     slots: int | None = None
     max_attempts: int = 3
-    policy: RetryPolicy | None = None
+    policy: JobRetryPolicy | None = None
     time_limit: float | None = None
     priority: JobPriority = JobPriority.NORMAL
 

@@ -30,7 +30,7 @@ from ..models import Job, JobStatus
 from ._announce import resolve
 from ._errors import ClaimLost, JobError, RunnerFailed, StoreError
 from ._handling import Handler, JobContext, Together, checked, describe
-from ._schedule import Backoff, RetryPolicy
+from ._schedule import Backoff, JobRetryPolicy
 from ._store import (
     Again,
     Batch,
@@ -65,7 +65,7 @@ class _Kind:
 
     handler: "Handler | Together"
     slots: int
-    policy: RetryPolicy
+    policy: JobRetryPolicy
     time_limit: float
 
     def free(self, busy: int) -> int:
@@ -133,8 +133,8 @@ class Runner:
         handlers: "Mapping[str, Handler | Together]",
         *,
         waiter: Waiter[Async] | None = None,
-        policy: RetryPolicy | None = None,
-        policies: Mapping[str, RetryPolicy] = MappingProxyType({}),
+        policy: JobRetryPolicy | None = None,
+        policies: Mapping[str, JobRetryPolicy] = MappingProxyType({}),
         slots: int = 8,
         slots_by_type: Mapping[str, int] = MappingProxyType({}),
         lease: float = 60.0,
@@ -178,7 +178,7 @@ class Runner:
         handler: "Handler | Together",
         *,
         slots: int | None = None,
-        policy: RetryPolicy | None = None,
+        policy: JobRetryPolicy | None = None,
         time_limit: float | None = None,
     ) -> None:
         """Run jobs of *type* with *handler* from now on; may be called at any time and from any thread.

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 import attrs
 
-__all__ = ["AGEING", "Backoff", "RetryPolicy", "Steps", "claim_order", "effective_priority"]
+__all__ = ["AGEING", "Backoff", "JobRetryPolicy", "Steps", "claim_order", "effective_priority"]
 
 AGEING: Final = 60.0
 """Seconds of waiting that lift a due job by one priority, so that none starves."""
@@ -17,7 +17,7 @@ AGEING: Final = 60.0
 HIGHEST: Final = 4
 
 
-class RetryPolicy(Protocol):
+class JobRetryPolicy(Protocol):
     """Says how long to wait after a failed attempt."""
 
     def wait_after(self, attempts: int) -> float:

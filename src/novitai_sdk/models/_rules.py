@@ -196,6 +196,18 @@ def web_address(field: str, value: object) -> Checked:
     return wrong(field, value, "Webhook URL must be a valid HTTP or HTTPS URL")
 
 
+def https_address(field: str, value: object) -> Checked:
+    """Check a webhook URL where plain http is not allowed."""
+    checked = web_address(field, value)
+    if isinstance(checked.value, str) and checked.value.startswith("http:"):
+        return wrong(
+            field,
+            value,
+            "Webhook URL must be HTTPS, unless the setting webhook_allow_http allows plain HTTP",
+        )
+    return checked
+
+
 def one_of(
     words: Sequence[str], message: str, made: Callable[[str], object] = str.__str__
 ) -> Check:

@@ -8,7 +8,7 @@ from .._waiting import Waiter
 from ..errors import ValidationError
 from ..jobs import Change, JobQuery, Store
 from ..models import Job, JobStatus, JobType, Json, WebhookEvent
-from ..models._rules import FAILED, WEBHOOK_URL
+from ..models._rules import FAILED, https_address, web_address
 from ._delivery import webhook_job
 
 __all__ = ["Webhooks"]
@@ -17,7 +17,7 @@ __all__ = ["Webhooks"]
 class Webhooks(Moded[Mode], Generic[Mode]):
     """Outgoing webhooks. Each delivery is a job of type ``send_webhook``."""
 
-    __slots__ = ("_check", "_started", "_store", "_waiter")
+    __slots__ = ("_allow_http", "_check", "_started", "_store", "_waiter")
 
     def __init__(
         self,
@@ -26,7 +26,9 @@ class Webhooks(Moded[Mode], Generic[Mode]):
         *,
         check: Callable[[], None],
         started: Callable[[], None],
+        allow_http: bool,
     ) -> None:
+        self._allow_http = allow_http
         self._check = check
         self._store = store
         self._waiter = waiter
@@ -43,11 +45,11 @@ class Webhooks(Moded[Mode], Generic[Mode]):
     ) -> Job:
         """Store *event* for delivery to *url* and return its job; it is delivered in the background, in any order.
 
-        *headers* go beside those that sign it. Raises ValidationError for a URL that is none, for headers that cannot
-        be sent, and for a payload that is not JSON or larger than 256 kB; RunnerFailed when the runner of this process
-        died, and nothing is stored then.
+        *headers* go beside those that sign it. Raises ValidationError for a URL that is none or not allowed, for
+        headers that cannot be sent, and for a payload that is not JSON or larger than 256 kB; RunnerFailed when the
+        runner of this process died, and nothing is stored then.
         """
-        judged = WEBHOOK_URL.check("url", url)
+        judged = (web_address if self._allow_http else https_address)("url", url)
         if judged.details:
             raise ValidationError(FAILED, judged.details)
         new = webhook_job(event, url, now=self._waiter.time(), headers=headers)

@@ -6,7 +6,7 @@ from ..._calling import Mode, dual
 from .. import _routes as routes
 from .._limits import check_product_query
 from .._product_models import Cluster, CpuProduct, Product, ProductQuery
-from .._words import BillingMode
+from .._words import BillingMethod
 from ._base import Noun
 
 __all__ = ["CloudClusters", "CloudProducts"]
@@ -23,7 +23,7 @@ class CloudProducts(Noun[Mode]):
         cluster_id: str | None = None,
         gpu_num: int | None = None,
         product_name: str | None = None,
-        billing_method: BillingMode | None = None,
+        billing_method: BillingMethod | None = None,
         min_cpu_per_gpu: int | None = None,
         min_memory_per_gpu: int | None = None,
         min_root_fs_size: int | None = None,
