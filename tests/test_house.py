@@ -39,6 +39,7 @@ FLOOR = {
     "jobs._enqueueing": 4,
     "jobs._handling": 2,
     "jobs._runner": 5,
+    "jobs._signals": 5,
     "webhooks._handler": 5,
     # 4, nouns
     "cloud": 4,
@@ -114,6 +115,7 @@ WAITING = {
     "_hosting",
     "jobs._background",
     "jobs._runner",
+    "jobs._signals",
     "webhooks._sender",
     *BESIDE,
 }

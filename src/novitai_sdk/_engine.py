@@ -28,6 +28,7 @@ from .health import Health, cpu_seconds
 from .instances import Catalog, Instances
 from .instances._backstage import Backstage
 from .instances._handlers import instance_handlers
+from .instances._leaving import tell_of_unfinished
 from .instances._operations import Operations
 from .instances._recent import Recent
 from .jobs import (
@@ -35,6 +36,7 @@ from .jobs import (
     Handler,
     JobContext,
     Jobs,
+    MemoryStore,
     Outcome,
     Retry,
     Runner,
@@ -115,7 +117,7 @@ class _Core(Generic[Mode]):
         self._spec = _known(store or settings.store or default_store(settings))
         self._lock = threading.Lock()
         self._store: Store | None = None
-        self.host = Host(make(self), settings.drain)
+        self.host = Host(make(self), settings.drain, self.tell_of_unfinished)
 
     @property
     def store(self) -> Store:
@@ -150,8 +152,15 @@ class _Core(Generic[Mode]):
         spec = self._spec
         return not isinstance(spec, str | os.PathLike) or (spec != "memory" and Path(spec).exists())
 
+    def tell_of_unfinished(self) -> None:
+        """Log what is left undone, if anybody can have asked for anything."""
+        if self._store is not None:
+            own_memory = isinstance(self._store, MemoryStore) and self._store is not self._spec
+            tell_of_unfinished(self._store, lasting=not own_memory)
+
     def close_store(self) -> None:
         """Close the store, unless it was given: then it is not ours."""
+        self.tell_of_unfinished()
         with self._lock:
             store, self._store = self._store, None
         if store is not None and store is not self._spec:
@@ -395,11 +404,17 @@ def _maker(core: _Core[Any], network: Network, clock: Clock) -> Making:
             core.store,
             {kind: _counted(handler, core.jobs, waiter) for kind, handler in handlers.items()},
             waiter=waiter,
+            finish=(
+                JobType.CREATE_INSTANCE.value,
+            ),  # whoever asked for a machine and left wants it all the same
             on_job=watcher(core.settings.on_job),
         )
 
+        born = os.getpid()
+
         def take_up(kind: JobKind) -> None:
-            if kind.work is not None:
+            # After a fork the child has the runner of its parent in memory, which nobody runs there.
+            if kind.work is not None and os.getpid() == born:
                 runner.handle(
                     kind.name,
                     _counted(handler_of(kind), core.jobs, waiter),

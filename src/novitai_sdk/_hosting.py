@@ -33,6 +33,7 @@ class TaskHost:
         self._ended: anyio.Event | None = None
         self._runner: Runner | None = None
         self._stopping = False
+        self._drain = 0.0
 
     def ensure_started(self) -> None:
         """Start the runner, once; a dead one is not raised here but told to whoever waits for its work."""
@@ -43,8 +44,9 @@ class TaskHost:
     async def _run(self, ended: anyio.Event) -> None:
         try:
             async with self._make() as self._runner:
-                if not self._stopping:
-                    await self._runner.run()
+                if self._stopping:  # the block ended before there was anything to stop
+                    self._runner.stop(self._drain)
+                await self._runner.run()
         except Exception as error:  # noqa: BLE001 - kept, and told to whoever waits
             # Raised here it would cancel the caller's block; whoever waits for a job is told instead.
             self.error = (isinstance(error, RunnerFailed) and error.__cause__) or error
@@ -54,7 +56,7 @@ class TaskHost:
 
     async def stop(self, drain: float) -> None:
         """Let handlers finish for *drain* seconds, and wait for the end."""
-        self._stopping = True
+        self._stopping, self._drain = True, drain
         if self._runner is not None:
             self._runner.stop(drain)
         if self._ended is not None:
@@ -64,10 +66,10 @@ class TaskHost:
 class Host:
     """Runs the jobs of one client: in the caller's loop inside ``async with``, else in a thread."""
 
-    def __init__(self, make: Making, drain: float) -> None:
+    def __init__(self, make: Making, drain: float, at_exit: Callable[[], None]) -> None:
         self._make = make
         self._drain = drain
-        self._thread = BackgroundRunner(make)
+        self._thread = BackgroundRunner(make, drain=drain, at_exit=at_exit)
         self._task: TaskHost | None = None
         self._tasks: TaskGroup | None = None
 

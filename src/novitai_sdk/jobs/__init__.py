@@ -41,6 +41,7 @@ from ._memory import MemoryStore
 from ._noun import Jobs, QueueHealth
 from ._runner import Runner
 from ._schedule import Backoff, JobRetryPolicy, Steps
+from ._signals import exit_on_sigterm
 from ._store import (
     Again,
     Backlog,
@@ -115,6 +116,7 @@ __all__ = [
     "StoreTooNew",
     "Together",
     "Write",
+    "exit_on_sigterm",
     "job_id",
     "new_job",
     "open_store",

@@ -15,10 +15,6 @@ from ._runner import Runner
 
 __all__ = ["BackgroundRunner"]
 
-# How long a dying interpreter waits: long enough for a request in flight to be answered, so that its
-# job need not be run again, and short enough that nobody reaches for the power switch.
-_EXIT_DRAIN: Final = 1.0
-
 _GRACE: Final = 5.0
 """Seconds beyond the drain time until a thread that does not end is left behind."""
 
@@ -27,12 +23,14 @@ class BackgroundRunner:
     """Hosts a :class:`Runner` in a daemon thread, which starts with the first use.
 
     A child process made by fork starts a thread of its own when it has something to run. At the exit of
-    the interpreter, jobs being worked on are handed back to the store.
+    the interpreter, jobs being worked on get a moment to finish and are then handed back to the store.
 
     Args:
         make: Makes the runner, inside the thread and its event loop, so that connections can belong
             to that loop.
         backend: The event loop: ``asyncio`` or ``trio``.
+        drain: Seconds that handlers get at the exit of an interpreter in which nobody closed it.
+        at_exit: Called after that.
     """
 
     def __init__(
@@ -40,8 +38,12 @@ class BackgroundRunner:
         make: Callable[[], AbstractAsyncContextManager[Runner]],
         *,
         backend: Literal["asyncio", "trio"] = "asyncio",
+        drain: float = 1.0,
+        at_exit: Callable[[], None] | None = None,
     ) -> None:
         self._make = make
+        self._exit_drain = drain
+        self._at_exit = at_exit
         self._backend = backend
         self._lock = threading.Lock()
         self._begin_anew()
@@ -107,8 +109,10 @@ class BackgroundRunner:
             _exits.runners.discard(self)
 
     def close_at_exit(self) -> None:
-        """Hand back what is being worked on."""
-        self.close(_EXIT_DRAIN)
+        """Let what is being worked on finish, and hand back the rest."""
+        self.close(self._exit_drain)
+        if self._at_exit is not None:
+            self._at_exit()
 
     def before_fork(self) -> None:
         """Let nobody be halfway through starting or closing."""

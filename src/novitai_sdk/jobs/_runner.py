@@ -124,6 +124,7 @@ class Runner:
             renewed three times in that span.
         time_limit: Seconds after which an attempt counts as failed.
         owner: Name of this worker, unlike that of any other: letters, digits and hyphens.
+        finish: Types whose due jobs are begun even while it drains, if there is a drain time.
         on_job: Told of every attempt that begins or ends.
     """
 
@@ -140,6 +141,7 @@ class Runner:
         lease: float = 60.0,
         time_limit: float = 900.0,
         owner: str | None = None,
+        finish: Collection[str] = (),
         on_job: OnJob | None = None,
     ) -> None:
         self.owner: str = owner or f"{os.getpid()}-{random.SystemRandom().getrandbits(64):016x}"
@@ -153,6 +155,7 @@ class Runner:
         self._time_limit = time_limit
         self._lease = lease
         self._on_job = on_job
+        self._to_finish = frozenset(finish)
         self._kinds: Mapping[str, _Kind] = {}
         for type_, handler in handlers.items():
             self.handle(type_, handler, slots=slots_by_type.get(type_), policy=policies.get(type_))
@@ -261,21 +264,25 @@ class Runner:
                 await self._nap(self._pause())
 
     async def _drain(self, tasks: anyio.abc.TaskGroup) -> None:
-        """Let the handlers finish, for as long as was said."""
+        """Let the handlers finish, for as long as was said, and begin what is not to be left behind."""
         deadline = self._waiter.monotonic() + self._drain_for
         pauses = _pauses()
-        while self._held:
+        self._look = bool(self._to_finish)
+        while self._held or self._look:
             self._stay_awake()
             longest = self._lease / 3
+            look, self._look = self._look, False
+            left = deadline - self._waiter.monotonic()
             try:
-                await self._turn(tasks, look=False)
+                await self._turn(tasks, look and left > 0)
             except StoreError as error:
                 self._bear(error)
+                self._look = look
                 longest = next(pauses)
             left = deadline - self._waiter.monotonic()
             if left <= 0:
                 return
-            if self._held:
+            if self._held or self._look:
                 await self._nap(max(_SHORTEST_NAP, min(left, longest)))
 
     async def _finish(self, tasks: anyio.abc.TaskGroup) -> None:
@@ -325,7 +332,8 @@ class Runner:
         free = {
             type_: slots
             for type_, kind in self._kinds.items()
-            if (slots := kind.free(self._busy[type_])) > 0
+            if (not self._stopping or type_ in self._to_finish)
+            and (slots := kind.free(self._busy[type_])) > 0
         }
         # Until the answer is here, any type may turn out to have had more jobs than slots.
         self._full = frozenset(self._kinds)
