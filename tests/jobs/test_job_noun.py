@@ -76,6 +76,22 @@ async def test_the_awaited_face_is_the_same(store: Store) -> None:
         await jobs.retry(job_id)
 
 
+def test_finished_jobs_are_removed_by_hand(store: Store) -> None:
+    jobs = Jobs(store, BlockingWaiter(Tomorrow()))
+    for _ in range(3):
+        add(store)
+    end(store, Done())
+    end(store, GiveUp(error="no hope"))
+    assert jobs.purge(older_than=86_401) == 0
+    assert jobs.purge(older_than=86_400, status="failed") == 1
+    assert jobs.purge(older_than=0) == 1
+    assert [job.status for job in jobs.list()] == [JobStatus.PENDING]
+    with pytest.raises(ValueError, match="older_than"):
+        jobs.purge(older_than=-1)
+    with pytest.raises(ValueError, match="only completed and failed"):
+        jobs.purge(older_than=0, status="pending")
+
+
 def test_what_is_not_there_is_said_to_be_so(store: Store) -> None:
     jobs = Jobs(store, BlockingWaiter())
     for ask in (jobs.get, jobs.wait, jobs.retry, jobs.cancel):

@@ -39,6 +39,7 @@ from ._errors import (
 from ._handling import Handler, JobContext, Together
 from ._memory import MemoryStore
 from ._noun import Jobs, QueueHealth
+from ._retention import Retention
 from ._runner import Runner
 from ._schedule import Backoff, JobRetryPolicy, Steps
 from ._signals import exit_on_sigterm
@@ -96,6 +97,7 @@ __all__ = [
     "QueueHealth",
     "Record",
     "RecordChanged",
+    "Retention",
     "Retry",
     "RegistersAny",
     "RegistersAwaited",
@@ -123,12 +125,18 @@ __all__ = [
 ]
 
 
-def open_store(spec: "str | os.PathLike[str] | Store", *, synchronous: str = "FULL") -> Store:
+def open_store(
+    spec: "str | os.PathLike[str] | Store",
+    *,
+    synchronous: str = "FULL",
+    retention: Retention | None = None,
+) -> Store:
     """Return the store that *spec* names.
 
     Args:
         spec: ``"memory"``, the path of a file (made if it is not there), or a store.
         synchronous: For a file, ``"FULL"`` or ``"NORMAL"``; see :class:`SqliteStore`.
+        retention: How long finished jobs are kept; not for a store that is there already.
 
     Raises:
         StoreError: The file cannot be used; the class of the error says why.
@@ -138,7 +146,7 @@ def open_store(spec: "str | os.PathLike[str] | Store", *, synchronous: str = "FU
     """
     if isinstance(spec, str | os.PathLike):
         if spec == "memory":
-            return MemoryStore()
+            return MemoryStore(retention=retention)
         if isinstance(spec, str) and ("://" in spec or spec == ":memory:"):
             # Taken for a path, it would become a file of that name. Not shown: a URL may hold a password.
             raise StoreError(
@@ -146,7 +154,7 @@ def open_store(spec: "str | os.PathLike[str] | Store", *, synchronous: str = "FU
             )
         from ._sqlite import SqliteStore
 
-        return SqliteStore(spec, synchronous=synchronous)
+        return SqliteStore(spec, synchronous=synchronous, retention=retention)
     return spec
 
 

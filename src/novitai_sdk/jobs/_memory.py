@@ -1,6 +1,5 @@
 """A store that forgets everything when the process ends."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from threading import Lock
@@ -12,6 +11,7 @@ from ..models import Job, JobQueueStats, JobStatus
 from . import _forks, _life
 from ._announce import Announcer, reject, resolve
 from ._errors import ClaimLost, JobNotFound, StoreClosed
+from ._retention import STEP, Retention, ended
 from ._state import Draft, State, record_at
 from ._store import (
     Backlog,
@@ -34,9 +34,13 @@ class MemoryStore:
     """Keeps jobs and records in this process, for tests and for those who want no file.
 
     It answers at once, in the caller's thread, and follows the same rules as a durable store.
+
+    Args:
+        retention: How long finished jobs are kept, by the clock of those who claim.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, retention: Retention | None = None) -> None:
+        self._retention = retention or Retention()
         self._lock = Lock()
         self._announcer = Announcer()
         self._closed = False
@@ -95,14 +99,7 @@ class MemoryStore:
 
     def stats(self) -> "Future[JobQueueStats]":
         """How many jobs there are, by status and by type."""
-        return self._look(
-            lambda: queue_stats(
-                Counter(
-                    (str(entry.job.type), entry.job.status)
-                    for entry in self._state.entries.values()
-                )
-            )
-        )
+        return self._look(lambda: queue_stats(self._state.counts))
 
     def backlog(self, now: float) -> "Future[Backlog]":
         """What is due at *now* and not taken."""
@@ -144,6 +141,7 @@ class MemoryStore:
                     claims.append(Claim(job=taken.shown(), owner=owner, number=number))
             self._state.apply(draft)
             sights += [entry.lease_until for entry in self._state.held()]
+            self._state.retain(self._retention, now)
             return Batch(claims=tuple(claims), next_due=min(sights, default=None))
 
         return self._transact(take)
@@ -187,6 +185,13 @@ class MemoryStore:
             return draft.expect(job_id).shown()
 
         return self._transact(end)
+
+    def purge(
+        self, before: float, status: JobStatus | None = None, limit: int = STEP
+    ) -> "Future[int]":
+        """Remove jobs that ended at *before* or earlier."""
+        before, statuses = _life.rounded(before), ended(status)
+        return self._look(lambda: self._state.purge(before, statuses, limit))
 
     def changed(self, kind: str, key: str, after: int) -> "Future[Record | None]":
         """Wait until the record's version is more than *after*."""

@@ -182,6 +182,30 @@ class Jobs(OwnJobs[Mode]):
         """
         return await self._answer(self._store.cancel(job_id, self._waiter.time(), reason))
 
+    @dual
+    async def purge(self, *, older_than: float, status: JobStatus | str | None = None) -> int:
+        """Remove jobs that ended more than *older_than* seconds ago, and return how many there were.
+
+        The store does so by itself, as its `Retention` says; what waits or is worked on always stays.
+
+        Args:
+            older_than: Seconds since they ended; 0 for all.
+            status: Only ``completed`` or only ``failed`` ones.
+
+        Raises:
+            ValueError: A time below 0, or a status of jobs that have not ended.
+            StoreError: The store is in trouble; what was removed until then stays removed.
+        """
+        if not older_than >= 0:
+            raise ValueError(f"older_than is {older_than}: 0 or more seconds are expected")
+        before = self._waiter.time() - older_than
+        of_status = None if status is None else JobStatus(status)
+        removed = 0
+        # In steps, since nobody else can write meanwhile.
+        while gone := await self._answer(self._store.purge(before, of_status)):
+            removed += gone
+        return removed
+
     async def _get(self, job_id: str) -> Job:
         job = await self._answer(self._store.job(job_id))
         if job is None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import attrs
 
 from ..models import Job, JobPriority, JobQueueStats, JobStatus, JobType
-from . import _life, _schedule
+from . import _counts, _life, _schedule, _upkeep
 from ._announce import Events
 from ._errors import ClaimLost, JobNotFound, JobRefused, RecordChanged
 from ._layout import Connection
@@ -25,7 +25,6 @@ from ._store import (
     Write,
     from_text,
     key_taken,
-    queue_stats,
     settle,
     to_text,
 )
@@ -130,15 +129,11 @@ class Rows:
 
     def stats(self) -> JobQueueStats:
         """How many jobs there are, by status and by type."""
-        rows = self._db.execute("SELECT type, status, count(*) FROM jobs GROUP BY type, status")
-        return queue_stats({(type_, JobStatus(status)): count for type_, status, count in rows})
+        return _counts.stats(self._db)
 
     def backlog(self, now: float) -> Backlog:
         """What is due at *now* and not taken."""
-        depth, oldest = self._db.execute(
-            "SELECT count(*), min(due) FROM jobs WHERE status = 'pending' AND due <= ?", (now,)
-        ).fetchone()
-        return Backlog(depth=depth, oldest_due=oldest)
+        return _counts.backlog(self._db, now)
 
     def owners(self) -> set[str]:
         """Who holds claims."""
@@ -237,6 +232,10 @@ class Rows:
             rows = self._rows("status = 'processing' AND owner = ?", (owner,))
             back = [attrs.evolve(row, job=_life.lapse(row.job, now), owner=None) for row in rows]
             self._put(back, events)
+
+    def purge(self, before: float, statuses: Collection[JobStatus], limit: int) -> int:
+        """Remove jobs that ended at *before* or earlier."""
+        return _upkeep.purge(self._db, before, statuses, limit)
 
     def _rows(self, where: str, values: Sequence[Any]) -> list[_Row]:
         # Read to the end before anything is written: a select that goes on through an update of the

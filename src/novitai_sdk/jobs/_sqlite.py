@@ -18,7 +18,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import attrs
 
-from ..models import Job, JobQueueStats
+from ..models import Job, JobQueueStats, JobStatus
 from . import _exits, _forks, _life
 from ._announce import Announcer, Events, reject
 from ._errors import (
@@ -34,8 +34,10 @@ from ._errors import (
 )
 from ._layout import establish
 from ._owners import OwnerLocks
+from ._retention import STEP, Retention, ended
 from ._rows import Rows
 from ._store import Backlog, Batch, Change, Claim, JobQuery, Record
+from ._upkeep import Upkeep
 from ._worker import Worker
 
 __all__ = ["SqliteStore"]
@@ -55,7 +57,7 @@ _EXIT_TIMEOUT: Final = 3.0
 
 _SWITCH_PAUSE: Final = 0.02
 
-_LARGEST_WAL: Final = 64 * 1024 * 1024
+_LARGEST_WAL: Final = 8 * 1024 * 1024
 
 _never_closed: list[sqlite3.Connection] = []
 
@@ -86,6 +88,7 @@ class SqliteStore:
             nothing either way.
         busy_timeout: Seconds to wait for another process that holds the file.
         max_bytes: Refuse to let the file grow beyond this size; None for no limit.
+        retention: How long finished jobs are kept, by the clock of those who claim here.
 
     Raises:
         StoreForeign: The file belongs to another program.
@@ -103,6 +106,7 @@ class SqliteStore:
         synchronous: str = "FULL",
         busy_timeout: float = 5.0,
         max_bytes: int | None = None,
+        retention: Retention | None = None,
     ) -> None:
         if synchronous not in ("FULL", "NORMAL"):
             raise ValueError(f'synchronous is {synchronous!r}: "FULL" or "NORMAL" is expected')
@@ -111,6 +115,7 @@ class SqliteStore:
         self._synchronous = synchronous
         self._busy_timeout = busy_timeout
         self._max_bytes = max_bytes
+        self._retention = retention or Retention()
         self._closed = False
         self._now = 0.0
         self._prepare()
@@ -125,11 +130,12 @@ class SqliteStore:
         self._looked_for_dead = float("-inf")
         self._others: frozenset[str] = frozenset()
         self._abroad: int | None = None
+        self._upkeep = Upkeep(self._retention)
         self._write_db: sqlite3.Connection | None = None
         self._read_db: sqlite3.Connection | None = None
         name = self.path.name
         self._writer: Worker[_Task[Any]] = Worker(
-            f"novitai-store-write {name}", self._write, self._look_abroad, self._leave_writer
+            f"novitai-store-write {name}", self._write, self._rest, self._leave_writer
         )
         self._reader: Worker[_Task[Any]] = Worker(
             f"novitai-store-read {name}", self._read, lambda: None, self._leave_reader
@@ -171,6 +177,7 @@ class SqliteStore:
         """Take due jobs for *owner*; those of the dead go back before."""
         limits, now = dict(limit_by_type), _life.rounded(now)
         self._now = now
+        self._upkeep.tell(now)
 
         def take(rows: Rows, events: Events) -> Batch:
             self._owners.take(owner)
@@ -196,6 +203,13 @@ class SqliteStore:
     def cancel(self, job_id: str, now: float, reason: str) -> "Future[Job]":
         """End a pending or processing job as failed."""
         return self._do(self._writer, lambda rows, events: rows.cancel(job_id, now, reason, events))
+
+    def purge(
+        self, before: float, status: JobStatus | None = None, limit: int = STEP
+    ) -> "Future[int]":
+        """Remove jobs that ended at *before* or earlier."""
+        before, statuses = _life.rounded(before), ended(status)
+        return self._do(self._writer, lambda rows, _: rows.purge(before, statuses, limit))
 
     def changed(self, kind: str, key: str, after: int) -> "Future[Record | None]":
         """Wait until the record's version is more than *after*."""
@@ -272,6 +286,7 @@ class SqliteStore:
 
     def _write(self, tasks: Sequence[_Task[Any]]) -> None:
         """Do *tasks* in one transaction; those that fail alone do not sink the others."""
+        self._upkeep.wrote()
         tasks = [task for task in tasks if task.wanted()]
         answers: list[tuple[_Task[Any], object]] = []
         refused: list[tuple[_Task[Any], Exception]] = []
@@ -371,6 +386,23 @@ class SqliteStore:
                 self._announcer.show_no_job(job_id, JobNotFound(job_id))
             elif job.status in _life.SETTLED:
                 self._announcer.show_job(job)
+
+    def _rest(self) -> float | None:
+        """Look after the file while nobody wants anything; answer when to go on."""
+        pauses = (self._look_abroad(), self._look_after())
+        return min((pause for pause in pauses if pause is not None), default=None)
+
+    def _look_after(self) -> float | None:
+        if (
+            self._write_db is None
+        ):  # nothing was written, or there is trouble that the next who writes is told
+            return None
+        try:
+            return self._upkeep.step(self._write_db)
+        except sqlite3.Error as error:
+            _log.warning("%s: not looked after: %s", self.path, error)
+            self._leave_writer()
+            return None
 
     def _look_abroad(self) -> float | None:
         """See whether another process wrote; answer when to look again."""

@@ -1,6 +1,8 @@
 """What a memory store holds, and the changes to it before they are made."""
 
-from bisect import bisect_left
+from bisect import bisect_left, insort
+from collections import Counter
+from collections.abc import Collection
 
 import attrs
 
@@ -8,6 +10,7 @@ from ..models import Job, JobStatus
 from . import _life, _schedule
 from ._announce import Events
 from ._errors import ClaimLost, JobNotFound, JobRefused, RecordChanged
+from ._retention import ENDED, Retention
 from ._store import Change, Claim, NewJob, Record, Write, from_text, settle, to_text
 
 Waits = tuple[float, int, str]
@@ -43,6 +46,12 @@ class Entry:
         """Its place among waiting jobs of its type and priority."""
         return _life.due(self.job), self.seq, self.job.id
 
+    @property
+    def ended(self) -> tuple[float, int, str]:
+        """Its place among those that ended as it did."""
+        at = self.job.completed_at
+        return _life.when(at) if at else 0.0, self.seq, self.job.id
+
 
 class Draft:
     """What one operation is about to do; seen by nobody until it is applied."""
@@ -54,6 +63,7 @@ class Draft:
         self.keys: dict[str, str] = {}
         self.events = Events()
         self.revision = state.revision
+        self.arrivals = state.arrivals
 
     def entry(self, job_id: str) -> Entry | None:
         return self.entries.get(job_id) or self._state.entries.get(job_id)
@@ -118,10 +128,10 @@ class Draft:
         if self.entry(job.id) is not None:
             raise JobRefused(f"job {job.id!r} was not stored: there is one of that id")
         text = to_text(f"job {job.id!r}", job.payload)
-        seq = len(self._state.entries) + len(self.entries)
+        self.arrivals += 1
         if new.key is not None:
             self.keys[new.key] = job.id
-        self.put(Entry(job=job, payload=text, seq=seq, key=new.key))
+        self.put(Entry(job=job, payload=text, seq=self.arrivals, key=new.key))
 
 
 def record_at(place: tuple[str, str], there: tuple[str, int]) -> Record:
@@ -134,6 +144,8 @@ class State:
 
     def __init__(self) -> None:
         self.revision = 0
+        self.arrivals = 0
+        self.counts: Counter[tuple[str, JobStatus]] = Counter()
         self.records: dict[tuple[str, str], tuple[str, int]] = {}
         self.entries: dict[str, Entry] = {}
         self.keys: dict[str, str] = {}
@@ -141,10 +153,12 @@ class State:
         # jobs that have moved on are left behind and dropped when they come up.
         self._waiting: dict[tuple[str, int], list[Waits]] = {}
         self._processing: set[str] = set()
+        # When each finished job ended, by status, the earliest first.
+        self._ended: dict[JobStatus, list[Waits]] = {status: [] for status in ENDED}
 
     def apply(self, draft: Draft) -> None:
         """Make the changes of *draft*; it is empty afterwards, and its events are kept."""
-        self.revision = draft.revision
+        self.revision, self.arrivals = draft.revision, draft.arrivals
         for place, there in draft.records.items():
             if there is None:
                 self.records.pop(place, None)
@@ -179,12 +193,59 @@ class State:
         later = (_life.due(entry.job) for entry in candidates if _life.due(entry.job) > now)
         return ripe, min(later, default=None)
 
+    def purge(self, before: float, statuses: Collection[JobStatus], limit: int) -> int:
+        """Remove jobs of *statuses* that ended at *before* or earlier, the earliest first."""
+        most = max(0, limit)
+        old = sorted(
+            (*place, status)
+            for status in statuses
+            for place in self._ended[status][:most]
+            if place[0] <= before
+        )
+        taken = Counter(status for *_, status in old[:most])
+        return sum(self._remove(status, count) for status, count in taken.items())
+
+    def retain(self, retention: Retention, now: float) -> None:
+        """Remove what has been kept for long enough, one step of it."""
+        left = retention.step
+        for status in ENDED:
+            before = retention.before(status, now)
+            if before is not None:
+                left -= self.purge(before, (status,), left)
+        excess = retention.excess(len(self._ended[JobStatus.COMPLETED]))
+        self._remove(JobStatus.COMPLETED, min(left, excess))
+
+    def _remove(self, status: JobStatus, count: int) -> int:
+        """Remove the *count* jobs that ended as *status* first."""
+        gone = self._ended[status][:count]
+        del self._ended[status][:count]  # at once: one by one, each would move all that follow
+        for _, _, job_id in gone:
+            entry = self.entries.pop(job_id)
+            self.counts[str(entry.job.type), status] -= 1
+            if entry.key is not None and self.keys.get(entry.key) == job_id:
+                del self.keys[entry.key]
+        return len(gone)
+
+    def _forget(self, entry: Entry) -> None:
+        """Take *entry* out of all that is counted."""
+        job = entry.job
+        self.counts[str(job.type), job.status] -= 1
+        self._processing.discard(job.id)
+        if job.status in _life.SETTLED:
+            ended = self._ended[job.status]
+            del ended[bisect_left(ended, entry.ended)]
+
     def _place(self, entry: Entry) -> None:
         job = entry.job
+        before = self.entries.get(job.id)
+        if before is not None:
+            self._forget(before)
         self.entries[job.id] = entry
-        self._processing.discard(job.id)
+        self.counts[str(job.type), job.status] += 1
         if job.status is JobStatus.PROCESSING:
             self._processing.add(job.id)
+        elif job.status in _life.SETTLED:
+            insort(self._ended[job.status], entry.ended)
         elif job.status is JobStatus.PENDING:
             queue = self._waiting.setdefault((str(job.type), int(job.priority)), [])
             at = bisect_left(queue, entry.waits)
@@ -203,8 +264,8 @@ class State:
             if len(found) == count:
                 break
             looked_at += 1
-            entry = self.entries[waits[2]]
-            if entry.job.status is JobStatus.PENDING and entry.waits == waits:
+            entry = self.entries.get(waits[2])  # None: it ended and was removed since
+            if entry is not None and entry.job.status is JobStatus.PENDING and entry.waits == waits:
                 found.append(entry)
         # Only the head is rewritten: a hundred thousand delayed jobs behind it cost nothing.
         queue[:looked_at] = [entry.waits for entry in found]

@@ -22,6 +22,7 @@ from ..models import Job, JobPriority, JobQueueStats, JobStatus, JobType
 from ..models._base import Json, JsonObject
 from . import _life
 from ._errors import JobRefused, JobStateError
+from ._retention import STEP
 
 __all__ = [
     "Again",
@@ -311,6 +312,16 @@ class Store(Protocol):
         """End a pending or processing job as failed. Fails as :meth:`retry` does."""
         ...
 
+    def purge(
+        self, before: float, status: JobStatus | None = None, limit: int = STEP
+    ) -> "Future[int]":
+        """Remove jobs that ended at *before* (epoch seconds) or earlier; answer with how many.
+
+        The earliest go first, at most *limit* of them: whoever wants all asks until none is left. *status* is
+        completed or failed, None for both. Raises ValueError for any other: a job that has not ended stays.
+        """
+        ...
+
     def changed(self, kind: str, key: str, after: int) -> "Future[Record | None]":
         """Wait until the record's version is more than *after* (0: until there is one).
 
@@ -405,6 +416,8 @@ def queue_stats(counts: Mapping[tuple[str, JobStatus], int]) -> JobQueueStats:
     by_type = {str(type_): 0 for type_ in JobType}
     by_status = dict.fromkeys(JobStatus, 0)
     for (type_, status), count in counts.items():
+        if not count:
+            continue
         by_type[type_] = by_type.get(type_, 0) + count
         by_status[status] += count
     return JobQueueStats(
