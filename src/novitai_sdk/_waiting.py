@@ -4,12 +4,15 @@ Operations wait for two things: for time, and for a result that another thread w
 behind :class:`Waiter`, so that a test can hold the clock and one body serves plain and awaiting clients.
 """
 
+import sys
 import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
+from threading import Lock
 from typing import Protocol, TypeVar
+from weakref import WeakKeyDictionary, ref
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -139,12 +142,12 @@ class AsyncWaiter(_Timed):
         if future.done():
             await checkpoint()
             return future.result()
-        settled = anyio.Event()
-        wake = threadsafe(settled.set)
-        future.add_done_callback(lambda _: wake())
         try:
+            if timeout is None:
+                await _settled(future)
+                return future.result()
             with anyio.move_on_after(timeout):
-                await settled.wait()
+                await _settled(future)
             if not future.done():
                 raise TimeoutError(f"no result within {timeout} seconds")
             return future.result()
@@ -152,7 +155,30 @@ class AsyncWaiter(_Timed):
             future.cancel()
 
 
+async def _settled(future: "Future[T]") -> None:
+    """Suspend until *future* is settled by another thread."""
+    mailbox = _mailbox()
+    if _on_trio():
+        settled = anyio.Event()
+        future.add_done_callback(lambda _: mailbox.post(settled.set))
+        await settled.wait()
+        return
+    import asyncio
+
+    # Not an event: that makes a future of its own for each wait, and this is waited for thousands of times a second.
+    here = asyncio.get_running_loop().create_future()
+
+    def wake() -> None:
+        if not here.done():
+            here.set_result(None)
+
+    future.add_done_callback(lambda _: mailbox.post(wake))
+    await here
+
+
 def _on_trio() -> bool:
+    if "trio" not in sys.modules:
+        return False
     # anyio's own backend tells, without a sixth dependency that would.
     return anyio.get_cancelled_exc_class().__module__.startswith("trio")
 
@@ -175,31 +201,64 @@ def has_ended(loop: Hashable) -> bool:
     return isinstance(loop, asyncio.AbstractEventLoop) and loop.is_closed()
 
 
-def threadsafe(call: Callable[[], object]) -> Callable[[], None]:
-    """Return a callable that runs *call* in the current event loop from any thread.
+class _Mailbox:
+    """Carries calls from any thread into one event loop; those of one moment in one hop.
 
-    After the loop has ended it does nothing: whoever waited there is gone.
+    A hop wakes the loop through a system call. A store that answers a hundred callers after one flush would otherwise
+    spend more on waking the loop than on the answers.
     """
+
+    def __init__(self, hop: Callable[[Callable[[], None]], object]) -> None:
+        self._hop = hop
+        self._lock = Lock()
+        self._calls: list[Callable[[], object]] = []
+
+    def post(self, call: Callable[[], object]) -> None:
+        """Have *call* run in the loop; after the loop has ended nobody waits there, and nothing happens."""
+        with self._lock:
+            self._calls.append(call)
+            first = len(self._calls) == 1
+        if first:
+            self._hop(self._deliver)
+
+    def _deliver(self) -> None:
+        with self._lock:
+            calls, self._calls = self._calls, []
+        for call in calls:
+            call()
+
+
+_mailboxes: "WeakKeyDictionary[Hashable, _Mailbox]" = WeakKeyDictionary()
+
+
+def _mailbox() -> _Mailbox:
+    """The mailbox of the running event loop."""
+    loop = current_loop()
+    found = _mailboxes.get(loop)
+    if found is None:
+        found = _mailboxes[loop] = _Mailbox(_hop_into(loop))
+    return found
+
+
+def _hop_into(loop: Hashable) -> Callable[[Callable[[], None]], object]:
+    # A weak reference: the mailbox is kept as long as the loop is, and must not be what keeps it.
+    known = ref(loop)
     if _on_trio():
         import trio
 
-        token = trio.lowlevel.current_trio_token()
+        def hop_to_trio(call: Callable[[], None]) -> None:
+            token = known()
+            with suppress(trio.RunFinishedError):
+                if isinstance(token, trio.lowlevel.TrioToken):
+                    token.run_sync_soon(call)
 
-        def from_anywhere() -> None:
-            try:
-                token.run_sync_soon(call)
-            except trio.RunFinishedError:
-                return
-
-        return from_anywhere
+        return hop_to_trio
     import asyncio
 
-    loop = asyncio.get_running_loop()
+    def hop_to_asyncio(call: Callable[[], None]) -> None:
+        running = known()
+        with suppress(RuntimeError):  # the loop is closed
+            if isinstance(running, asyncio.AbstractEventLoop):
+                running.call_soon_threadsafe(call)
 
-    def from_any_thread() -> None:
-        try:
-            loop.call_soon_threadsafe(call)
-        except RuntimeError:  # the loop is closed
-            return
-
-    return from_any_thread
+    return hop_to_asyncio

@@ -24,6 +24,7 @@ from novitai_sdk.jobs import (
     GiveUp,
     Handler,
     JobContext,
+    JobError,
     JobEvent,
     MemoryStore,
     NewJob,
@@ -32,6 +33,7 @@ from novitai_sdk.jobs import (
     Retry,
     Runner,
     RunnerFailed,
+    Settlement,
     Store,
     StoreCorrupt,
     StoreFull,
@@ -612,7 +614,7 @@ class Moody(MemoryStore):
     def __init__(self) -> None:
         super().__init__()
         self.claim_errors: list[Exception] = []
-        self.commit_errors: list[Exception] = []
+        self.settle_errors: list[Exception] = []
 
     def claim(
         self, owner: str, limit_by_type: Mapping[str, int], now: float, lease: float
@@ -621,10 +623,10 @@ class Moody(MemoryStore):
             return _failed(self.claim_errors.pop())
         return super().claim(owner, limit_by_type, now, lease)
 
-    def commit(self, change: Change) -> "Future[None]":
-        if change.settle and self.commit_errors:
-            return _failed(self.commit_errors.pop())
-        return super().commit(change)
+    def settle(self, settlements: Sequence[Settlement]) -> "Future[tuple[JobError | None, ...]]":
+        if self.settle_errors:
+            return _failed(self.settle_errors.pop())
+        return super().settle(settlements)
 
 
 def _failed(error: Exception) -> "Future[Any]":
@@ -637,7 +639,7 @@ def _failed(error: Exception) -> "Future[Any]":
 async def test_trouble_that_may_pass_is_borne_and_told() -> None:
     store = Moody()
     store.claim_errors = [StoreFull("no room") for _ in range(5)]
-    store.commit_errors = [StoreFull("no room") for _ in range(5)]
+    store.settle_errors = [StoreFull("no room") for _ in range(5)]
     (job_id,) = await add(store, greet())
     async with running(store, {"greet": done}) as runner:
         await anyio.sleep(0.05)
@@ -649,7 +651,7 @@ async def test_trouble_that_may_pass_is_borne_and_told() -> None:
         assert runner.running
 
 
-@pytest.mark.parametrize("where", ["claim_errors", "commit_errors"])
+@pytest.mark.parametrize("where", ["claim_errors", "settle_errors"])
 def test_trouble_that_does_not_pass_ends_the_runner_and_is_told(where: str) -> None:
     async def main() -> None:
         store = Moody()

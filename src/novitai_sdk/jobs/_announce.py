@@ -50,6 +50,19 @@ class Events:
     settled: list[Job] = attrs.Factory(list[Job])
     work_due: float | None = None
 
+    def clear(self) -> None:
+        """Note that nothing happened after all."""
+        self.records.clear()
+        self.settled.clear()
+        self.work_due = None
+
+    def add(self, other: "Events") -> None:
+        """Note what *other* noted too."""
+        self.records.update(other.records)
+        self.settled += other.settled
+        if other.work_due is not None:
+            self.work(other.work_due)
+
     def work(self, due: float) -> None:
         """Note a job that is due at *due*."""
         self.work_due = due if self.work_due is None else min(self.work_due, due)

@@ -72,6 +72,11 @@ class Cursor(Protocol):
         """The row that was added."""
         ...
 
+    @property
+    def rowcount(self) -> int:
+        """How many rows were changed."""
+        ...
+
     def fetchone(self) -> Any:
         """The next row, or None."""
         ...
@@ -82,11 +87,16 @@ class Cursor(Protocol):
 class Connection(Protocol):
     """As much of a database connection as is needed here."""
 
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction has begun and not ended."""
+        ...
+
     def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ..., /) -> Cursor:
         """Run one statement."""
         ...
 
-    def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> object:
+    def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> Cursor:
         """Run one statement for each row of parameters."""
         ...
 

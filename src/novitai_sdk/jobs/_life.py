@@ -111,6 +111,8 @@ def due(job: Job) -> float:
 
 def admit(job: Job) -> Job:
     """Return *job* as a store takes it in; raise JobRefused with every reason if it must not."""
+    if _in_order(job):
+        return job
     problems = [
         problem
         for wrong, problem in (
@@ -138,6 +140,20 @@ def admit(job: Job) -> Job:
         completed_at=None,
         error=None,
         extra={},
+    )
+
+
+def _in_order(job: Job) -> bool:
+    """Whether *job* is as `new_job` makes it, so that there is nothing to look for and nothing to change."""
+    due_at = job.next_retry_at
+    return (
+        job.status is JobStatus.PENDING
+        and job.created_at.tzinfo is timezone.utc
+        and (due_at is None or due_at.tzinfo is timezone.utc)
+        and not (job.attempts or job.processed_at or job.completed_at or job.error or job.extra)
+        and job.max_attempts >= 1
+        and 1 <= job.priority <= 4
+        and bool(job.id and job.type)
     )
 
 

@@ -10,7 +10,7 @@ import attrs
 from ..models import Job, JobQueueStats, JobStatus
 from . import _forks, _life
 from ._announce import Announcer, reject, resolve
-from ._errors import ClaimLost, JobNotFound, StoreClosed
+from ._errors import ClaimLost, JobError, JobNotFound, StoreClosed, StoreError
 from ._retention import STEP, Retention, ended
 from ._state import Draft, State, record_at
 from ._store import (
@@ -20,6 +20,7 @@ from ._store import (
     Claim,
     JobQuery,
     Record,
+    Settlement,
     created_order,
     key_taken,
     queue_stats,
@@ -50,6 +51,21 @@ class MemoryStore:
     def commit(self, change: Change) -> "Future[None]":
         """Store *change*, all of it or nothing."""
         return self._transact(lambda draft: draft.change(change))
+
+    def settle(self, settlements: Sequence[Settlement]) -> "Future[tuple[JobError | None, ...]]":
+        """End attempts, each on its own; answer with why each was refused."""
+        answers: list[JobError | None] = []
+        future: Future[tuple[JobError | None, ...]] = Future()
+        for settlement in settlements:
+            error = self.commit(Change(settle=settlement)).exception()
+            if error is not None and (
+                not isinstance(error, JobError) or isinstance(error, StoreError)
+            ):
+                future.set_exception(error)
+                return future
+            answers.append(error)
+        future.set_result(tuple(answers))
+        return future
 
     def read(self, kind: str, key: str) -> "Future[Record | None]":
         """The record, or None."""

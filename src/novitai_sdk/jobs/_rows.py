@@ -4,6 +4,7 @@ What a move does to a job is decided in ``_life``; here it is only put down. Not
 threads or transactions: each function works inside the transaction its caller has begun.
 """
 
+import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ import attrs
 from ..models import Job, JobPriority, JobQueueStats, JobStatus, JobType
 from . import _counts, _life, _schedule, _upkeep
 from ._announce import Events
-from ._errors import ClaimLost, JobNotFound, JobRefused, RecordChanged
+from ._errors import ClaimLost, JobError, JobNotFound, JobRefused, RecordChanged
 from ._layout import Connection
 from ._store import (
     Backlog,
@@ -22,11 +23,13 @@ from ._store import (
     JobQuery,
     NewJob,
     Record,
+    Settlement,
     Write,
     from_text,
     key_taken,
     settle,
     to_text,
+    told_with,
 )
 
 # Written out for each status, since SQLite uses a partial index only where it can see its condition.
@@ -35,6 +38,29 @@ _COLUMNS: Final = (
     "seq, id, type, body, status, priority, attempts, max_attempts, created_at, processed_at,"
     " completed_at, next_retry_at, error, key, owner, number, lease_until"
 )
+
+_INSERT: Final = (
+    "INSERT INTO jobs (id, type, status, priority, attempts, max_attempts,"
+    " created_at, processed_at, completed_at, next_retry_at, due, error, key)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_HELD: Final = "id = ? AND owner = ? AND number = ? AND status = 'processing'"
+_SETTLE: Final = (
+    "UPDATE jobs SET status = ?, attempts = ?, completed_at = ?, next_retry_at = ?, due = ?, error = ?,"
+    f" owner = NULL, lease_until = NULL WHERE {_HELD}"
+)
+# The first of each priority: ageing decides between them, so none can be left out.
+_WAITING: Final = " UNION ALL ".join(
+    f"SELECT * FROM (SELECT {priority}, due, seq FROM jobs"
+    f" WHERE status = 'pending' AND type = :type AND priority = {priority} ORDER BY due, seq LIMIT :limit)"
+    for priority in (4, 3, 2, 1)
+)
+# Older SQLite takes 999 parameters at most.
+_AT_ONCE: Final = 500
+# Found by looking, which takes a tenth of what asking the enumeration takes.
+_TYPES: Final[Mapping[str, JobType]] = {one.value: one for one in JobType}
+_STATUSES: Final[Mapping[str, JobStatus]] = {one.value: one for one in JobStatus}
+_PRIORITIES: Final[Mapping[int, JobPriority]] = {one.value: one for one in JobPriority}
 
 
 @attrs.frozen
@@ -48,33 +74,40 @@ class _Row:
     number: int
     lease_until: float | None
 
-    def held_by(self, claim: Claim) -> bool:
-        return (
-            self.job.status is JobStatus.PROCESSING
-            and self.owner == claim.owner
-            and self.number == claim.number
-        )
-
 
 def _row(values: Sequence[Any]) -> _Row:
-    processed, completed, retry_at = (
-        None if value is None else _life.moment(value) for value in values[9:12]
-    )
+    (
+        _,
+        id_,
+        type_,
+        body,
+        status,
+        priority,
+        attempts,
+        most,
+        created,
+        processed,
+        completed,
+        retry,
+        error,
+        *rest,
+    ) = values
+    moment = _life.moment
     job = Job(
-        id=values[1],
-        type=JobType(values[2]),
-        payload=from_text(values[3]),
-        status=JobStatus(values[4]),
-        priority=JobPriority(values[5]),
-        attempts=values[6],
-        max_attempts=values[7],
-        created_at=_life.moment(values[8]),
-        processed_at=processed,
-        completed_at=completed,
-        next_retry_at=retry_at,
-        error=values[12],
+        id=id_,
+        type=_TYPES.get(type_) or JobType(type_),
+        payload=from_text(body),
+        status=_STATUSES[status],
+        priority=_PRIORITIES[priority],
+        attempts=attempts,
+        max_attempts=most,
+        created_at=moment(created),
+        processed_at=None if processed is None else moment(processed),
+        completed_at=None if completed is None else moment(completed),
+        next_retry_at=None if retry is None else moment(retry),
+        error=error,
     )
-    return _Row(job, values[0], *values[13:17])
+    return _Row(job, values[0], *rest)
 
 
 class Rows:
@@ -145,14 +178,60 @@ class Rows:
     def commit(self, change: Change, events: Events) -> None:
         """Put down *change*."""
         if change.held is not None:
-            self._held(change.held)
+            self._check_held(change.held)
         if change.settle is not None:
-            row = self._held(change.settle.claim)
-            self._put([attrs.evolve(row, job=settle(row.job, change.settle), owner=None)], events)
+            self._settle(change.settle, events)
         for write in change.all_writes():
             self._write(write, events)
         for new in change.all_jobs():
             self._add(new, events)
+
+    def settle(
+        self, settlements: Sequence[Settlement], events: Events
+    ) -> tuple[JobError | None, ...]:
+        """End attempts, each on its own; answer with why each was refused."""
+        if not any(any(told_with(one)) for one in settlements) and self._settle_all(
+            settlements, events
+        ):
+            return (None,) * len(settlements)
+        return tuple(self._settle_alone(one, events) for one in settlements)
+
+    def _settle_all(self, settlements: Sequence[Settlement], events: Events) -> bool:
+        """End attempts by one statement, if every claim is held."""
+        jobs = [settle(one.claim.job, one) for one in settlements]
+        self._db.execute("SAVEPOINT settlements")
+        ended = self._db.executemany(
+            _SETTLE,
+            (_settled(job, one.claim) for job, one in zip(jobs, settlements, strict=True)),
+        )
+        held = ended.rowcount == len(settlements)
+        if not held:
+            self._db.execute("ROLLBACK TO settlements")
+        self._db.execute("RELEASE settlements")
+        for job in jobs if held else ():
+            _note(job, events)
+        return held
+
+    def _settle_alone(self, settlement: Settlement, events: Events) -> JobError | None:
+        if not any(told_with(settlement)):
+            try:  # one statement: all of it or nothing as it is
+                self._settle(settlement, events)
+            except JobError as error:
+                return error
+            return None
+        noted = Events()
+        self._db.execute("SAVEPOINT settlement")
+        try:
+            self.commit(Change(settle=settlement), noted)
+        except JobError as error:
+            self._db.execute("ROLLBACK TO settlement")
+            return error
+        else:
+            events.add(noted)
+            return None
+        finally:
+            if self._db.in_transaction:  # a full disk may have ended it
+                self._db.execute("RELEASE settlement")
 
     def lapse(self, now: float, dead: Collection[str], events: Events) -> None:
         """Take back the jobs whose lease has ended or whose owner is among the *dead*."""
@@ -168,46 +247,53 @@ class Rows:
         self, owner: str, limit_by_type: Mapping[str, int], now: float, lease: float, events: Events
     ) -> Batch:
         """Take due jobs for *owner*."""
-        taken: list[_Row] = []
         sights: list[float] = []
-        for type_, limit in limit_by_type.items():
-            for seq in self._ripe(type_, limit, now, sights):
-                (row,) = self._rows("seq = ?", (seq,))
-                taken.append(
-                    _Row(
-                        job=_life.claim(row.job, now),
-                        seq=seq,
-                        key=row.key,
-                        owner=owner,
-                        number=row.number + 1,
-                        lease_until=now + lease,
-                    )
-                )
-        self._put(taken, events)
+        ripe = [
+            seq
+            for type_, limit in limit_by_type.items()
+            for seq in self._ripe(type_, limit, now, sights)
+        ]
+        claims = tuple(
+            Claim(job=_life.claim(row.job, now), owner=owner, number=row.number + 1)
+            for row in self._by_seq(ripe)
+        )
+        at, until = _life.when(_life.moment(now)), now + lease
+        self._db.executemany(
+            "UPDATE jobs SET status = 'processing', attempts = ?, processed_at = ?, next_retry_at = NULL,"
+            " owner = ?, number = ?, lease_until = ? WHERE seq = ?",
+            (
+                (claim.job.attempts, at, owner, claim.number, until, seq)
+                for claim, seq in zip(claims, ripe, strict=True)
+            ),
+        )
         (lease_end,) = self._db.execute(
             "SELECT min(lease_until) FROM jobs WHERE status = 'processing'"
         ).fetchone()
         sights += [] if lease_end is None else [lease_end]
-        claims = (Claim(job=row.job, owner=owner, number=row.number) for row in taken)
-        return Batch(claims=tuple(claims), next_due=min(sights, default=None))
+        return Batch(claims=claims, next_due=min(sights, default=None))
 
     def renew(self, claims: Sequence[Claim], now: float, lease: float) -> frozenset[str]:
         """Give *claims* another *lease* seconds; answer with the ids of lost ones."""
-        held: set[tuple[str, str, int]] = set()
-        for owner in {claim.owner for claim in claims}:
-            held |= {
-                (id_, owner, number)
-                for id_, number in self._db.execute(
-                    "SELECT id, number FROM jobs WHERE status = 'processing' AND owner = ?",
-                    (owner,),
-                )
-            }
-        kept = [claim for claim in claims if (claim.job.id, claim.owner, claim.number) in held]
-        self._db.executemany(
-            "UPDATE jobs SET lease_until = ? WHERE id = ?",
-            ((now + lease, claim.job.id) for claim in kept),
-        )
-        return frozenset(claim.job.id for claim in claims if claim not in kept)
+        owners = {claim.owner for claim in claims}
+        held: set[tuple[str, str, int]] = {
+            (id_, owner, number)
+            for owner in owners
+            for id_, number in self._db.execute(
+                "SELECT id, number FROM jobs WHERE status = 'processing' AND owner = ?", (owner,)
+            )
+        }
+        asked = {_holding(claim) for claim in claims}
+        if held <= asked:  # as nearly always: one statement for all of them
+            self._db.executemany(
+                "UPDATE jobs SET lease_until = ? WHERE status = 'processing' AND owner = ?",
+                ((now + lease, owner) for owner in owners),
+            )
+        else:  # an earlier runner of that name left some, and they shall lapse
+            self._db.executemany(
+                f"UPDATE jobs SET lease_until = ? WHERE {_HELD}",
+                ((now + lease, *claim) for claim in asked & held),
+            )
+        return frozenset(id_ for id_, *_ in asked - held)
 
     def retry(self, job_id: str, now: float, events: Events) -> Job:
         """Give a failed job a new life."""
@@ -255,11 +341,28 @@ class Rows:
             raise JobNotFound(job_id)
         return row
 
-    def _held(self, claim: Claim) -> _Row:
-        row = self._find(claim.job.id)
-        if row is None or not row.held_by(claim):
+    def _by_seq(self, seqs: Sequence[int]) -> list[_Row]:
+        """The rows, in the order asked for."""
+        found: dict[int, _Row] = {}
+        for start in range(0, len(seqs), _AT_ONCE):
+            some = seqs[start : start + _AT_ONCE]
+            marks = ", ".join("?" * len(some))
+            found.update((row.seq, row) for row in self._rows(f"seq IN ({marks})", some))
+        return [found[seq] for seq in seqs]
+
+    def _check_held(self, claim: Claim) -> None:
+        held = self._db.execute(f"SELECT 1 FROM jobs WHERE {_HELD}", _holding(claim)).fetchone()
+        if held is None:
             raise ClaimLost(claim.job.id)
-        return row
+
+    def _settle(self, settlement: Settlement, events: Events) -> None:
+        """End an attempt. The job is taken from the claim: nothing about it changes while the claim is held."""
+        claim = settlement.claim
+        job = settle(claim.job, settlement)
+        ended = self._db.execute(_SETTLE, _settled(job, claim))
+        if ended.rowcount != 1:
+            raise ClaimLost(claim.job.id)
+        _note(job, events)
 
     def _holder(self, key: str) -> str | None:
         found = self._db.execute(
@@ -269,16 +372,13 @@ class Rows:
 
     def _ripe(self, type_: str, limit: int, now: float, sights: list[float]) -> list[int]:
         """The next jobs of a type; with a slot to spare, also when one more falls due."""
-        candidates: list[tuple[tuple[int, float, int], float, int]] = []
-        for priority in (4, 3, 2, 1) if limit > 0 else ():
-            waiting = self._db.execute(
-                "SELECT seq, due FROM jobs WHERE status = 'pending' AND type = ? AND priority = ?"
-                " ORDER BY due, seq LIMIT ?",
-                (type_, priority, limit + 1),
-            )
-            candidates += [
-                (_schedule.claim_order(priority, due, seq, now), due, seq) for seq, due in waiting
-            ]
+        if limit <= 0:
+            return []
+        waiting = self._db.execute(_WAITING, {"type": type_, "limit": limit + 1})
+        candidates = [
+            (_schedule.claim_order(priority, due, seq, now), due, seq)
+            for priority, due, seq in waiting
+        ]
         ripe = [seq for _, due, seq in sorted(candidates) if due <= now][:limit]
         if len(ripe) < limit:
             sights += [due for _, due, _ in candidates if due > now]
@@ -313,26 +413,25 @@ class Rows:
         job = _life.admit(new.job)
         if new.key is not None and self._holder(new.key) is not None:
             return
-        if self._find(job.id) is not None:
-            raise JobRefused(f"job {job.id!r} was not stored: there is one of that id")
         payload = to_text(f"job {job.id!r}", job.payload)
-        added = self._db.execute(
-            "INSERT INTO jobs (id, type, status, priority, attempts, max_attempts,"
-            " created_at, processed_at, completed_at, next_retry_at, due, error, key)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                job.id,
-                str(job.type),
-                str(job.status),
-                int(job.priority),
-                job.attempts,
-                job.max_attempts,
-                _life.when(job.created_at),
-                *_times(job),
-                job.error,
-                new.key,
-            ),
-        )
+        try:
+            added = self._db.execute(
+                _INSERT,
+                (
+                    job.id,
+                    str(job.type),
+                    str(job.status),
+                    int(job.priority),
+                    job.attempts,
+                    job.max_attempts,
+                    _life.when(job.created_at),
+                    *_times(job),
+                    job.error,
+                    new.key,
+                ),
+            )
+        except sqlite3.IntegrityError as error:  # the id is all that can be there twice by now
+            raise JobRefused(f"job {job.id!r} was not stored: there is one of that id") from error
         self._db.execute("INSERT INTO payloads VALUES (?, ?)", (added.lastrowid, payload))
         _note(job, events)
 
@@ -360,9 +459,23 @@ class Rows:
         events.records[place] = version, record
 
 
+def _settled(job: Job, claim: Claim) -> tuple[Any, ...]:
+    _, completed, retry_at, due = _times(job)
+    return str(job.status), job.attempts, completed, retry_at, due, job.error, *_holding(claim)
+
+
+def _holding(claim: Claim) -> tuple[str, str, int]:
+    return claim.job.id, claim.owner, claim.number
+
+
 def _times(job: Job) -> tuple[float | None, ...]:
-    dates = (job.processed_at, job.completed_at, job.next_retry_at)
-    return (*(None if date is None else _life.when(date) for date in dates), _life.due(job))
+    processed, completed, retry_at = job.processed_at, job.completed_at, job.next_retry_at
+    return (
+        None if processed is None else _life.when(processed),
+        None if completed is None else _life.when(completed),
+        None if retry_at is None else _life.when(retry_at),
+        _life.due(job),
+    )
 
 
 def _note(job: Job, events: Events) -> None:

@@ -36,7 +36,7 @@ from ._layout import establish
 from ._owners import OwnerLocks
 from ._retention import STEP, Retention, ended
 from ._rows import Rows
-from ._store import Backlog, Batch, Change, Claim, JobQuery, Record
+from ._store import Backlog, Batch, Change, Claim, JobQuery, Record, Settlement
 from ._upkeep import Upkeep
 from ._worker import Worker
 
@@ -68,10 +68,16 @@ class _Task(Generic[T]):
 
     run: Callable[[Rows, Events], T]
     future: "Future[T]" = attrs.Factory(Future[T])
-    events: Events = attrs.field(factory=Events)
 
     def wanted(self) -> bool:
         return self.future.set_running_or_notify_cancel()
+
+
+@attrs.frozen
+class _Refusal:
+    """Why one operation of several was not done."""
+
+    error: Exception
 
 
 class SqliteStore:
@@ -146,6 +152,11 @@ class SqliteStore:
     def commit(self, change: Change) -> "Future[None]":
         """Store *change*, all of it or nothing."""
         return self._do(self._writer, lambda rows, events: rows.commit(change, events))
+
+    def settle(self, settlements: Sequence[Settlement]) -> "Future[tuple[JobError | None, ...]]":
+        """End attempts, each on its own; answer with why each was refused."""
+        ended = tuple(settlements)
+        return self._do(self._writer, lambda rows, events: rows.settle(ended, events))
 
     def read(self, kind: str, key: str) -> "Future[Record | None]":
         """The record, or None."""
@@ -288,37 +299,61 @@ class SqliteStore:
         """Do *tasks* in one transaction; those that fail alone do not sink the others."""
         self._upkeep.wrote()
         tasks = [task for task in tasks if task.wanted()]
-        answers: list[tuple[_Task[Any], object]] = []
-        refused: list[tuple[_Task[Any], Exception]] = []
+        events = Events()
         try:
             if self._write_db is None:
                 self._write_db = self._connect()
-            db = self._write_db
-            rows = Rows(db)
-            # Immediate: a transaction that begins as a reader cannot wait for another writer.
-            db.execute("BEGIN IMMEDIATE")
-            for task in tasks:
-                db.execute("SAVEPOINT task")
-                try:
-                    answers.append((task, task.run(rows, task.events)))
-                except Exception as error:
-                    if (
-                        not db.in_transaction
-                    ):  # SQLite has rolled back everything, as on a full disk
-                        raise
-                    db.execute("ROLLBACK TO task")
-                    refused.append((task, self._translate(error)))
-                db.execute("RELEASE task")
-            db.execute("COMMIT")
+            # Nearly always all of them succeed, and savepoints would be half the work. If one does not, all is rolled
+            # back and done again with them: no task does anything but by its connection and its events.
+            ends = self._all_at_once(self._write_db, tasks, events)
+            if ends is None:
+                ends = self._one_by_one(self._write_db, tasks, events)
         except Exception as error:  # noqa: BLE001 - the callers find it in their futures
             self._abandon(tasks, error)
             return
-        for task, answer in answers:
-            task.future.set_result(answer)
-        for task, refusal in refused:
-            task.future.set_exception(refusal)
-        for task, _ in answers:
-            self._announcer.publish(task.events)
+        for task, end in zip(tasks, ends, strict=True):
+            if isinstance(end, _Refusal):
+                task.future.set_exception(end.error)
+            else:
+                task.future.set_result(end)
+        self._announcer.publish(events)
+
+    def _all_at_once(
+        self, db: sqlite3.Connection, tasks: Sequence[_Task[Any]], events: Events
+    ) -> Sequence[object] | None:
+        rows = Rows(db)
+        # Immediate: a transaction that begins as a reader cannot wait for another writer.
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            ends = [task.run(rows, events) for task in tasks]
+        except Exception:  # noqa: BLE001 - it comes again, and is told to whom it concerns
+            if db.in_transaction:  # a full disk has ended it
+                db.execute("ROLLBACK")
+            events.clear()
+            return None
+        db.execute("COMMIT")
+        return ends
+
+    def _one_by_one(
+        self, db: sqlite3.Connection, tasks: Sequence[_Task[Any]], events: Events
+    ) -> Sequence[object]:
+        rows = Rows(db)
+        ends: list[object] = []
+        db.execute("BEGIN IMMEDIATE")
+        for task in tasks:
+            own = Events()
+            db.execute("SAVEPOINT task")
+            try:
+                ends.append(task.run(rows, own))
+                events.add(own)
+            except Exception as error:
+                if not db.in_transaction:  # SQLite has rolled back everything, as on a full disk
+                    raise
+                db.execute("ROLLBACK TO task")
+                ends.append(_Refusal(self._translate(error)))
+            db.execute("RELEASE task")
+        db.execute("COMMIT")
+        return ends
 
     def _abandon(self, tasks: Sequence[_Task[Any]], error: Exception) -> None:
         """Let all of *tasks* fail, and begin the next batch on a fresh connection."""
@@ -335,7 +370,7 @@ class SqliteStore:
                     self._read_db = self._connect()
                     # Not opened read-only: SQLite could not make the files beside it that reading needs.
                     self._read_db.execute("PRAGMA query_only = ON")
-                answer = task.run(Rows(self._read_db), task.events)
+                answer = task.run(Rows(self._read_db), Events())
             except Exception as error:  # noqa: BLE001 - the caller finds it in the future
                 self._leave_reader()
                 task.future.set_exception(self._translate(error))

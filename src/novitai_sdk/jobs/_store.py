@@ -10,18 +10,19 @@ on an event loop. A store tells no time: whoever calls says what time it is, so 
 """
 
 import json
+import os
 import random
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import attrs
 
 from ..models import Job, JobPriority, JobQueueStats, JobStatus, JobType
 from ..models._base import Json, JsonObject
 from . import _life
-from ._errors import JobRefused, JobStateError
+from ._errors import JobError, JobRefused, JobStateError
 from ._retention import STEP
 
 __all__ = [
@@ -46,8 +47,7 @@ __all__ = [
 ]
 
 
-# Of the operating system: two processes forked from one must not come to the same ids.
-_CHANCE = random.SystemRandom()
+_SIGNS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 @attrs.frozen(kw_only=True)
@@ -198,15 +198,20 @@ class Change:
 
     def all_writes(self) -> tuple[Write, ...]:
         """Its own writes and those of the outcome."""
-        return self.writes + self._outcome().writes
+        return self.writes + told_with(self.settle)[0]
 
     def all_jobs(self) -> tuple[NewJob, ...]:
         """Its own jobs and those of the outcome."""
-        return self.jobs + self._outcome().jobs
+        return self.jobs + told_with(self.settle)[1]
 
-    def _outcome(self) -> "Done | Again | GiveUp":
-        outcome = self.settle.outcome if self.settle else None
-        return outcome if isinstance(outcome, Done | Again | GiveUp) else Done()
+
+def told_with(settlement: Settlement | None) -> tuple[tuple[Write, ...], tuple[NewJob, ...]]:
+    """What is stored together with the end of an attempt."""
+    outcome = settlement.outcome if settlement is not None else None
+    return (outcome.writes, outcome.jobs) if isinstance(outcome, _TELLING) else ((), ())
+
+
+_TELLING: Final = (Done, Again, GiveUp)
 
 
 @attrs.frozen(kw_only=True)
@@ -263,6 +268,13 @@ class Store(Protocol):
         """Store *change*, all of it or nothing.
 
         Fails with :class:`RecordChanged`, :class:`ClaimLost`, or :class:`JobRefused`.
+        """
+        ...
+
+    def settle(self, settlements: Sequence[Settlement]) -> "Future[tuple[JobError | None, ...]]":
+        """End attempts, each with what follows from it and each on its own.
+
+        Answers, in the same order, why each was refused as :meth:`commit` would have: None for those that were stored.
         """
         ...
 
@@ -391,18 +403,23 @@ def settle(job: Job, settlement: Settlement) -> Job:
     return _life.hand_back(job, at)
 
 
+# Made once: json.dumps would make an encoder for each call.
+_from_json: Final = json.JSONDecoder().decode
+_to_json: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+
+
 def to_text(what: str, body: JsonObject) -> str:
     """Return *body* as JSON text; raise JobRefused when it is not JSON."""
     try:
         # NaN is not JSON; stored, it would break the first reader that is not Python.
-        return json.dumps(body, allow_nan=False, separators=(",", ":"))
+        return _to_json(body)
     except (TypeError, ValueError, RecursionError) as error:
         raise JobRefused(f"{what} was not stored: its content is not JSON: {error}") from error
 
 
 def from_text(text: str) -> dict[str, Json]:
     """Return the JSON object in *text*, fresh for each caller."""
-    body: dict[str, Json] = json.loads(text)
+    body: dict[str, Json] = _from_json(text)
     return body
 
 
@@ -438,5 +455,13 @@ def key_taken(job_id: str, key: str, holder: str) -> JobStateError:
     )
 
 
+_chance = random.Random(os.urandom(32))
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    # Two processes forked from one must not come to the same ids. Not asked of the system each time: that lets go of
+    # the interpreter's lock, and with a busy store beside it takes longer than all the rest of making a job.
+    os.register_at_fork(after_in_child=lambda: _chance.seed(os.urandom(32)))
+
+
 def _random_part(length: int) -> str:
-    return "".join(_CHANCE.choices("0123456789abcdefghijklmnopqrstuvwxyz", k=length))
+    return "".join(_chance.choices(_SIGNS, k=length))

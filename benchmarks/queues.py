@@ -1,0 +1,234 @@
+"""The sides of `runner.py`: our store and runner, and what they are compared with.
+
+Each keeps its jobs in a file of its own that a flush of the disk protects, and offers the same few steps, so that one
+piece of code measures all of them.
+"""
+
+import asyncio
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from novitai_sdk._waiting import AsyncWaiter
+from novitai_sdk.jobs import Change, Done, JobContext, Outcome, Runner, SqliteStore, new_job
+from novitai_sdk.models import Job
+
+KIND = "greet"
+BATCH = 100
+PAYLOAD = {"name": "Ada"}
+DAY = 86_400.0
+
+Started = Callable[[], object]
+
+
+class Queue(Protocol):
+    """A durable queue of one kind of job that does nothing."""
+
+    async def put(self) -> None:
+        """Store a job; when this returns, a power cut does not lose it."""
+        ...
+
+    async def fill(self, count: int, after: float = 0.0) -> None:
+        """Store *count* jobs at once, due *after* seconds."""
+        ...
+
+    async def work(self, started: Started) -> Callable[[], Awaitable[None]]:
+        """Work on jobs from now on, calling *started* for each; returns what stops it."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything."""
+        ...
+
+
+class Ours:
+    """`SqliteStore` and `Runner`."""
+
+    def __init__(self, path: Path) -> None:
+        self.store = SqliteStore(path)
+        self.waiter = AsyncWaiter()
+
+    async def put(self) -> None:
+        new = new_job(KIND, PAYLOAD, now=time.time())
+        await self.waiter.result(self.store.commit(Change(jobs=(new,))))
+
+    async def fill(self, count: int, after: float = 0.0) -> None:
+        now = time.time()
+        new = tuple(new_job(KIND, PAYLOAD, now=now, after=after) for _ in range(count))
+        await self.waiter.result(self.store.commit(Change(jobs=new)))
+
+    async def work(self, started: Started) -> Callable[[], Awaitable[None]]:
+        async def greet(job: Job, context: JobContext) -> Outcome:
+            started()
+            return Done()
+
+        runner = Runner(self.store, {KIND: greet}, slots=BATCH)
+        running = asyncio.ensure_future(runner.run())
+
+        async def stop() -> None:
+            runner.stop()
+            await running
+
+        return stop
+
+    def close(self) -> None:
+        self.store.close()
+
+
+_CREATE = """
+CREATE TABLE jobs (id INTEGER PRIMARY KEY, kind TEXT, payload TEXT, state INTEGER NOT NULL DEFAULT 0,
+                   run_at REAL NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, owner TEXT, lease_until REAL)
+"""
+_INDEX = "CREATE INDEX waiting ON jobs (run_at) WHERE state = 0"
+_PUT = "INSERT INTO jobs (kind, payload, run_at) VALUES (?, ?, ?)"
+_READY = "SELECT id, payload FROM jobs WHERE state = 0 AND run_at <= ? ORDER BY run_at LIMIT ?"
+_TAKE = (
+    "UPDATE jobs SET state = 1, attempts = attempts + 1, owner = 'me', lease_until = ? WHERE id = ?"
+)
+_DONE = "UPDATE jobs SET state = 2 WHERE id = ? AND owner = 'me'"
+
+Run = Callable[[sqlite3.Connection], Any]
+
+
+class Bare:
+    """The least that is durable: a table, and one thread that commits together what waits.
+
+    No fence, no record beside the job, no outbox, no priorities, no other process: what a queue of one's own costs
+    before it can do anything. It is written for speed, and stands for the limit.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._ready = threading.Condition()
+        self._waiting: deque[tuple[Run, asyncio.Future[Any]]] = deque()
+        self._ended = False
+        self._loop = asyncio.get_running_loop()
+        self._news = asyncio.Event()
+        self._thread = threading.Thread(target=self._write, daemon=True)
+        self._thread.start()
+
+    async def put(self) -> None:
+        row = (KIND, json.dumps(PAYLOAD), time.time())
+        await self._do(lambda db: db.execute(_PUT, row))
+        self._news.set()
+
+    async def fill(self, count: int, after: float = 0.0) -> None:
+        rows = [(KIND, json.dumps(PAYLOAD), time.time() + after) for _ in range(count)]
+        await self._do(lambda db: db.executemany(_PUT, rows))
+
+    async def work(self, started: Started) -> Callable[[], Awaitable[None]]:
+        async def greet(payload: dict[str, Any]) -> None:
+            started()
+
+        def turn(db: sqlite3.Connection, done: Sequence[int]) -> list[tuple[int, str]]:
+            db.executemany(_DONE, [(id_,) for id_ in done])
+            now = time.time()
+            rows = db.execute(_READY, (now, BATCH)).fetchall()
+            db.executemany(_TAKE, [(now + 60, id_) for id_, _ in rows])
+            return rows
+
+        async def loop() -> None:
+            done: list[int] = []
+            while True:
+                self._news.clear()
+                ended = tuple(done)
+                rows = await self._do(lambda db, ended=ended: turn(db, ended))
+                # At once, as slow handlers would need it, though these have nothing to wait for.
+                await asyncio.gather(*(greet(json.loads(payload)) for _, payload in rows))
+                done = [id_ for id_, _ in rows]
+                if not rows:
+                    await self._news.wait()
+
+        working = asyncio.ensure_future(loop())
+
+        async def stop() -> None:
+            working.cancel()
+            await asyncio.wait([working])
+
+        return stop
+
+    def close(self) -> None:
+        with self._ready:
+            self._ended = True
+            self._ready.notify()
+        self._thread.join()
+
+    def _do(self, run: Run) -> "asyncio.Future[Any]":
+        future = self._loop.create_future()
+        with self._ready:
+            self._waiting.append((run, future))
+            self._ready.notify()
+        return future
+
+    def _write(self) -> None:
+        db = sqlite3.connect(self._path, isolation_level=None)
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute(_CREATE)
+        db.execute(_INDEX)
+        while True:
+            with self._ready:
+                while not self._waiting and not self._ended:
+                    self._ready.wait()
+                batch = list(self._waiting)
+                self._waiting.clear()
+            if not batch:
+                break
+            db.execute("BEGIN IMMEDIATE")
+            answers = [(future, run(db)) for run, future in batch]
+            db.execute("COMMIT")
+            self._loop.call_soon_threadsafe(_tell, answers)
+        db.close()
+
+
+def _tell(answers: "list[tuple[asyncio.Future[Any], Any]]") -> None:
+    for future, answer in answers:
+        if not future.done():
+            future.set_result(answer)
+
+
+class Huey:
+    """huey on its SQLite storage, with its own consumer in threads.
+
+    Its functions block, so they are called in threads, as an async service has to.
+    """
+
+    def __init__(self, path: Path) -> None:
+        from huey import SqliteHuey
+
+        self._huey = SqliteHuey(filename=str(path), fsync=True, results=False, utc=True)
+        self._started: Started = int
+
+        def greet(name: str) -> None:
+            self._started()
+
+        self._greet = self._huey.task(name=KIND)(greet)
+
+    async def put(self) -> None:
+        self._greet(**PAYLOAD)
+
+    async def fill(self, count: int, after: float = 0.0) -> None:
+        for _ in range(count):
+            if after:
+                self._greet.schedule(kwargs=PAYLOAD, delay=int(after))
+            else:
+                self._greet(**PAYLOAD)
+
+    async def work(self, started: Started) -> Callable[[], Awaitable[None]]:
+        self._started = started
+        consumer = self._huey.create_consumer(workers=os.cpu_count() or 1, periodic=False)
+        consumer.start()
+
+        async def stop() -> None:
+            await asyncio.to_thread(consumer.stop, True)
+
+        return stop
+
+    def close(self) -> None:
+        self._huey.storage.close()
