@@ -4,7 +4,6 @@ What a move does to a job is decided in ``_life``; here it is only put down. Not
 threads or transactions: each function works inside the transaction its caller has begun.
 """
 
-import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -42,7 +41,7 @@ _COLUMNS: Final = (
 _INSERT: Final = (
     "INSERT INTO jobs (id, type, status, priority, attempts, max_attempts,"
     " created_at, processed_at, completed_at, next_retry_at, due, error, key)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
 )
 _HELD: Final = "id = ? AND owner = ? AND number = ? AND status = 'processing'"
 _SETTLE: Final = (
@@ -414,24 +413,23 @@ class Rows:
         if new.key is not None and self._holder(new.key) is not None:
             return
         payload = to_text(f"job {job.id!r}", job.payload)
-        try:
-            added = self._db.execute(
-                _INSERT,
-                (
-                    job.id,
-                    str(job.type),
-                    str(job.status),
-                    int(job.priority),
-                    job.attempts,
-                    job.max_attempts,
-                    _life.when(job.created_at),
-                    *_times(job),
-                    job.error,
-                    new.key,
-                ),
-            )
-        except sqlite3.IntegrityError as error:  # the id is all that can be there twice by now
-            raise JobRefused(f"job {job.id!r} was not stored: there is one of that id") from error
+        added = self._db.execute(
+            _INSERT,
+            (
+                job.id,
+                str(job.type),
+                str(job.status),
+                int(job.priority),
+                job.attempts,
+                job.max_attempts,
+                _life.when(job.created_at),
+                *_times(job),
+                job.error,
+                new.key,
+            ),
+        )
+        if added.rowcount == 0:
+            raise JobRefused(f"job {job.id!r} was not stored: there is one of that id")
         self._db.execute("INSERT INTO payloads VALUES (?, ?)", (added.lastrowid, payload))
         _note(job, events)
 
