@@ -37,6 +37,7 @@ FLOOR = {
     "instances._handlers": 5,
     "jobs._background": 5,
     "jobs._enqueueing": 4,
+    "jobs._crew": 5,
     "jobs._handling": 2,
     "jobs._runner": 5,
     "jobs._signals": 5,

@@ -13,25 +13,23 @@ import logging
 import math
 import os
 import random
-from collections import Counter, deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextvars import copy_context
 from types import MappingProxyType
 from typing import Final
 
 import anyio
 import anyio.abc
 import attrs
-from anyio.lowlevel import checkpoint
 
 from .._calling import Async
 from .._job_event import JobEvent, OnJob, What
 from .._waiting import AsyncWaiter, Waiter
-from ..models import Job, JobStatus
+from ..models import JobStatus
 from ._announce import resolve
+from ._crew import Crew, Kind, Work, facts
 from ._errors import ClaimLost, JobError, RunnerFailed, StoreError
-from ._handling import Handler, JobContext, Together, checked, describe
+from ._handling import Handler, Together, describe
 from ._schedule import Backoff, JobRetryPolicy
 from ._store import (
     Again,
@@ -59,54 +57,12 @@ _LONGEST_NAP: Final = 30.0
 # microsecond that is missing.
 _SHORTEST_NAP: Final = 0.001
 
-# Jobs that wait for nothing, one after the other: then others get a turn, and what ended goes to the store while the
-# rest is done.
-_AT_A_STRETCH: Final = 32
-
-
-@attrs.frozen
-class _Kind:
-    """How jobs of one type are run."""
-
-    handler: "Handler | Together"
-    slots: int
-    policy: JobRetryPolicy
-    time_limit: float
-
-    def free(self, busy: int) -> int:
-        """Jobs that may be taken while *busy* calls of the handler are under way."""
-        if isinstance(self.handler, Together):
-            return 0 if busy else self.handler.most
-        return max(0, self.slots - busy)
-
-
-@attrs.define(eq=False)
-class _Work:
-    """One call of a handler."""
-
-    type: str
-    kind: _Kind
-    claims: Sequence[Claim]
-    began: float
-    scope: anyio.CancelScope = attrs.Factory(anyio.CancelScope)
-    lost: set[str] = attrs.Factory(set[str])  # jobs that belong to somebody else by now
-    cut: bool = False  # ended from here, and not by its time limit
-
-    def lose(self, job_id: str) -> None:
-        self.lost.add(job_id)
-        if len(self.lost) == len(self.claims):
-            self.cancel()
-
-    def cancel(self) -> None:
-        self.cut = True
-        self.scope.cancel()
-
 
 @attrs.define(eq=False)
 class _Ending:
     """How an attempt ended, until the store knows."""
 
-    work: _Work
+    work: Work
     claim: Claim
     outcome: Outcome
     at: float  # epoch seconds
@@ -161,14 +117,12 @@ class Runner:
         self._lease = lease
         self._on_job = on_job
         self._to_finish = frozenset(finish)
-        self._kinds: Mapping[str, _Kind] = {}
+        self._crew = Crew(store, self._waiter, on_job, self._end)
+        self._kinds: Mapping[str, Kind] = {}
         for type_, handler in handlers.items():
             self.handle(type_, handler, slots=slots_by_type.get(type_), policy=policies.get(type_))
-        self._held: dict[tuple[str, int], _Work] = {}  # every claim that is not settled yet
-        self._busy: Counter[str] = Counter()
+        self._held: dict[tuple[str, int], Work] = {}  # every claim that is not settled yet
         self._endings: list[_Ending] = []
-        self._todo: deque[_Work] = deque()
-        self._lane_comes = False
         self._full: frozenset[str] = frozenset()  # types that may have jobs waiting for a slot
         self._look = True
         self._due_at: float | None = None
@@ -180,7 +134,6 @@ class Runner:
         self._finishing = False
         self._drain_for = 0.0
         self._free: Mapping[str, int] = {}
-        self._hook_failed = False
 
     def handle(
         self,
@@ -200,7 +153,7 @@ class Runner:
             policy: When to try again after an exception.
             time_limit: Seconds after which an attempt counts as failed.
         """
-        kind = _Kind(
+        kind = Kind(
             handler=handler,
             slots=self._slots if slots is None else slots,
             policy=policy or self._policy,
@@ -295,8 +248,7 @@ class Runner:
     async def _finish(self, tasks: anyio.abc.TaskGroup) -> None:
         """Cut short what is still worked on, and put down how it ended."""
         self._stopping = self._finishing = True
-        while self._todo:
-            self._end(self._todo.popleft(), {})
+        self._crew.leave()
         for work in set(self._held.values()):
             work.cancel()
         while self._held:
@@ -346,7 +298,7 @@ class Runner:
             type_: slots
             for type_, kind in self._kinds.items()
             if (not self._stopping or type_ in self._to_finish)
-            and (slots := kind.free(self._busy[type_])) > 0
+            and (slots := kind.free(self._crew.busy[type_])) > 0
         }
         # Until the answer is here, any type may turn out to have had more jobs than slots.
         self._full = frozenset(self._kinds)
@@ -368,41 +320,12 @@ class Runner:
             else:
                 for claim in claims:
                     self._begin(type_, kind, (claim,))
-        self._call_lane(tasks)
+        self._crew.go(tasks)
 
-    def _begin(self, type_: str, kind: _Kind, claims: Sequence[Claim]) -> None:
-        work = _Work(type_, kind, claims, self._waiter.monotonic())
-        # Counted here and not in the task: the next look must not take more than there are slots.
-        self._busy[type_] += 1
+    def _begin(self, type_: str, kind: Kind, claims: Sequence[Claim]) -> None:
+        work = self._crew.begin(type_, kind, claims)
         for claim in claims:
             self._held[claim.job.id, claim.number] = work
-        self._todo.append(work)
-
-    def _call_lane(self, tasks: anyio.abc.TaskGroup) -> None:
-        if self._todo and not self._lane_comes:
-            self._lane_comes = True
-            tasks.start_soon(self._lane, tasks, name="novitai-jobs")
-
-    async def _lane(self, tasks: anyio.abc.TaskGroup) -> None:
-        """Do one thing after the other, while a further lane stands by.
-
-        It comes to run as soon as a handler waits for anything. So handlers that wait run side by side, and those that
-        do not wait cost no task each, which is most of what a short job costs.
-        """
-        self._lane_comes = False
-        done = 0
-        while self._todo:
-            work = self._todo.popleft()
-            self._call_lane(tasks)
-            before = copy_context()
-            await self._work(work)
-            done += 1
-            if done % _AT_A_STRETCH == 0:
-                await checkpoint()
-            # What a handler leaves in its task must not be found by the next one.
-            if work.scope.cancelled_caught or copy_context() != before:
-                self._call_lane(tasks)
-                return
 
     def _renew(self) -> "Future[frozenset[str]] | None":
         now = self._waiter.monotonic()
@@ -456,70 +379,7 @@ class Runner:
             _log.warning("the job store is in trouble, trying on: %s", describe(error))
         self.trouble = error
 
-    # Attempts
-
-    async def _work(self, work: _Work) -> None:
-        outcomes: Mapping[str, Outcome] = {}
-        for claim in work.claims if self._on_job else ():
-            self._tell(JobEvent(what="claimed", job=claim.job))
-        try:
-            with work.scope:
-                work.scope.deadline = anyio.current_time() + work.kind.time_limit
-                outcomes = await self._attempt(work)
-            if work.scope.cancelled_caught and not work.cut:
-                limit = work.kind.time_limit
-                outcomes = self._failed(work, TimeoutError(f"no outcome within {limit:g} seconds"))
-        finally:
-            self._end(work, outcomes)
-
-    async def _attempt(self, work: _Work) -> Mapping[str, Outcome]:
-        handler = work.kind.handler
-        try:
-            if not isinstance(handler, Together):
-                (claim,) = work.claims
-                return {claim.job.id: checked(await handler(claim.job, self._context(claim)))}
-            contexts = [self._context(claim) for claim in work.claims]
-            answers = await handler.handle(contexts)
-            silent = LookupError("the handler did not say how this job's attempt ended")
-            found = self._failed(work, silent, but=answers)
-            found.update((id_, checked(answer)) for id_, answer in answers.items())
-        except ClaimLost as error:
-            work.lost.add(error.job_id)
-            return self._failed(work, error, but=work.lost)
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises is a failed attempt
-            return self._failed(work, error)
-        else:
-            return found
-
-    def _context(self, claim: Claim) -> JobContext:
-        return JobContext(claim=claim, waiter=self._waiter, store=self._store)
-
-    def _failed(
-        self, work: _Work, error: Exception, *, but: Collection[str] = ()
-    ) -> dict[str, Outcome]:
-        return {
-            claim.job.id: self._verdict(work, claim, error)
-            for claim in work.claims
-            if claim.job.id not in but
-        }
-
-    def _verdict(self, work: _Work, claim: Claim, error: Exception) -> Retry:
-        job, text = claim.job, describe(error)
-        last = job.attempts >= job.max_attempts
-        _log.log(
-            logging.WARNING if last else logging.INFO,
-            "attempt %d of %d of job %s (%s) failed: %s",
-            job.attempts,
-            job.max_attempts,
-            job.id,
-            job.type,
-            text,
-            extra=_facts(job, self._waiter.monotonic() - work.began),
-        )
-        return Retry(error=text, after=work.kind.policy.wait_after(job.attempts))
-
-    def _end(self, work: _Work, outcomes: Mapping[str, Outcome]) -> None:
-        self._busy[work.type] -= 1
+    def _end(self, work: Work, outcomes: Mapping[str, Outcome]) -> None:
         now = self._waiter.time()
         drop_at = self._waiter.monotonic() + self._lease
         for claim in work.claims:
@@ -539,7 +399,7 @@ class Runner:
             if isinstance(refusal, ClaimLost):
                 self._drop(work, claim)
             elif refusal is not None:  # what was to be stored with it
-                ending.outcome = self._verdict(work, claim, refusal)
+                ending.outcome = self._crew.verdict(work, claim, refusal)
                 self._endings.append(ending)
             else:
                 del self._held[claim.job.id, claim.number]
@@ -558,19 +418,19 @@ class Runner:
                 "the end of job %s was not stored, it will run again: %s",
                 claim.job.id,
                 describe(error),
-                extra=_facts(claim.job, now - ending.work.began),
+                extra=facts(claim.job, now - ending.work.began),
             )
             del self._held[claim.job.id, claim.number]
 
-    def _drop(self, work: _Work, claim: Claim) -> None:
+    def _drop(self, work: Work, claim: Claim) -> None:
         del self._held[claim.job.id, claim.number]
         elapsed = self._waiter.monotonic() - work.began
         _log.info(
             "job %s is no longer ours; its result was dropped",
             claim.job.id,
-            extra=_facts(claim.job, elapsed),
+            extra=facts(claim.job, elapsed),
         )
-        self._tell(JobEvent(what="lost", job=claim.job, elapsed=elapsed))
+        self._crew.tell(JobEvent(what="lost", job=claim.job, elapsed=elapsed))
 
     def _tell_of_end(self, ending: _Ending) -> None:
         """Tell the hook how a job was stored."""
@@ -579,18 +439,7 @@ class Runner:
         if isinstance(outcome, Retry) and job.status is JobStatus.FAILED:
             what = "failed"
         elapsed = self._waiter.monotonic() - ending.work.began
-        self._tell(JobEvent(what=what, job=job, elapsed=elapsed))
-
-    def _tell(self, event: JobEvent) -> None:
-        if self._on_job is None:
-            return
-        try:
-            self._on_job(event)
-        except Exception:  # noqa: BLE001 - a hook's mistake is not the job's
-            # Once: a hook that fails would otherwise fill the log with every job.
-            if not self._hook_failed:
-                _log.exception("on_job failed; its further failures are not logged")
-            self._hook_failed = True
+        self._crew.tell(JobEvent(what=what, job=job, elapsed=elapsed))
 
 
 _ENDS: Final[Mapping[type[Outcome], What]] = {
@@ -604,15 +453,6 @@ _ENDS: Final[Mapping[type[Outcome], What]] = {
 
 def _settlement(ending: _Ending) -> Settlement:
     return Settlement(claim=ending.claim, outcome=ending.outcome, at=ending.at)
-
-
-def _facts(job: Job, elapsed: float) -> Mapping[str, object]:
-    return {
-        "job_id": job.id,
-        "job_type": str(job.type),
-        "attempt": job.attempts,
-        "elapsed": elapsed,
-    }
 
 
 def _pauses() -> Iterator[float]:

@@ -1,0 +1,222 @@
+"""The handlers at work: one call each, side by side where they wait for anything."""
+
+import logging
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextvars import copy_context
+from typing import Final
+
+import anyio
+import anyio.abc
+import attrs
+from anyio.lowlevel import checkpoint
+
+from .._calling import Async
+from .._job_event import JobEvent, OnJob
+from .._waiting import Waiter
+from ..models import Job
+from ._errors import ClaimLost
+from ._handling import Handler, JobContext, Together, checked, describe
+from ._schedule import JobRetryPolicy
+from ._store import Claim, Outcome, Retry, Store
+
+__all__ = ["Crew", "Kind", "Work", "facts"]
+
+_log = logging.getLogger("novitai_sdk")
+
+# Jobs that wait for nothing, one after the other: then others get a turn, and what ended goes to the store while the
+# rest is done.
+_AT_A_STRETCH: Final = 32
+
+
+@attrs.frozen
+class Kind:
+    """How jobs of one type are run."""
+
+    handler: "Handler | Together"
+    slots: int
+    policy: JobRetryPolicy
+    time_limit: float
+
+    def free(self, busy: int) -> int:
+        """Jobs that may be taken while *busy* calls of the handler are under way."""
+        if isinstance(self.handler, Together):
+            return 0 if busy else self.handler.most
+        return max(0, self.slots - busy)
+
+
+@attrs.define(eq=False)
+class Work:
+    """One call of a handler."""
+
+    type: str
+    kind: Kind
+    claims: Sequence[Claim]
+    began: float
+    scope: anyio.CancelScope = attrs.Factory(anyio.CancelScope)
+    lost: set[str] = attrs.Factory(set[str])  # jobs that belong to somebody else by now
+    cut: bool = False  # ended from here, and not by its time limit
+
+    def lose(self, job_id: str) -> None:
+        self.lost.add(job_id)
+        if len(self.lost) == len(self.claims):
+            self.cancel()
+
+    def cancel(self) -> None:
+        self.cut = True
+        self.scope.cancel()
+
+
+class Crew:
+    """Calls handlers for claims, each within its time limit, and turns what becomes of them into outcomes.
+
+    Args:
+        store: Given to the handlers.
+        waiter: How to wait and what time it is.
+        on_job: Told of every attempt that begins.
+        ended: Called at the end of each call, with how each attempt ended; a job that is not named was not worked on to
+            an end.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        waiter: Waiter[Async],
+        on_job: OnJob | None,
+        ended: Callable[[Work, Mapping[str, Outcome]], object],
+    ) -> None:
+        self.busy: Counter[str] = Counter()
+        self._store = store
+        self._waiter = waiter
+        self._on_job = on_job
+        self._ended = ended
+        self._todo: deque[Work] = deque()
+        self._lane_comes = False
+        self._hook_failed = False
+
+    def begin(self, type_: str, kind: Kind, claims: Sequence[Claim]) -> Work:
+        """Have *claims* worked on by one call, as soon as `go` is called."""
+        work = Work(type_, kind, claims, self._waiter.monotonic())
+        # Counted here and not in the task: the next look must not take more than there are slots.
+        self.busy[type_] += 1
+        self._todo.append(work)
+        return work
+
+    def leave(self) -> None:
+        """Give up what was not begun yet."""
+        while self._todo:
+            self._end(self._todo.popleft(), {})
+
+    def go(self, tasks: anyio.abc.TaskGroup) -> None:
+        """Begin with what is to be done."""
+        if self._todo and not self._lane_comes:
+            self._lane_comes = True
+            tasks.start_soon(self._lane, tasks, name="novitai-jobs")
+
+    async def _lane(self, tasks: anyio.abc.TaskGroup) -> None:
+        """Do one thing after the other, while a further lane stands by.
+
+        It comes to run as soon as a handler waits for anything. So handlers that wait run side by side, and those that
+        do not wait cost no task each, which is most of what a short job costs.
+        """
+        self._lane_comes = False
+        done = 0
+        while self._todo:
+            work = self._todo.popleft()
+            self.go(tasks)
+            before = copy_context()
+            await self._work(work)
+            done += 1
+            if done % _AT_A_STRETCH == 0:
+                await checkpoint()
+            # What a handler leaves in its task must not be found by the next one.
+            if work.scope.cancelled_caught or copy_context() != before:
+                self.go(tasks)
+                return
+
+    async def _work(self, work: Work) -> None:
+        outcomes: Mapping[str, Outcome] = {}
+        for claim in work.claims if self._on_job else ():
+            self.tell(JobEvent(what="claimed", job=claim.job))
+        try:
+            with work.scope:
+                work.scope.deadline = anyio.current_time() + work.kind.time_limit
+                outcomes = await self._attempt(work)
+            if work.scope.cancelled_caught and not work.cut:
+                limit = work.kind.time_limit
+                outcomes = self._failed(work, TimeoutError(f"no outcome within {limit:g} seconds"))
+        finally:
+            self._end(work, outcomes)
+
+    async def _attempt(self, work: Work) -> Mapping[str, Outcome]:
+        handler = work.kind.handler
+        try:
+            if not isinstance(handler, Together):
+                (claim,) = work.claims
+                return {claim.job.id: checked(await handler(claim.job, self._context(claim)))}
+            contexts = [self._context(claim) for claim in work.claims]
+            answers = await handler.handle(contexts)
+            silent = LookupError("the handler did not say how this job's attempt ended")
+            found = self._failed(work, silent, but=answers)
+            found.update((id_, checked(answer)) for id_, answer in answers.items())
+        except ClaimLost as error:
+            work.lost.add(error.job_id)
+            return self._failed(work, error, but=work.lost)
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is a failed attempt
+            return self._failed(work, error)
+        else:
+            return found
+
+    def _context(self, claim: Claim) -> JobContext:
+        return JobContext(claim=claim, waiter=self._waiter, store=self._store)
+
+    def _failed(
+        self, work: Work, error: Exception, *, but: Collection[str] = ()
+    ) -> dict[str, Outcome]:
+        return {
+            claim.job.id: self.verdict(work, claim, error)
+            for claim in work.claims
+            if claim.job.id not in but
+        }
+
+    def verdict(self, work: Work, claim: Claim, error: Exception) -> Retry:
+        """What follows from *error*."""
+        job, text = claim.job, describe(error)
+        last = job.attempts >= job.max_attempts
+        _log.log(
+            logging.WARNING if last else logging.INFO,
+            "attempt %d of %d of job %s (%s) failed: %s",
+            job.attempts,
+            job.max_attempts,
+            job.id,
+            job.type,
+            text,
+            extra=facts(job, self._waiter.monotonic() - work.began),
+        )
+        return Retry(error=text, after=work.kind.policy.wait_after(job.attempts))
+
+    def _end(self, work: Work, outcomes: Mapping[str, Outcome]) -> None:
+        self.busy[work.type] -= 1
+        self._ended(work, outcomes)
+
+    def tell(self, event: JobEvent) -> None:
+        """Tell the hook, whose mistakes are not the job's."""
+        if self._on_job is None:
+            return
+        try:
+            self._on_job(event)
+        except Exception:  # noqa: BLE001 - a hook's mistake is not the job's
+            # Once: a hook that fails would otherwise fill the log with every job.
+            if not self._hook_failed:
+                _log.exception("on_job failed; its further failures are not logged")
+            self._hook_failed = True
+
+
+def facts(job: Job, elapsed: float) -> Mapping[str, object]:
+    """What log records of an attempt carry."""
+    return {
+        "job_id": job.id,
+        "job_type": str(job.type),
+        "attempt": job.attempts,
+        "elapsed": elapsed,
+    }
