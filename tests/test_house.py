@@ -115,6 +115,7 @@ WAITING = {
     "_engine",
     "_hosting",
     "jobs._background",
+    "jobs._crew",
     "jobs._runner",
     "jobs._signals",
     "webhooks._sender",

@@ -4,6 +4,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import anyio
@@ -343,6 +344,33 @@ async def test_each_job_taken_together_ends_in_its_own_way(store: Store) -> None
     assert errors[1] == "no"
     assert errors[2].startswith("RecordChanged")
     assert errors[3].startswith("LookupError")
+
+
+@pytest.mark.anyio
+async def test_jobs_wait_side_by_side_and_find_nothing_that_another_left(store: Store) -> None:
+    left: ContextVar[int | None] = ContextVar("left", default=None)
+    found, begun, go = list[int | None](), list[int](), anyio.Event()
+
+    async def work(job: Job, context: JobContext) -> Outcome:
+        number = int(str(job.payload["number"]))
+        found.append(left.get())
+        begun.append(number)
+        if number % 2:
+            left.set(number)
+        if number % 3 == 0:
+            await go.wait()
+        return Done()
+
+    new = [greet(n) for n in range(30)]
+    await add(store, *new)
+    async with running(store, {"greet": work}, slots=30):
+        while len(begun) < 30:  # noqa: ASYNC110 - handlers announce nothing
+            await anyio.sleep(0.001)
+        go.set()
+        for one in new:
+            assert (await ended(store, one.job.id)).status is JobStatus.COMPLETED
+    assert found == [None] * 30
+    assert begun == list(range(30))
 
 
 @pytest.mark.anyio
