@@ -110,6 +110,7 @@ class _Core(Generic[Mode]):
         self.waiter = _UntilClosed(waiter, lambda: self.closed)
         self.gates = Gates()
         self.jobs = Meter()
+        self.lags = Meter()
         self.kinds = Kinds()
         self.recent = Recent(waiter.monotonic)
         self.started = waiter.monotonic()
@@ -259,6 +260,8 @@ class Engine(Generic[Mode]):
             core.waiter,
             calls=core.gates.meter,
             jobs=core.jobs,
+            lags=core.lags,
+            settings=core.settings,
             started=core.started,
             cpu_before=core.cpu_before,
             check_runner=lambda: _check(core.host),

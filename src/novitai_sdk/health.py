@@ -19,7 +19,7 @@ from ._waiting import Waiter
 from .cloud import Cloud, CloudClusters
 from .errors import NovitaError
 from .instances._records import KIND, at
-from .jobs import Change, Store
+from .jobs import Backlog, Change, Store
 from .models import (
     CacheDependency,
     CpuUsage,
@@ -36,6 +36,7 @@ from .models import (
     ServiceStatus,
     SystemMetrics,
 )
+from .settings import Settings
 
 __all__ = ["Health", "cpu_seconds"]
 
@@ -69,6 +70,8 @@ class Health(Generic[Mode]):
         *,
         calls: Meter,
         jobs: Meter,
+        lags: Meter,
+        settings: Settings,
         started: float,
         cpu_before: float,
         check_runner: Callable[[], None],
@@ -78,6 +81,8 @@ class Health(Generic[Mode]):
         self._waiter = waiter
         self._calls = calls
         self._jobs = jobs
+        self._lags = lags
+        self._settings = settings
         self._check_runner = check_runner
         self._started = started
         self._cpu_before = cpu_before
@@ -142,24 +147,52 @@ class Health(Generic[Mode]):
         )
 
     async def _queue(self, ends: float) -> JobQueueDependency:
-        async def look() -> JobQueueStats:
+        async def look() -> tuple[JobQueueStats, Backlog]:
             self._check_runner()
             store = self._store()
             # Changes nothing, yet only a store that can be written accepts it.
             await self._waiter.result(store.commit(Change()), self._left(ends))
-            return await self._waiter.result(store.stats(), self._left(ends))
+            backlog = store.backlog(self._waiter.time())
+            return (
+                await self._waiter.result(store.stats(), self._left(ends)),
+                await self._waiter.result(backlog, self._left(ends)),
+            )
 
         found = await self._timed(look)
-        stats = found.value
-        return JobQueueDependency(
+        now = self._waiter.time()
+        report = JobQueueDependency(
             status=found.status,
-            queue_size=stats.pending_jobs if stats else 0,
-            processing=stats.processing_jobs if stats else 0,
-            completed=stats.completed_jobs if stats else 0,
-            failed=stats.failed_jobs if stats else 0,
-            last_checked=at(self._waiter.time()),
+            queue_size=0,
+            processing=0,
+            completed=0,
+            failed=0,
+            last_checked=at(now),
             error=found.error,
         )
+        if found.value is None:
+            return report
+        stats, backlog = found.value
+        age = 0.0 if backlog.oldest_due is None else max(0.0, now - backlog.oldest_due)
+        return attrs.evolve(
+            report,
+            queue_size=stats.pending_jobs,
+            processing=stats.processing_jobs,
+            completed=stats.completed_jobs,
+            failed=stats.failed_jobs,
+            due=backlog.depth,
+            oldest_due_age=round(age * 1000, 3),
+            lag=round(self._lags.read(at=self._waiter.monotonic()).average * 1000, 3),
+            degraded=self._behind(backlog.depth, age),
+        )
+
+    def _behind(self, depth: int, age: float) -> str | None:
+        most, longest = self._settings.degraded_depth, self._settings.degraded_age
+        found: list[str] = []
+        if depth > most:
+            found.append(f"{depth} jobs are due and not taken, more than {most}")
+        if age > longest:
+            found.append(f"the oldest due job has waited {age:.0f} s, more than {longest:g} s")
+        return "; ".join(found) or None
 
     async def _cache(self, ends: float) -> CacheDependency:
         async def look() -> int:

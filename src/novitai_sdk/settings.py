@@ -57,6 +57,8 @@ class ClientOptions(Limits, total=False):
     webhook_allow_networks: Sequence[str] | None
     application: str | None
     on_job: OnJob | Sequence[OnJob] | None
+    degraded_age: float | None
+    degraded_depth: int | None
 
 
 class Options(ClientOptions, total=False):
@@ -145,6 +147,12 @@ class Settings(Model):
 
     on_job: tuple[OnJob, ...] = ()
     """Functions that are told of every attempt of a job that begins or ends here; not read from the environment."""
+
+    degraded_age: float = 60.0
+    """How long a job may be due without being taken before the health report calls the queue degraded."""
+
+    degraded_depth: int = 1000
+    """How many jobs may be due without being taken before the health report calls the queue degraded."""
 
     def __init__(
         self, *, environ: Mapping[str, str] | None = None, **given: Unpack[Options]
@@ -514,4 +522,6 @@ _RULES: Final[Mapping[str, _Rule]] = {
     "webhook_allow_networks": _Rule(_listed, _networks),
     "application": _Rule(str, _ascii),
     "on_job": _Rule(None, _job_hooks),
+    "degraded_age": _Rule(float, _seconds),
+    "degraded_depth": _Rule(int, _count),
 }

@@ -1,9 +1,10 @@
 """Health: from real checks, within a time, in the contract's words."""
 
+import re
 import socket
 import sqlite3
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
 from typing import Any
 
 import anyio
@@ -12,7 +13,7 @@ from faces import WANTED, Face
 
 from novitai_sdk import AsyncNovitai, Novitai, converter
 from novitai_sdk.emulator import faults
-from novitai_sdk.jobs import MemoryStore, open_store
+from novitai_sdk.jobs import Change, MemoryStore, Store, new_job, open_store
 from novitai_sdk.models import EnhancedHealthCheckResponse, HealthCheckResponse
 
 
@@ -97,9 +98,10 @@ def test_the_report_is_written_in_the_contracts_words(new):
     assert set(written["system"]["memory"]) == {"usedMB", "totalMB", "externalMB", "rss"}
     assert set(written["system"]["cpu"]) == {"usage", "loadAverage"}
     assert set(written["dependencies"]["novitaApi"]) == {"status", "responseTime", "lastChecked"}
-    assert {"queueSize", "processing", "completed", "failed"} < set(
-        written["dependencies"]["jobQueue"]
-    )
+    assert set(written["dependencies"]["jobQueue"]) == {
+        *("status", "queueSize", "processing", "completed", "failed", "lastChecked"),
+        *("due", "oldestDueAge", "lag"),  # what this library adds to the contract
+    }
     assert written["dependencies"]["cache"]["totalStates"] == 0
     again = converter.structure(written, EnhancedHealthCheckResponse)
     assert converter.unstructure(again) == written
@@ -194,6 +196,49 @@ def test_a_file_that_cannot_be_written_is_a_queue_that_is_down(face: Face, tmp_p
         assert (await done(client.health())).services.job_queue == "up"
 
     face.tell(story, store=path)
+
+
+def left_alone(store: Store, *, since: float) -> None:
+    """Store a job that nobody here has a handler for, due for so many seconds."""
+    new = new_job("of_another_program", {}, now=time() - since)
+    store.commit(Change(jobs=(new,))).result(10)
+
+
+def test_how_far_the_queue_is_behind_is_told(face: Face):
+    async def story(client: Any, done: Any) -> None:
+        left_alone(store, since=5)
+        left_alone(store, since=90)
+        report = await done(client.health_report())
+        queue = report.dependencies.job_queue
+        assert (queue.queue_size, queue.due) == (2, 2)
+        assert 90_000 <= queue.oldest_due_age < 95_000
+        # It works, so it is up: those who only know the contract's words read on as before.
+        assert (queue.status, report.status) == ("up", "healthy")
+        assert re.fullmatch("the oldest due job has waited 9. s, more than 60 s", queue.degraded)
+
+    store = MemoryStore()
+    face.tell(story, store=store)
+
+
+def test_what_counts_as_behind_is_a_setting(new):
+    store = MemoryStore()
+    for _ in range(3):
+        left_alone(store, since=5)
+    for settings, told in (
+        ({}, "None"),
+        ({"degraded_depth": 2}, "3 jobs are due and not taken, more than 2"),
+        ({"degraded_age": 4.5}, r"the oldest due job has waited \d+ s, more than 4\.5 s"),
+    ):
+        queue = new(store=store, **settings).health_report().dependencies.job_queue
+        assert re.fullmatch(told, str(queue.degraded))
+
+
+def test_jobs_that_are_not_due_yet_are_no_backlog(new):
+    store = MemoryStore()
+    later = new_job("of_another_program", {}, now=time(), after=3600)
+    store.commit(Change(jobs=(later,))).result(10)
+    queue = new(store=store).health_report().dependencies.job_queue
+    assert (queue.queue_size, queue.due, queue.oldest_due_age) == (1, 0, 0)
 
 
 class DeafStore(MemoryStore):

@@ -37,6 +37,8 @@ SOURCES: dict[str, tuple[Any, Any, str | None, Any]] = {
     "circuit_breaker": (CircuitBreaker(rest=1), CircuitBreaker(rest=1), "off", None),
     "on_attempt": (print, (print,), None, ()),
     "on_job": (print, (print,), None, ()),
+    "degraded_age": (1, 1.0, "2", 2.0),
+    "degraded_depth": (1, 1, "2", 2),
     "regions": (["A", "B"], ("A", "B"), " C, D ,", ("C", "D")),
     "store": ("memory", "memory", "/tmp/x.db", "/tmp/x.db"),
     "startup_timeout": (1, 1.0, "2", 2.0),

@@ -98,11 +98,23 @@ class JobQueueDependency(Model):
     status: ServiceStatus
 
     queue_size: int
-    """Jobs that wait."""
+    """Jobs that wait, those that are not due yet among them."""
 
     processing: int
     completed: int
     failed: int
+
+    due: int | None = None
+    """Jobs that are due and that nobody has taken: the depth of the queue."""
+
+    oldest_due_age: float | None = None
+    """Milliseconds since the oldest of those fell due; 0 when there is none."""
+
+    lag: float | None = None
+    """Milliseconds for which the jobs begun here in the last minute had been due, on average."""
+
+    degraded: str | None = None
+    """In what it falls behind, by the settings ``degraded_age`` and ``degraded_depth``, though it is up."""
 
     last_checked: datetime
     """In UTC."""
