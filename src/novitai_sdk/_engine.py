@@ -405,7 +405,10 @@ def _maker(core: _Core[Any], network: Network, clock: Clock) -> Making:
         handlers = {**instance_handlers(back), JobType.SEND_WEBHOOK.value: send_webhook}
         runner = Runner(
             core.store,
-            {kind: _counted(handler, core.jobs, waiter) for kind, handler in handlers.items()},
+            {
+                kind: _counted(handler, core.jobs, core.lags, waiter)
+                for kind, handler in handlers.items()
+            },
             waiter=waiter,
             finish=(
                 JobType.CREATE_INSTANCE.value,
@@ -420,7 +423,7 @@ def _maker(core: _Core[Any], network: Network, clock: Clock) -> Making:
             if kind.work is not None and os.getpid() == born:
                 runner.handle(
                     kind.name,
-                    _counted(handler_of(kind), core.jobs, waiter),
+                    _counted(handler_of(kind), core.jobs, core.lags, waiter),
                     slots=kind.slots,
                     policy=kind.policy,
                     time_limit=kind.time_limit,
@@ -440,9 +443,11 @@ def _maker(core: _Core[Any], network: Network, clock: Clock) -> Making:
     return make
 
 
-def _counted(handler: Handler, meter: Meter, waiter: Waiter[Async]) -> Handler:
+def _counted(handler: Handler, meter: Meter, lags: Meter, waiter: Waiter[Async]) -> Handler:
     async def handle(job: Job, context: JobContext) -> Outcome:
         started, failed = waiter.monotonic(), True
+        waited = waiter.time() - context.claim.due
+        lags.count(at=started, took=max(0.0, waited), failed=False)
         try:
             outcome = await handler(job, context)
             failed = isinstance(outcome, GiveUp | Retry)

@@ -8,12 +8,13 @@ from time import monotonic, time
 from typing import Any
 
 import anyio
+import attrs
 import pytest
 from faces import WANTED, Face
 
 from novitai_sdk import AsyncNovitai, Novitai, converter
 from novitai_sdk.emulator import faults
-from novitai_sdk.jobs import Change, MemoryStore, Store, new_job, open_store
+from novitai_sdk.jobs import Change, JobContext, MemoryStore, Store, new_job, open_store
 from novitai_sdk.models import EnhancedHealthCheckResponse, HealthCheckResponse
 
 
@@ -220,6 +221,22 @@ def test_how_far_the_queue_is_behind_is_told(face: Face):
     face.tell(story, store=store)
 
 
+def test_the_lag_is_how_long_jobs_were_due_when_they_were_begun(new):
+    store = MemoryStore()
+    client = new(store=store)
+
+    @client.jobs.handler(Note)
+    async def note(note: Note, context: JobContext) -> None:
+        pass
+
+    assert client.health_report().dependencies.job_queue.lag == 0
+    made = new_job("note", {}, now=time() - 100, after=90)  # due for ten seconds
+    store.commit(Change(jobs=(made,))).result(10)
+    client.jobs.work(timeout=0)
+    assert client.jobs.wait(made.job.id, timeout=10).status == "completed"
+    assert 10_000 <= client.health_report().dependencies.job_queue.lag < 20_000
+
+
 def test_what_counts_as_behind_is_a_setting(new):
     store = MemoryStore()
     for _ in range(3):
@@ -239,6 +256,11 @@ def test_jobs_that_are_not_due_yet_are_no_backlog(new):
     store.commit(Change(jobs=(later,))).result(10)
     queue = new(store=store).health_report().dependencies.job_queue
     assert (queue.queue_size, queue.due, queue.oldest_due_age) == (1, 0, 0)
+
+
+@attrs.frozen
+class Note:
+    text: str = ""
 
 
 class DeafStore(MemoryStore):

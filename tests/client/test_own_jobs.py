@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -227,6 +228,40 @@ def test_a_job_can_be_due_later(face: Face):
         assert (at.priority, after.priority) == (3, 2)
 
     face.tell(story)
+
+
+def test_at_most_one_job_of_a_key_is_under_way(face: Face, tmp_path: Path):
+    async def story(client: Any, done: Any) -> None:
+        client.jobs.declare(PrintReport)
+        client.jobs.declare(Line)
+        first = await done(client.jobs.enqueue(REPORT, key="june"))
+        assert await done(client.jobs.enqueue(PrintReport("another"), key="june")) == first
+        other = await done(client.jobs.enqueue(REPORT, key="july"))
+        same_key = await done(client.jobs.enqueue(Line("a"), key="june"))
+        assert len({first.id, other.id, same_key.id}) == 3
+        await done(client.jobs.cancel(first.id))
+        again = await done(client.jobs.enqueue(REPORT, key="june"))
+        assert again.id != first.id
+        assert (await done(client.jobs.stats())).pending_jobs == 3
+
+    face.tell(story)
+    face.tell(story, store=tmp_path / "jobs.db")
+
+
+def test_a_key_that_comes_free_while_it_is_asked_for_is_taken(new):
+    class Leaving(MemoryStore):
+        """The job that holds the key ends just before anybody can look at it."""
+
+        def holder(self, key: str) -> Any:
+            self.cancel(first.id, time.time(), "done meanwhile").result(SOON)
+            return super().holder(key)
+
+    client = new(store=Leaving())
+    client.jobs.declare(PrintReport)
+    first = client.jobs.enqueue(REPORT, key="june")
+    second = client.jobs.enqueue(REPORT, key="june")
+    assert second.id != first.id
+    assert client.jobs.get(second.id).status == "pending"
 
 
 def test_a_handler_may_come_after_the_job_and_after_the_runner(face: Face):

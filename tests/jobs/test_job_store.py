@@ -469,6 +469,27 @@ def test_a_job_revived_in_the_moment_it_was_cancelled_is_taken_once(store: Store
 # Looking
 
 
+def test_the_job_that_has_a_key_is_found_as_long_as_it_lives(store: Store) -> None:
+    def holder(key: str) -> str | None:
+        found = store.holder(key).result(SOON)
+        return found and found.id
+
+    assert holder("one") is None
+    new = greet(key="one")
+    add(store, new, greet(key="two"), greet())
+    assert store.holder("one").result(SOON) == store.job(new.job.id).result(SOON)
+    take(store)
+    assert holder("one") == new.job.id
+    store.cancel(new.job.id, NOW, "no longer").result(SOON)
+    assert holder("one") is None
+
+
+def test_a_claim_tells_since_when_its_job_was_due(store: Store) -> None:
+    add(store, greet(1), greet(2, after=30))
+    claims = store.claim("me", {"greet": 2}, NOW + 90, 60).result(SOON).claims
+    assert {claim.job.payload["number"]: claim.due for claim in claims} == {1: NOW, 2: NOW + 30}
+
+
 def test_lists_are_filtered_sorted_and_paged(store: Store) -> None:
     jobs = [
         new_job("greet", {"n": n}, now=NOW + n, priority=JobPriority(1 + n % 2)) for n in range(6)

@@ -92,7 +92,7 @@ def what_does_not_fit_is_refused(plain: Novitai, awaiting: AsyncNovitai) -> None
 
 async def jobs_are_enqueued(plain: Novitai, awaiting: AsyncNovitai, at: datetime) -> None:
     assert_type(plain.jobs.enqueue(Greeting("Ada"), after=3, priority=4), Job)
-    assert_type(await awaiting.jobs.enqueue(Greeting("Ada"), at=at, max_attempts=2), Job)
+    assert_type(await awaiting.jobs.enqueue(Greeting("Ada"), at=at, key="a"), Job)
     plain.jobs.enqueue(Greeting("Ada"), after=timedelta(3))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # must be refused
     assert_type(plain.jobs.declare(Greeting, type="greet"), None)
     assert_type(plain.jobs.work(timeout=3), None)

@@ -147,6 +147,7 @@ class OwnJobs(Moded[Mode]):
         after: float | None = None,
         at: datetime | None = None,
         priority: JobPriority | int | None = None,
+        key: str | None = None,
         max_attempts: int | None = None,
     ) -> Job:
         """Store a job, and return it; it is done in the background, at least once.
@@ -156,6 +157,8 @@ class OwnJobs(Moded[Mode]):
             after: Seconds from now until it is due.
             at: When it is due, with a time zone; instead of *after*.
             priority: 1 to 4, the highest first; otherwise that of its type.
+            key: At most one job of a type and key waits or is worked on at a time: while there is one, it is the one
+                that is returned, and nothing is stored.
             max_attempts: How often it is tried; otherwise as its type says.
 
         Raises:
@@ -174,6 +177,8 @@ class OwnJobs(Moded[Mode]):
             after=after or 0.0 if at is None else _life.when(at) - now,
             priority=JobPriority(kind.priority if priority is None else priority),
             max_attempts=kind.max_attempts if max_attempts is None else max_attempts,
+            # Not as it is: the keys of this library's own jobs are in the same store.
+            key=None if key is None else f"own:{kind.name}:{key}",
         )
         self._check()
         job = await self._accepted(new)
@@ -201,8 +206,16 @@ class OwnJobs(Moded[Mode]):
             await self._waiter.sleep(min(GLANCE, left))
 
     async def _accepted(self, new: NewJob) -> Job:
-        await self._waiter.result(self._store.commit(Change(jobs=(new,))))
-        return new.job
+        """Store *new*, or find the job that has its key."""
+        while True:
+            await self._waiter.result(self._store.commit(Change(jobs=(new,))))
+            if new.key is None:
+                return new.job
+            stored = await self._waiter.result(self._store.job(new.job.id))
+            found = stored or await self._waiter.result(self._store.holder(new.key))
+            if found is not None:
+                return found
+            # The one that had the key has ended in between, so now it is free.
 
 
 def _check_asked(

@@ -95,6 +95,15 @@ class MemoryStore:
 
         return self._look(look)
 
+    def holder(self, key: str) -> "Future[Job | None]":
+        """The pending or processing job of *key*, or None."""
+
+        def look() -> Job | None:
+            entry = Draft(self._state).holder(key)
+            return None if entry is None else entry.shown()
+
+        return self._look(look)
+
     def jobs(self, query: JobQuery) -> "Future[tuple[Job, ...]]":
         """The jobs *query* asks for."""
 
@@ -154,7 +163,8 @@ class MemoryStore:
                         entry, job=job, owner=owner, number=number, lease_until=now + lease
                     )
                     draft.put(taken)
-                    claims.append(Claim(job=taken.shown(), owner=owner, number=number))
+                    due = _life.due(entry.job)
+                    claims.append(Claim(job=taken.shown(), owner=owner, number=number, due=due))
             self._state.apply(draft)
             sights += [entry.lease_until for entry in self._state.held()]
             self._state.retain(self._retention, now)

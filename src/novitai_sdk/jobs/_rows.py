@@ -144,6 +144,11 @@ class Rows:
         row = self._find(job_id)
         return row.job if row else None
 
+    def holder(self, key: str) -> Job | None:
+        """The pending or processing job of *key*, or None."""
+        found = self._rows("key = ? AND status IN ('pending', 'processing')", (key,))
+        return found[0].job if found else None
+
     def jobs(self, query: JobQuery) -> tuple[Job, ...]:
         """The jobs *query* asks for."""
         rows = self._db.execute(
@@ -253,7 +258,12 @@ class Rows:
             for seq in self._ripe(type_, limit, now, sights)
         ]
         claims = tuple(
-            Claim(job=_life.claim(row.job, now), owner=owner, number=row.number + 1)
+            Claim(
+                job=_life.claim(row.job, now),
+                owner=owner,
+                number=row.number + 1,
+                due=_life.due(row.job),
+            )
             for row in self._by_seq(ripe)
         )
         at, until = _life.when(_life.moment(now)), now + lease

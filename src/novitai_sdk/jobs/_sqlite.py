@@ -170,6 +170,10 @@ class SqliteStore:
         """The job, or None."""
         return self._do(self._reader, lambda rows, _: rows.job(job_id))
 
+    def holder(self, key: str) -> "Future[Job | None]":
+        """The pending or processing job of *key*, or None."""
+        return self._do(self._reader, lambda rows, _: rows.holder(key))
+
     def jobs(self, query: JobQuery) -> "Future[tuple[Job, ...]]":
         """The jobs *query* asks for."""
         return self._do(self._reader, lambda rows, _: rows.jobs(query))

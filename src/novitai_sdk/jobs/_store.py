@@ -108,11 +108,13 @@ class Claim:
         job: The job as it was claimed, this attempt counted.
         owner: Whose claim it is.
         number: The how-manieth claim of this job; a later claim makes this one void.
+        due: Epoch seconds since when it had been due.
     """
 
     job: Job
     owner: str
     number: int
+    due: float = attrs.field(default=0.0, eq=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -288,6 +290,10 @@ class Store(Protocol):
 
     def job(self, job_id: str) -> "Future[Job | None]":
         """The job, or None."""
+        ...
+
+    def holder(self, key: str) -> "Future[Job | None]":
+        """The pending or processing job of *key*, or None."""
         ...
 
     def jobs(self, query: JobQuery) -> "Future[tuple[Job, ...]]":
