@@ -37,6 +37,7 @@ from ._errors import (
     StoreTooNew,
 )
 from ._handling import Handler, JobContext, Together
+from ._listing import JobOrder, JobPage, JobQuery
 from ._memory import MemoryStore
 from ._noun import Jobs, QueueHealth
 from ._retention import Retention
@@ -52,7 +53,6 @@ from ._store import (
     Done,
     GiveUp,
     HandBack,
-    JobQuery,
     NewJob,
     Outcome,
     Record,
@@ -85,6 +85,8 @@ __all__ = [
     "JobEvent",
     "JobError",
     "JobNotFound",
+    "JobOrder",
+    "JobPage",
     "JobQuery",
     "JobRefused",
     "JobStateError",
