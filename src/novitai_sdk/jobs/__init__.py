@@ -36,7 +36,7 @@ from ._errors import (
     StoreReadOnly,
     StoreTooNew,
 )
-from ._handling import Handler, JobContext, Together
+from ._handling import Commits, Handler, JobContext, Together
 from ._listing import JobOrder, JobPage, JobQuery
 from ._memory import MemoryStore
 from ._noun import Jobs, QueueHealth
@@ -77,6 +77,7 @@ __all__ = [
     "Change",
     "Claim",
     "ClaimLost",
+    "Commits",
     "Done",
     "GiveUp",
     "HandBack",
