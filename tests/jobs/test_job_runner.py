@@ -522,6 +522,27 @@ async def test_a_long_handler_keeps_its_claim() -> None:
 
 
 @in_virtual_time
+async def test_a_job_that_was_cancelled_and_retried_at_work_runs_once_to_its_end() -> None:
+    store, told = MemoryStore(), list[tuple[str, float]]()
+
+    async def work(job: Job, context: JobContext) -> Outcome:
+        await anyio.sleep(40 if len(told) > 1 else 1000)
+        return Done()
+
+    def hook(event: JobEvent) -> None:
+        told.append((event.what, round(anyio.current_time())))
+
+    async with running(store, {"greet": work}, on_job=hook, lease=60):
+        (job_id,) = await add(store, greet())
+        await anyio.sleep(5)
+        await AsyncWaiter().result(store.cancel(job_id, LoopClock().time(), "not wanted"))
+        await AsyncWaiter().result(store.retry(job_id, LoopClock().time()))
+        await anyio.sleep(100)
+    # What is lost at the renewal is the claim before, not the one that has begun since.
+    assert told == [("claimed", 0), ("claimed", 5), ("lost", 20), ("completed", 45)]
+
+
+@in_virtual_time
 async def test_a_handler_without_end_is_cut_short_by_the_time_limit() -> None:
     store = MemoryStore()
 

@@ -36,8 +36,7 @@ from ._errors import (
     StoreReadOnly,
     StoreTooNew,
 )
-from ._handling import Commits, Handler, JobContext, Together
-from ._listing import JobOrder, JobPage, JobQuery
+from ._handling import Handler, JobContext, Together
 from ._memory import MemoryStore
 from ._noun import Jobs, QueueHealth
 from ._retention import Retention
@@ -53,6 +52,7 @@ from ._store import (
     Done,
     GiveUp,
     HandBack,
+    JobQuery,
     NewJob,
     Outcome,
     Record,
@@ -77,7 +77,6 @@ __all__ = [
     "Change",
     "Claim",
     "ClaimLost",
-    "Commits",
     "Done",
     "GiveUp",
     "HandBack",
@@ -86,8 +85,6 @@ __all__ = [
     "JobEvent",
     "JobError",
     "JobNotFound",
-    "JobOrder",
-    "JobPage",
     "JobQuery",
     "JobRefused",
     "JobStateError",

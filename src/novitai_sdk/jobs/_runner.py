@@ -123,6 +123,7 @@ class Runner:
             self.handle(type_, handler, slots=slots_by_type.get(type_), policy=policies.get(type_))
         self._held: dict[tuple[str, int], Work] = {}  # every claim that is not settled yet
         self._endings: list[_Ending] = []
+        self._renewing: Sequence[Claim] = ()
         self._full: frozenset[str] = frozenset()  # types that may have jobs waiting for a slot
         self._look = True
         self._due_at: float | None = None
@@ -249,7 +250,7 @@ class Runner:
         """Cut short what is still worked on, and put down how it ended."""
         self._stopping = self._finishing = True
         self._crew.leave()
-        for work in set(self._held.values()):
+        for work in dict.fromkeys(self._held.values()):
             work.cancel()
         while self._held:
             self._stay_awake()
@@ -332,16 +333,24 @@ class Runner:
         if now < self._renew_at:
             return None
         self._renew_at = now + self._lease / 3
-        claims = [claim for work in set(self._held.values()) for claim in work.claims]
-        if not claims:
+        self._renewing = [
+            claim
+            for work in dict.fromkeys(self._held.values())
+            for claim in work.claims
+            if claim.job.id not in work.lost
+        ]
+        if not self._renewing:
             return None
-        return self._store.renew(claims, self._waiter.time(), self._lease)
+        return self._store.renew(self._renewing, self._waiter.time(), self._lease)
 
     def _renewed(self, lost: frozenset[str]) -> None:
-        for work in set(self._held.values()) if lost else ():
-            for claim in work.claims:
-                if claim.job.id in lost:
-                    work.lose(claim.job.id)
+        # The store tells jobs, not claims. This worker may have taken a job anew, after its lease ran out or somebody
+        # retried it: then the older claim is what is lost, and the newer is asked about without it the next time.
+        oldest = {one.job.id: one for one in reversed(self._renewing) if one.job.id in lost}
+        for claim in oldest.values():
+            work = self._held.get((claim.job.id, claim.number))
+            if work is not None:
+                work.lose(claim.job.id)
 
     def _pause(self) -> float:
         if self._endings or self._look:
