@@ -104,6 +104,14 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def simulation(session: nox.Session) -> None:
+    """Ten thousand lives of a store and its workers in virtual time, and a thousand of a file; ten minutes or so."""
+    needs(session, "tests")
+    played = (*ON_ALL_CORES, "--timeout", "3600", "tests/simulation")
+    session.run("pytest", *played, *session.posargs, env={"SIMULATIONS": "10000"})
+
+
+@nox.session
 def documents(session: nox.Session) -> None:
     """A hundred thousand documents as answers and as refusals, and as many listings that change while they are read."""
     needs(session, "tests")
