@@ -18,6 +18,8 @@ from novitai_sdk.jobs import (
     Done,
     GiveUp,
     HandBack,
+    JobOrder,
+    JobPage,
     JobQuery,
     MemoryStore,
     NewJob,
@@ -178,6 +180,61 @@ class Twins(RuleBasedStateMachine):
         if self.ids:
             job_id = data.draw(st.sampled_from(self.ids))
             self.same([store.cancel(job_id, self.now, "not wanted") for store in self.stores])
+
+    @rule(
+        age=PAUSES,
+        status=st.sampled_from([None, JobStatus.COMPLETED, JobStatus.FAILED]),
+        limit=st.integers(0, 3),
+    )
+    def purge(self, age: float, status: JobStatus | None, limit: int) -> None:
+        self.same([store.purge(self.now - age, status, limit) for store in self.stores])
+
+    @rule(
+        statuses=st.lists(st.sampled_from(list(JobStatus)), max_size=2),
+        types=st.lists(st.sampled_from(TYPES), max_size=2),
+        key=KEYS,
+        ages=st.tuples(*[st.sampled_from([None, 0.0, 1.0, 30.0])] * 4),
+        order=st.sampled_from(["priority", "oldest", "newest"]),
+        limit=st.integers(0, 3),
+        offset=st.sampled_from([0, 0, 1]),
+    )
+    def page_through(
+        self,
+        statuses: list[JobStatus],
+        types: list[str],
+        key: str | None,
+        ages: tuple[float | None, ...],
+        order: JobOrder,
+        limit: int,
+        offset: int,
+    ) -> None:
+        times = (None if age is None else self.now - age for age in ages)
+        query = JobQuery(
+            status=statuses,
+            type=types,
+            key=key,
+            **dict(
+                zip(
+                    ("created_since", "created_until", "ended_since", "ended_until"),
+                    times,
+                    strict=True,
+                )
+            ),
+            order=order,
+            limit=limit,
+            offset=offset,
+        )
+        whole = self.stores[0].jobs(attrs.evolve(query, limit=0)).result(10)
+        seen: list[Job] = []
+        while True:
+            page = self.same([store.page(query) for store in self.stores])
+            assert isinstance(page, JobPage)
+            assert not limit or len(page.jobs) <= limit
+            seen += page.jobs
+            if page.next is None:
+                break
+            query = attrs.evolve(query, after=page.next, offset=0)
+        assert tuple(seen) == whole
 
     @invariant()
     def the_same_is_seen(self) -> None:

@@ -36,7 +36,8 @@ from ._errors import (
     StoreReadOnly,
     StoreTooNew,
 )
-from ._handling import Handler, JobContext, Together
+from ._handling import Commits, Handler, JobContext, Together
+from ._listing import JobOrder, JobPage, JobQuery
 from ._memory import MemoryStore
 from ._noun import Jobs, QueueHealth
 from ._retention import Retention
@@ -52,7 +53,6 @@ from ._store import (
     Done,
     GiveUp,
     HandBack,
-    JobQuery,
     NewJob,
     Outcome,
     Record,
@@ -77,6 +77,7 @@ __all__ = [
     "Change",
     "Claim",
     "ClaimLost",
+    "Commits",
     "Done",
     "GiveUp",
     "HandBack",
@@ -85,6 +86,8 @@ __all__ = [
     "JobEvent",
     "JobError",
     "JobNotFound",
+    "JobOrder",
+    "JobPage",
     "JobQuery",
     "JobRefused",
     "JobStateError",

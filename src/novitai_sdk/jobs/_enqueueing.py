@@ -1,6 +1,6 @@
 """Jobs of a program's own: saying what is done with a payload, and asking for it."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar, cast, overload
 
@@ -11,9 +11,9 @@ from .._convert import record_converter
 from .._waiting import Waiter
 from ..models import Job, JobPriority
 from . import _life
-from ._carrying import is_awaited
+from ._carrying import handler_of, is_awaited
 from ._errors import JobRefused
-from ._handling import JobContext
+from ._handling import Handler, JobContext
 from ._kinds import KindOptions, Kinds, make_kind
 from ._store import Change, NewJob, Outcome, Store, new_job
 from ._threads import PlainJobContext
@@ -138,6 +138,13 @@ class OwnJobs(Moded[Mode]):
         Takes the options of `handler` and raises what it raises.
         """
         self._kinds.add(make_kind(payload, None, options))
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """Return what is done for the program's own types, by type: functions of job and context.
+
+        For another engine that carries the same jobs; the runner of this client needs nobody to call it.
+        """
+        return {kind.name: handler_of(kind) for kind in self._kinds.worked()}
 
     @dual
     async def enqueue(

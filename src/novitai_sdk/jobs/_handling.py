@@ -2,16 +2,24 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import attrs
 
 from .._calling import Async
-from .._waiting import Waiter
+from .._waiting import AsyncWaiter, Waiter
 from ..models import Job
-from ._store import Again, Change, Claim, Done, GiveUp, HandBack, Outcome, Retry, Store
+from ._store import Again, Change, Claim, Done, GiveUp, HandBack, Outcome, Retry
 
-__all__ = ["Handler", "JobContext", "Together", "describe"]
+__all__ = ["Commits", "Handler", "JobContext", "Together", "describe"]
+
+
+class Commits(Protocol):
+    """Whatever takes what a handler stores in the middle of an attempt; every `Store` does."""
+
+    def commit(self, change: Change) -> "Future[None]":
+        """Store *change*, all of it or nothing; see `Store.commit`."""
+        ...
 
 
 @attrs.frozen(kw_only=True)
@@ -21,11 +29,12 @@ class JobContext:
     Attributes:
         claim: The right to work on the job; lost when another worker has it.
         waiter: How to wait and what time it is.
+        store: Where `commit` stores.
     """
 
     claim: Claim
-    waiter: Waiter[Async] = attrs.field(repr=False)
-    _store: Store = attrs.field(repr=False, alias="store")
+    waiter: Waiter[Async] = attrs.field(factory=AsyncWaiter, repr=False)
+    _store: Commits = attrs.field(repr=False, alias="store")
 
     @property
     def job(self) -> Job:

@@ -11,6 +11,7 @@ from ..models import Job, JobQueueStats, JobStatus
 from . import _forks, _life
 from ._announce import Announcer, reject, resolve
 from ._errors import ClaimLost, JobError, JobNotFound, StoreClosed, StoreError
+from ._listing import JobPage, JobQuery
 from ._retention import STEP, Retention, ended
 from ._state import Draft, State, record_at
 from ._store import (
@@ -18,10 +19,8 @@ from ._store import (
     Batch,
     Change,
     Claim,
-    JobQuery,
     Record,
     Settlement,
-    created_order,
     key_taken,
     queue_stats,
 )
@@ -106,21 +105,24 @@ class MemoryStore:
 
     def jobs(self, query: JobQuery) -> "Future[tuple[Job, ...]]":
         """The jobs *query* asks for."""
+        return self._look(lambda: self._page(query).jobs)
 
-        def look() -> tuple[Job, ...]:
-            found = sorted(
-                (
-                    entry
-                    for entry in self._state.entries.values()
-                    if query.status in (None, entry.job.status)
-                    and query.type in (None, entry.job.type)
-                ),
-                key=lambda entry: (*created_order(entry.job), entry.seq),
-            )
-            last = query.offset + query.limit if query.limit else None
-            return tuple(entry.shown() for entry in found[query.offset : last])
+    def page(self, query: JobQuery) -> "Future[JobPage]":
+        """The same, and where the page after them begins."""
+        return self._look(lambda: self._page(query))
 
-        return self._look(look)
+    def _page(self, query: JobQuery) -> JobPage:
+        behind = query.place()
+        found = sorted(
+            (place, entry.job.id)
+            for entry in self._state.entries.values()
+            if query.asks_for(entry.job, entry.key)
+            for place in (query.place_of(entry.job, entry.seq),)
+            if behind is None or place > behind
+        )
+        last = query.offset + query.limit + 1 if query.limit else None
+        entries = (self._state.entries[job_id] for _, job_id in found[query.offset : last])
+        return query.page([(entry.shown(), entry.seq) for entry in entries])
 
     def stats(self) -> "Future[JobQueueStats]":
         """How many jobs there are, by status and by type."""

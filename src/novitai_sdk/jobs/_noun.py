@@ -1,18 +1,21 @@
 """``client.jobs``: what the task runner does, and a hand on it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from datetime import datetime
 from typing import TypeVar
 
 import attrs
 
-from .._calling import Mode, dual
+from .._calling import Mode, dual, dual_iter
 from .._waiting import Waiter
 from ..models import Job, JobQueueStats, JobStatus, JobType
 from ._enqueueing import GLANCE, OwnJobs
 from ._errors import JobNotFound
 from ._kinds import Kinds
-from ._store import JobQuery, Store
+from ._life import when
+from ._listing import JobOrder, JobPage, JobQuery, JobWalk
+from ._store import Store
 
 __all__ = ["Jobs", "QueueHealth"]
 
@@ -32,6 +35,35 @@ class QueueHealth:
     depth: int
     oldest_due_age: float
     running: bool
+
+
+def _query(
+    status: JobStatus | str | Iterable[JobStatus | str] | None,
+    type_: JobType | str | Iterable[JobType | str] | None,
+    key: str | None,
+    times: Sequence[datetime | None],
+    order: JobOrder,
+    limit: int,
+) -> JobQuery:
+    for at in times:
+        if at is not None and at.tzinfo is None:
+            raise ValueError(
+                f"{at.isoformat()} has no time zone: say datetime(..., tzinfo=timezone.utc)"
+            )
+    created_since, created_until, ended_since, ended_until = (
+        None if at is None else when(at) for at in times
+    )
+    return JobQuery(
+        status=status,
+        type=type_,
+        key=key,
+        created_since=created_since,
+        created_until=created_until,
+        ended_since=ended_since,
+        ended_until=ended_until,
+        order=order,
+        limit=limit,
+    )
 
 
 def _fine() -> None:
@@ -76,32 +108,73 @@ class Jobs(OwnJobs[Mode]):
     async def list(
         self,
         *,
-        status: JobStatus | str | None = None,
-        type: JobType | str | None = None,
+        status: JobStatus | str | Iterable[JobStatus | str] | None = None,
+        type: JobType | str | Iterable[JobType | str] | None = None,
+        key: str | None = None,
+        created_since: datetime | None = None,
+        created_until: datetime | None = None,
+        ended_since: datetime | None = None,
+        ended_until: datetime | None = None,
+        order: JobOrder = "priority",
         limit: int = 50,
         offset: int = 0,
     ) -> tuple[Job, ...]:
-        """Return jobs, highest priority first and then oldest.
+        """Return jobs, highest priority first and then oldest, unless *order* says otherwise.
 
         Args:
-            status: Only jobs of this status.
-            type: Only jobs of this type.
+            status: Only jobs of this status, or of one of these.
+            type: Only jobs of this type, or of one of these.
+            key: Only jobs that were stored with this key.
+            created_since: Only jobs created then or later.
+            created_until: Only jobs created before then.
+            ended_since: Only jobs that ended then or later.
+            ended_until: Only jobs that ended before then.
+            order: ``priority``, or ``oldest`` or ``newest`` first, which is cheaper where there are many.
             limit: At most so many; 0 for all.
-            offset: Leave out so many first.
+            offset: Leave out so many first. To see all, :meth:`iterate`: jobs that come and go move what stands where.
 
         Raises:
-            ValueError: A limit or an offset below 0.
+            ValueError: Not a status or an order, a time without a time zone, a limit or an offset below 0.
             StoreError: The store is in trouble.
         """
-        if limit < 0 or offset < 0:
-            raise ValueError(f"limit is {limit}, offset is {offset}: neither may be below 0")
-        query = JobQuery(
-            status=None if status is None else JobStatus(status),
-            type=None if type is None else str(type),
-            limit=limit,
-            offset=offset,
-        )
-        return await self._answer(self._store.jobs(query))
+        times = (created_since, created_until, ended_since, ended_until)
+        query = _query(status, type, key, times, order, limit)
+        return await self._answer(self._store.jobs(attrs.evolve(query, offset=offset)))
+
+    @dual
+    async def list_page(self, query: JobQuery) -> JobPage:
+        """Return some jobs and where to go on, for whoever hands pages to somebody else.
+
+        Raises:
+            StoreError: The store is in trouble.
+        """
+        return await self._answer(self._store.page(query))
+
+    @dual_iter
+    def iterate(
+        self,
+        *,
+        status: JobStatus | str | Iterable[JobStatus | str] | None = None,
+        type: JobType | str | Iterable[JobType | str] | None = None,
+        key: str | None = None,
+        created_since: datetime | None = None,
+        created_until: datetime | None = None,
+        ended_since: datetime | None = None,
+        ended_until: datetime | None = None,
+        order: JobOrder = "oldest",
+        page_size: int = 500,
+    ) -> JobWalk:
+        """Yield all jobs that match, oldest first, reading *page_size* at a time from the store.
+
+        A job that is there and matches all the while comes once, whatever comes or goes meanwhile. The other arguments
+        are those of :meth:`list`, and so is what is raised; whoever goes on after an error asks for the same
+        page again.
+        """
+        if page_size < 1:
+            raise ValueError(f"page_size is {page_size}: 1 or more is expected")
+        times = (created_since, created_until, ended_since, ended_until)
+        query = _query(status, type, key, times, order, page_size)
+        return JobWalk(lambda page: self._answer(self._store.page(page)), query)
 
     @dual
     async def stats(self) -> JobQueueStats:

@@ -14,12 +14,12 @@ from . import _counts, _life, _schedule, _upkeep
 from ._announce import Events
 from ._errors import ClaimLost, JobError, JobNotFound, JobRefused, RecordChanged
 from ._layout import Connection
+from ._listing import JobPage, JobQuery
 from ._store import (
     Backlog,
     Batch,
     Change,
     Claim,
-    JobQuery,
     NewJob,
     Record,
     Settlement,
@@ -149,20 +149,15 @@ class Rows:
         found = self._rows("key = ? AND status IN ('pending', 'processing')", (key,))
         return found[0].job if found else None
 
-    def jobs(self, query: JobQuery) -> tuple[Job, ...]:
-        """The jobs *query* asks for."""
+    def page(self, query: JobQuery) -> JobPage:
+        """The jobs *query* asks for, and where the page after them begins."""
+        seqs, values = query.sql()
         rows = self._db.execute(
-            f"SELECT {_COLUMNS} FROM jobs JOIN payloads USING (seq)"
-            " WHERE (:status IS NULL OR status = :status) AND (:type IS NULL OR type = :type)"
-            " ORDER BY priority DESC, created_at, seq LIMIT :limit OFFSET :offset",
-            {
-                "status": None if query.status is None else str(query.status),
-                "type": query.type,
-                "limit": query.limit or -1,
-                "offset": query.offset,
-            },
+            f"SELECT {_COLUMNS} FROM jobs JOIN payloads USING (seq) WHERE seq IN ({seqs})"
+            f" ORDER BY {query.sql_order()}",
+            values,
         )
-        return tuple(_row(row).job for row in rows)
+        return query.page([(row.job, row.seq) for row in map(_row, rows)])
 
     def stats(self) -> JobQueueStats:
         """How many jobs there are, by status and by type."""

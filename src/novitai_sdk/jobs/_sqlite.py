@@ -33,10 +33,11 @@ from ._errors import (
     StoreReadOnly,
 )
 from ._layout import establish
+from ._listing import JobPage, JobQuery
 from ._owners import OwnerLocks
 from ._retention import STEP, Retention, ended
 from ._rows import Rows
-from ._store import Backlog, Batch, Change, Claim, JobQuery, Record, Settlement
+from ._store import Backlog, Batch, Change, Claim, Record, Settlement
 from ._upkeep import Upkeep
 from ._worker import Worker
 
@@ -176,7 +177,11 @@ class SqliteStore:
 
     def jobs(self, query: JobQuery) -> "Future[tuple[Job, ...]]":
         """The jobs *query* asks for."""
-        return self._do(self._reader, lambda rows, _: rows.jobs(query))
+        return self._do(self._reader, lambda rows, _: rows.page(query).jobs)
+
+    def page(self, query: JobQuery) -> "Future[JobPage]":
+        """The same, and where the page after them begins."""
+        return self._do(self._reader, lambda rows, _: rows.page(query))
 
     def stats(self) -> "Future[JobQueueStats]":
         """How many jobs there are, by status and by type."""

@@ -14,7 +14,6 @@ import os
 import random
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from datetime import datetime
 from typing import Final, Protocol, TypeAlias
 
 import attrs
@@ -23,6 +22,7 @@ from ..models import Job, JobPriority, JobQueueStats, JobStatus, JobType
 from ..models._base import Json, JsonObject
 from . import _life
 from ._errors import JobError, JobRefused, JobStateError
+from ._listing import JobPage, JobQuery
 from ._retention import STEP
 
 __all__ = [
@@ -34,7 +34,6 @@ __all__ = [
     "Done",
     "GiveUp",
     "HandBack",
-    "JobQuery",
     "NewJob",
     "Outcome",
     "Record",
@@ -231,23 +230,6 @@ class Batch:
 
 
 @attrs.frozen(kw_only=True)
-class JobQuery:
-    """Which jobs to list: highest priority first, then oldest.
-
-    Attributes:
-        status: Only jobs of this status.
-        type: Only jobs of this type.
-        limit: At most so many; 0 for all.
-        offset: Leave out so many first.
-    """
-
-    status: JobStatus | None = None
-    type: str | None = None
-    limit: int = 0
-    offset: int = 0
-
-
-@attrs.frozen(kw_only=True)
 class Backlog:
     """What waits.
 
@@ -298,6 +280,10 @@ class Store(Protocol):
 
     def jobs(self, query: JobQuery) -> "Future[tuple[Job, ...]]":
         """The jobs *query* asks for."""
+        ...
+
+    def page(self, query: JobQuery) -> "Future[JobPage]":
+        """The same, and where the page after them begins."""
         ...
 
     def stats(self) -> "Future[JobQueueStats]":
@@ -427,11 +413,6 @@ def from_text(text: str) -> dict[str, Json]:
     """Return the JSON object in *text*, fresh for each caller."""
     body: dict[str, Json] = _from_json(text)
     return body
-
-
-def created_order(job: Job) -> tuple[int, datetime]:
-    """A sort key for lists: highest priority first, then oldest."""
-    return -int(job.priority), job.created_at
 
 
 def queue_stats(counts: Mapping[tuple[str, JobStatus], int]) -> JobQueueStats:

@@ -1,0 +1,230 @@
+"""Which jobs to list, in what order, and where a page goes on.
+
+A page goes on behind its last job, not after so many jobs: what has come or gone in between moves nothing. The three
+orders go by what never changes about a job, so that one that is there all the time is listed once.
+"""
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Final, Literal, TypeAlias
+
+import attrs
+
+from ..models import Job, JobStatus
+from . import _life
+
+__all__ = ["JobOrder", "JobPage", "JobQuery", "JobWalk"]
+
+JobOrder: TypeAlias = Literal["priority", "oldest", "newest"]
+"""``priority``: highest priority first, then what was created first. ``oldest`` and ``newest``: as they came."""
+
+_Place: TypeAlias = tuple[float, ...]
+"""Where a job stands in an order, to be compared with others of that order: the smallest comes first."""
+
+_SQL: Final[Mapping[JobOrder, tuple[str, str]]] = {
+    "priority": (
+        "priority DESC, created_at, seq",
+        "(priority < -:at0 OR priority = -:at0 AND (created_at > :at1 OR created_at = :at1 AND seq > :at2))",
+    ),
+    "oldest": ("seq", "seq > :at0"),
+    "newest": ("seq DESC", "seq < -:at0"),
+}
+_HIGHEST: Final = 2**53  # up to which SQLite and floats tell whole numbers apart
+_PLACES: Final[Mapping[JobOrder, int]] = {"priority": 3, "oldest": 1, "newest": 1}
+
+
+def _statuses(given: "JobStatus | str | Iterable[JobStatus | str] | None") -> tuple[JobStatus, ...]:
+    found = tuple(JobStatus(one) for one in _several(given))
+    strangers = [str(status) for status in found if not status.known]
+    if strangers:  # no job has it, and it must not become part of a statement
+        raise ValueError(
+            f"status is {', '.join(strangers)}: one of {', '.join(JobStatus)} is expected"
+        )
+    return found
+
+
+def _types(given: "str | Iterable[str] | None") -> tuple[str, ...]:
+    return tuple(str(one) for one in _several(given))
+
+
+def _several(given: "str | Iterable[str] | None") -> tuple[str, ...]:
+    if given is None:
+        return ()
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _not_below_zero(_: object, attribute: "attrs.Attribute[int]", value: int) -> None:
+    if value < 0:
+        raise ValueError(f"{attribute.name} is {value}: it may not be below 0")
+
+
+def _an_order(_: object, __: object, value: str) -> None:
+    if value not in _SQL:
+        raise ValueError(f"order is {value!r}: one of {', '.join(_SQL)} is expected")
+
+
+def _a_cursor(query: "JobQuery", _: object, value: str | None) -> None:
+    query.place()
+
+
+@attrs.frozen(kw_only=True)
+class JobQuery:
+    """Which jobs to list. What is not given leaves none out.
+
+    Attributes:
+        status: Only jobs of this status, or of one of these.
+        type: Only jobs of this type, or of one of these.
+        key: Only jobs that were stored with this key.
+        created_since: Only jobs created then or later, in epoch seconds.
+        created_until: Only jobs created before then.
+        ended_since: Only jobs that ended then or later.
+        ended_until: Only jobs that ended before then.
+        order: See `JobOrder`.
+        limit: At most so many; 0 for all.
+        offset: Leave out so many first.
+        after: The cursor a page ended with (:attr:`JobPage.next`): only jobs behind it.
+
+    Raises:
+        ValueError: Not a status, an order or a cursor of that order, or a number below 0.
+    """
+
+    status: tuple[JobStatus, ...] = attrs.field(default=None, converter=_statuses)
+    type: tuple[str, ...] = attrs.field(default=None, converter=_types)
+    key: str | None = None
+    created_since: float | None = None
+    created_until: float | None = None
+    ended_since: float | None = None
+    ended_until: float | None = None
+    order: JobOrder = attrs.field(default="priority", validator=_an_order)
+    limit: int = attrs.field(default=0, validator=_not_below_zero)
+    offset: int = attrs.field(default=0, validator=_not_below_zero)
+    after: str | None = attrs.field(default=None, validator=_a_cursor)
+
+    def place(self) -> _Place | None:
+        """Return the place behind which the page begins; None for the first page."""
+        if self.after is None:
+            return None
+        order, *parts = self.after.split(":")
+        try:
+            place = tuple(
+                int(part) if part.lstrip("-").isdigit() else float(part) for part in parts
+            )
+        except ValueError:
+            place = ()
+        wrong = len(place) != _PLACES[self.order] or not all(abs(part) < _HIGHEST for part in place)
+        if order != self.order or wrong:
+            raise ValueError(f"after is {self.after!r}: no cursor of the order {self.order!r}")
+        return place
+
+    def place_of(self, job: Job, seq: int) -> _Place:
+        """Return where *job* stands, which was the *seq*-th to come."""
+        if self.order == "priority":
+            return -int(job.priority), _life.when(job.created_at), seq
+        return (seq,) if self.order == "oldest" else (-seq,)
+
+    def asks_for(self, job: Job, key: str | None) -> bool:
+        """Return whether *job*, stored with *key*, is none to leave out."""
+        ended = None if job.completed_at is None else _life.when(job.completed_at)
+        return (
+            (not self.status or job.status in self.status)
+            and (not self.type or str(job.type) in self.type)
+            and (self.key is None or key == self.key)
+            and _between(_life.when(job.created_at), self.created_since, self.created_until)
+            and _between(ended, self.ended_since, self.ended_until)
+        )
+
+    def sql(self) -> tuple[str, Mapping[str, float | str]]:
+        """Return a statement, and its values, for the ``seq`` of the jobs in their order, one more than asked for."""
+        order, behind = _SQL[self.order]
+        wheres: list[str] = []
+        values: dict[str, float | str] = {
+            "limit": self.limit + 1 if self.limit else -1,
+            "offset": self.offset,
+        }
+
+        def add(where: str, **given: float | str | None) -> None:
+            if None not in given.values():
+                wheres.append(where)
+                values.update((name, value) for name, value in given.items() if value is not None)
+
+        if self.status:
+            # Written out: SQLite uses a partial index only where it can see its condition. Completed jobs are most of
+            # an old file, so they are walked as they stand (that is what the + is for), and not sorted for each page.
+            sign = "+" if JobStatus.COMPLETED in self.status and self.order != "priority" else ""
+            add(" OR ".join(f"{sign}status = '{status}'" for status in self.status))
+        if self.type:
+            names = {f"type{number}": type_ for number, type_ in enumerate(self.type)}
+            add(f"type IN ({', '.join(f':{name}' for name in names)})", **names)
+        add("key = :key", key=self.key)
+        add("created_at >= :created_since", created_since=self.created_since)
+        add("created_at < :created_until", created_until=self.created_until)
+        add("completed_at >= :ended_since", ended_since=self.ended_since)
+        add("completed_at < :ended_until", ended_until=self.ended_until)
+        place = self.place()
+        if place is not None:
+            add(behind, **{f"at{number}": part for number, part in enumerate(place)})
+        where = f" WHERE {' AND '.join(f'({one})' for one in wheres)}" if wheres else ""
+        return f"SELECT seq FROM jobs{where} ORDER BY {order} LIMIT :limit OFFSET :offset", values
+
+    def sql_order(self) -> str:
+        """Return the order, for whoever joins something to those jobs."""
+        return _SQL[self.order][0]
+
+    def page(self, found: Sequence[tuple[Job, int]]) -> "JobPage":
+        """Return the page of the jobs *found*, each with its ``seq``, in their order and perhaps one too many."""
+        if not self.limit or len(found) <= self.limit:
+            return JobPage(jobs=tuple(job for job, _ in found), next=None)
+        found = found[: self.limit]
+        cursor = ":".join(map(str, (self.order, *self.place_of(*found[-1]))))
+        return JobPage(jobs=tuple(job for job, _ in found), next=cursor)
+
+
+def _between(at: float | None, since: float | None, until: float | None) -> bool:
+    if at is None:
+        return since is None and until is None
+    return (since is None or at >= since) and (until is None or at < until)
+
+
+@attrs.frozen(kw_only=True)
+class JobPage:
+    """Some of the jobs a query asks for.
+
+    Attributes:
+        jobs: The jobs, in the order asked for.
+        next: What to give as ``after`` for the page that follows, or None at the end. It stays good whatever comes
+            or goes meanwhile, and for every store that holds these jobs.
+    """
+
+    jobs: tuple[Job, ...]
+    next: str | None
+
+
+class JobWalk:
+    """All jobs a query asks for, one by one, a page at a time.
+
+    No generator, for the reasons given in `novitai_sdk._calling`; after an error it asks for the same page again.
+    """
+
+    def __init__(self, fetch: Callable[[JobQuery], Awaitable[JobPage]], query: JobQuery) -> None:
+        self._fetch = fetch
+        self._query: JobQuery | None = query
+        self._ready: deque[Job] = deque()
+        self._fetching = False
+
+    async def step(self) -> Job:
+        """Return the next job. Raises StopAsyncIteration after the last."""
+        while not self._ready:
+            if self._query is None:
+                raise StopAsyncIteration
+            if self._fetching:
+                raise RuntimeError("two callers at once want the next page of one iteration")
+            self._fetching = True
+            try:
+                page = await self._fetch(self._query)
+            finally:
+                self._fetching = False
+            # The offset is of the first page; all others go on behind the one before.
+            rest = attrs.evolve(self._query, after=page.next, offset=0)
+            self._query = None if page.next is None else rest
+            self._ready.extend(page.jobs)
+        return self._ready.popleft()
