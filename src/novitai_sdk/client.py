@@ -169,7 +169,8 @@ class Novitai(_Client[Sync]):
     def close(self) -> None:
         """Let running jobs finish for the setting ``drain``, hand back the rest, and close every connection.
 
-        Unfinished jobs stay in a durable store for the next client. A second call does nothing.
+        Creates that are due are still begun in that time. Unfinished jobs stay in a durable store for the next client;
+        instances that are on their way with nobody to wait for them are named in the log. A second call does nothing.
         """
         self._engine.close()
 
@@ -217,7 +218,8 @@ class AsyncNovitai(_Client[Async]):
     async def aclose(self) -> None:
         """Let running jobs finish for the setting ``drain``, hand back the rest, and close every connection.
 
-        Unfinished jobs stay in a durable store for the next client. A second call does nothing.
+        Creates that are due are still begun in that time. Unfinished jobs stay in a durable store for the next client;
+        instances that are on their way with nobody to wait for them are named in the log. A second call does nothing.
         """
         await self._engine.aclose()
 

@@ -131,7 +131,7 @@ class Settings(Model):
     """How long after a lost answer the listing is searched before the create counts as not done."""
 
     drain: float = 5.0
-    """How long closing a client waits for running jobs."""
+    """How long closing a client waits for running jobs, and for the creates that are due; 0: not at all."""
 
     webhook_secrets: tuple[Secret, ...] = ()
     """Secrets that sign outgoing webhooks, newest first; none: they are sent unsigned."""

@@ -407,3 +407,49 @@ def test_a_client_goes_on_after_a_fork_and_the_child_is_an_owner_of_its_own(clou
     with running(cloud, path, FORK) as program:
         assert program.line() == "0"
         assert program.end() == (0, "")
+
+
+AWAITING_FORK = """
+import threading, warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+warnings.simplefilter("ignore", ResourceWarning)
+client = AsyncNovitai(**options)  # never entered: its jobs run in a thread
+pids = []
+
+def register_own():
+    # A type for each process, so that neither does the other's job.
+    @attrs.frozen
+    class Who:
+        asks: str
+
+    @client.jobs.handler(Who, type=f"who-{os.getpid()}")
+    async def who(who, context):
+        pids.append(os.getpid())
+
+    return Who("me")
+
+async def ask():
+    job = await client.jobs.enqueue(register_own())
+    assert (await client.jobs.wait(job.id, timeout=10)).status == "completed"
+
+async def ask_and_close():
+    await ask()
+    await client.aclose()
+
+anyio.run(ask)
+child = os.fork()
+pids.clear()
+anyio.run(ask_and_close)
+assert pids == [os.getpid()]
+if child == 0:
+    assert threading.active_count() == 1, threading.enumerate()
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_an_awaiting_client_goes_on_after_a_fork_too(cloud, path):
+    with running(cloud, path, AWAITING_FORK) as program:
+        assert program.line() == "0", program.end()
+        assert program.end() == (0, "")

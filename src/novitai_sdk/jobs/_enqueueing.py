@@ -164,13 +164,13 @@ class OwnJobs(Moded[Mode]):
             after: Seconds from now until it is due.
             at: When it is due, with a time zone; instead of *after*.
             priority: 1 to 4, the highest first; otherwise that of its type.
-            key: At most one job of a type and key waits or is worked on at a time: while there is one, it is the one
-                that is returned, and nothing is stored.
+            key: At most one job of a key waits or is worked on at a time: while there is one, it is the one that is
+                returned, and nothing is stored.
             max_attempts: How often it is tried; otherwise as its type says.
 
         Raises:
-            JobRefused: The class of the payload is not known here, or something else is wrong with it; nothing was
-                stored.
+            JobRefused: The class of the payload is not known here, something else is wrong with it, or a job of
+                another type has the key; nothing was stored.
             RunnerFailed: The runner of this process died; nothing was stored.
             StoreError: The store is in trouble.
         """
@@ -184,8 +184,7 @@ class OwnJobs(Moded[Mode]):
             after=after or 0.0 if at is None else _life.when(at) - now,
             priority=JobPriority(kind.priority if priority is None else priority),
             max_attempts=kind.max_attempts if max_attempts is None else max_attempts,
-            # Not as it is: the keys of this library's own jobs are in the same store.
-            key=None if key is None else f"own:{kind.name}:{key}",
+            key=key,
         )
         self._check()
         job = await self._accepted(new)
@@ -220,8 +219,13 @@ class OwnJobs(Moded[Mode]):
                 return new.job
             stored = await self._waiter.result(self._store.job(new.job.id))
             found = stored or await self._waiter.result(self._store.holder(new.key))
-            if found is not None:
+            if found is not None and found.type == new.job.type:
                 return found
+            if found is not None:
+                raise JobRefused(
+                    f"no job was stored: key {new.key!r} is that of job {found.id!r}, which is a {found.type}, "
+                    f"not a {new.job.type}"
+                )
             # The one that had the key has ended in between, so now it is free.
 
 
