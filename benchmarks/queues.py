@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from random import getrandbits
 from typing import Any, Protocol
 
 from novitai_sdk._waiting import AsyncWaiter
@@ -82,25 +83,36 @@ class Ours:
 
 
 _CREATE = """
-CREATE TABLE jobs (id INTEGER PRIMARY KEY, kind TEXT, payload TEXT, state INTEGER NOT NULL DEFAULT 0,
-                   run_at REAL NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, owner TEXT, lease_until REAL)
+CREATE TABLE jobs (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, payload TEXT NOT NULL,
+                   state INTEGER NOT NULL DEFAULT 0, priority INTEGER NOT NULL DEFAULT 2, run_at REAL NOT NULL,
+                   attempts INTEGER NOT NULL DEFAULT 0, max_attempts INTEGER NOT NULL DEFAULT 3, dedup TEXT,
+                   owner TEXT, claim_no INTEGER NOT NULL DEFAULT 0, lease_until REAL, error TEXT, result TEXT,
+                   created_at REAL NOT NULL, started_at REAL, finished_at REAL);
+CREATE INDEX waiting ON jobs (priority, run_at, seq) WHERE state = 0;
+CREATE INDEX held ON jobs (lease_until) WHERE state = 1;
+CREATE UNIQUE INDEX alone ON jobs (dedup) WHERE dedup IS NOT NULL AND state < 2;
+CREATE INDEX ended ON jobs (finished_at) WHERE state >= 2;
 """
-_INDEX = "CREATE INDEX waiting ON jobs (run_at) WHERE state = 0"
-_PUT = "INSERT INTO jobs (kind, payload, run_at) VALUES (?, ?, ?)"
-_READY = "SELECT id, payload FROM jobs WHERE state = 0 AND run_at <= ? ORDER BY run_at LIMIT ?"
-_TAKE = (
-    "UPDATE jobs SET state = 1, attempts = attempts + 1, owner = 'me', lease_until = ? WHERE id = ?"
+_PUT = "INSERT INTO jobs (id, kind, payload, run_at, created_at) VALUES (?, ?, ?, ?, ?)"
+_READY = (
+    "SELECT seq, payload, claim_no + 1 FROM jobs WHERE state = 0 AND priority = ? AND run_at <= ?"
+    " ORDER BY run_at, seq LIMIT ?"
 )
-_DONE = "UPDATE jobs SET state = 2 WHERE id = ? AND owner = 'me'"
+_TAKE = (
+    "UPDATE jobs SET state = 1, attempts = attempts + 1, owner = 'me', claim_no = claim_no + 1, started_at = ?,"
+    " lease_until = ? WHERE seq = ?"
+)
+_DONE = "UPDATE jobs SET state = 2, finished_at = ?, lease_until = NULL WHERE seq = ? AND owner = 'me' AND claim_no = ?"
 
 Run = Callable[[sqlite3.Connection], Any]
 
 
 class Bare:
-    """The least that is durable: a table, and one thread that commits together what waits.
+    """The least that is a durable queue: a table, and one thread that commits together what waits.
 
-    No fence, no record beside the job, no outbox, no priorities, no other process: what a queue of one's own costs
-    before it can do anything. It is written for speed, and stands for the limit.
+    Jobs have an id, a priority, a lease and a claim number, so none is lost or ended by the wrong worker. There is no
+    outbox and no record beside the job, no ageing, no retry, no type with slots of its own, no other process, and
+    nobody who waits for a job to end. It is written for speed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -114,34 +126,38 @@ class Bare:
         self._thread.start()
 
     async def put(self) -> None:
-        row = (KIND, json.dumps(PAYLOAD), time.time())
+        row = _row(time.time())
         await self._do(lambda db: db.execute(_PUT, row))
         self._news.set()
 
     async def fill(self, count: int, after: float = 0.0) -> None:
-        rows = [(KIND, json.dumps(PAYLOAD), time.time() + after) for _ in range(count)]
+        rows = [_row(time.time(), after) for _ in range(count)]
         await self._do(lambda db: db.executemany(_PUT, rows))
 
     async def work(self, started: Started) -> Callable[[], Awaitable[None]]:
         async def greet(payload: dict[str, Any]) -> None:
             started()
 
-        def turn(db: sqlite3.Connection, done: Sequence[int]) -> list[tuple[int, str]]:
-            db.executemany(_DONE, [(id_,) for id_ in done])
+        def turn(
+            db: sqlite3.Connection, done: Sequence[tuple[int, int]]
+        ) -> list[tuple[int, str, int]]:
             now = time.time()
-            rows = db.execute(_READY, (now, BATCH)).fetchall()
-            db.executemany(_TAKE, [(now + 60, id_) for id_, _ in rows])
+            db.executemany(_DONE, [(now, *claim) for claim in done])
+            rows: list[tuple[int, str, int]] = []
+            for priority in (4, 3, 2, 1):
+                rows += db.execute(_READY, (priority, now, BATCH - len(rows)))
+            db.executemany(_TAKE, [(now, now + 60, seq) for seq, _, _ in rows])
             return rows
 
         async def loop() -> None:
-            done: list[int] = []
+            done: list[tuple[int, int]] = []
             while True:
                 self._news.clear()
                 ended = tuple(done)
                 rows = await self._do(lambda db, ended=ended: turn(db, ended))
                 # At once, as slow handlers would need it, though these have nothing to wait for.
-                await asyncio.gather(*(greet(json.loads(payload)) for _, payload in rows))
-                done = [id_ for id_, _ in rows]
+                await asyncio.gather(*(greet(json.loads(payload)) for _, payload, _ in rows))
+                done = [(seq, number) for seq, _, number in rows]
                 if not rows:
                     await self._news.wait()
 
@@ -170,8 +186,7 @@ class Bare:
         db = sqlite3.connect(self._path, isolation_level=None)
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
-        db.execute(_CREATE)
-        db.execute(_INDEX)
+        db.executescript(_CREATE)
         while True:
             with self._ready:
                 while not self._waiting and not self._ended:
@@ -185,6 +200,16 @@ class Bare:
             db.execute("COMMIT")
             self._loop.call_soon_threadsafe(_tell, answers)
         db.close()
+
+
+def _row(now: float, after: float = 0.0) -> tuple[object, ...]:
+    return (
+        f"job_{int(now * 1000)}_{getrandbits(36):09x}",
+        KIND,
+        json.dumps(PAYLOAD),
+        now + after,
+        now,
+    )
 
 
 def _tell(answers: "list[tuple[asyncio.Future[Any], Any]]") -> None:

@@ -105,48 +105,17 @@ class Connection(Protocol):
         ...
 
 
-# Finished jobs by when they ended, for each status apart: both are kept for a time of their own.
-# The counts spare whoever asks how the queue is doing a walk through a hundred thousand finished jobs. Triggers,
-# since a process of an earlier version may still have the file open.
-_COUNT_ENDED: Final = (
+# Finished jobs by type and by when they ended, for each status apart: both are kept for a time of their own, and are
+# counted by type without a look at the rows (8 ms for 100,000). Counters kept by triggers told it at once, but made the
+# end of every job a third dearer.
+_FIND_ENDED: Final = (
     "DROP INDEX jobs_ended",
-    "CREATE INDEX jobs_completed ON jobs (completed_at) WHERE status = 'completed'",
-    "CREATE INDEX jobs_failed ON jobs (completed_at) WHERE status = 'failed'",
-    """
-    CREATE TABLE ended (
-        type TEXT NOT NULL,
-        status TEXT NOT NULL,
-        jobs INTEGER NOT NULL,
-        PRIMARY KEY (type, status)
-    ) WITHOUT ROWID
-    """,
-    """
-    INSERT INTO ended SELECT type, status, count(*) FROM jobs
-    WHERE status IN ('completed', 'failed') GROUP BY type, status
-    """,
-    """
-    CREATE TRIGGER job_ends AFTER UPDATE OF status ON jobs
-    WHEN new.status IN ('completed', 'failed') AND old.status <> new.status BEGIN
-        INSERT INTO ended VALUES (new.type, new.status, 1)
-        ON CONFLICT (type, status) DO UPDATE SET jobs = jobs + 1;
-    END
-    """,
-    """
-    CREATE TRIGGER job_revives AFTER UPDATE OF status ON jobs
-    WHEN old.status IN ('completed', 'failed') AND old.status <> new.status BEGIN
-        UPDATE ended SET jobs = jobs - 1 WHERE type = old.type AND status = old.status;
-    END
-    """,
-    """
-    CREATE TRIGGER job_goes AFTER DELETE ON jobs
-    WHEN old.status IN ('completed', 'failed') BEGIN
-        UPDATE ended SET jobs = jobs - 1 WHERE type = old.type AND status = old.status;
-    END
-    """,
+    "CREATE INDEX jobs_completed ON jobs (type, completed_at) WHERE status = 'completed'",
+    "CREATE INDEX jobs_failed ON jobs (type, completed_at) WHERE status = 'failed'",
 )
 
 # What turns a file of layout n into one of layout n + 1, at index n - 1.
-MIGRATIONS: Final[tuple[Sequence[str], ...]] = (_COUNT_ENDED,)
+MIGRATIONS: Final[tuple[Sequence[str], ...]] = (_FIND_ENDED,)
 
 
 def establish(db: Connection, path: Path) -> None:

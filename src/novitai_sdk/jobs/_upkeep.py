@@ -3,6 +3,7 @@
 All of it goes in steps of a few milliseconds, so that whoever comes meanwhile waits for one of them at most.
 """
 
+import math
 from collections.abc import Collection
 from typing import Final
 
@@ -30,26 +31,36 @@ def purge(db: Connection, before: float, statuses: Collection[JobStatus], limit:
     """Remove jobs of *statuses* that ended at *before* or earlier, the earliest first, at most *limit*."""
     found: list[tuple[float, int]] = []
     for status in statuses:
-        # Written out: SQLite uses a partial index only where it can see its condition.
-        rows = db.execute(
-            f"SELECT completed_at, seq FROM jobs WHERE status = '{status}' AND completed_at <= ?"
-            " ORDER BY completed_at, seq LIMIT ?",
-            (before, max(0, limit)),
-        )
-        found += [(at, seq) for at, seq in rows]
+        for type_ in _types(db, status):
+            # Written out: SQLite uses a partial index only where it can see its condition.
+            rows = db.execute(
+                f"SELECT completed_at, seq FROM jobs WHERE status = '{status}' AND type = ? AND completed_at <= ?"
+                " ORDER BY completed_at, seq LIMIT ?",
+                (type_, before, max(0, limit)),
+            )
+            found += [(at, seq) for at, seq in rows]
     return _remove(db, [seq for _, seq in sorted(found)[: max(0, limit)]])
 
 
 def _purge_excess(db: Connection, retention: Retention) -> int:
     if retention.most_completed is None:
         return 0
-    (completed,) = db.execute("SELECT total(jobs) FROM ended WHERE status = 'completed'").fetchone()
-    limit = min(retention.step, retention.excess(int(completed)))
-    rows = db.execute(
-        "SELECT seq FROM jobs WHERE status = 'completed' ORDER BY completed_at, seq LIMIT ?",
-        (limit,),
-    )
-    return _remove(db, [seq for (seq,) in rows])
+    (completed,) = db.execute("SELECT count(*) FROM jobs WHERE status = 'completed'").fetchone()
+    limit = min(retention.step, retention.excess(completed))
+    return purge(db, math.inf, (JobStatus.COMPLETED,), limit)
+
+
+def _types(db: Connection, status: JobStatus) -> list[str]:
+    """The types of the jobs of *status*, found by a step each and not by going through all of them."""
+    found: list[str] = []
+    while True:
+        (next_one,) = db.execute(
+            f"SELECT min(type) FROM jobs WHERE status = '{status}' AND type > ?",
+            (found[-1] if found else "",),
+        ).fetchone()
+        if next_one is None:
+            return found
+        found.append(next_one)
 
 
 def _remove(db: Connection, seqs: Collection[int]) -> int:
