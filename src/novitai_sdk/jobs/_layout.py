@@ -40,8 +40,6 @@ CREATE: Final = (
         CHECK ((status = 'processing') = (lease_until IS NOT NULL))
     )
     """,
-    # Apart, because SQLite writes a row anew with every change of it: a job moves several times, its
-    # payload, up to a webhook's 256 kB, never changes. It also lets jobs move on a disk that is full.
     "CREATE TABLE payloads (seq INTEGER PRIMARY KEY, body TEXT NOT NULL)",
     "CREATE INDEX jobs_waiting ON jobs (type, priority, due) WHERE status = 'pending'",
     "CREATE INDEX jobs_held ON jobs (lease_until) WHERE status = 'processing'",
@@ -114,8 +112,15 @@ _FIND_ENDED: Final = (
     "CREATE INDEX jobs_failed ON jobs (type, completed_at) WHERE status = 'failed'",
 )
 
+# A short payload stands in the row itself: a second table costs each new job a second insert. A long one stays apart,
+# because SQLite writes a row anew with every change of it: a job moves several times, a webhook's 256 kB never change.
+_KEEP_SHORT_PAYLOADS: Final = ("ALTER TABLE jobs ADD COLUMN body TEXT",)
+
+LONGEST_INSIDE: Final = 1000
+"""Characters of JSON up to which a payload stands in the row of its job."""
+
 # What turns a file of layout n into one of layout n + 1, at index n - 1.
-MIGRATIONS: Final[tuple[Sequence[str], ...]] = (_FIND_ENDED,)
+MIGRATIONS: Final[tuple[Sequence[str], ...]] = ((*_FIND_ENDED, *_KEEP_SHORT_PAYLOADS),)
 
 
 def establish(db: Connection, path: Path) -> None:

@@ -13,7 +13,7 @@ from ..models import Job, JobPriority, JobQueueStats, JobStatus, JobType
 from . import _counts, _life, _schedule, _upkeep
 from ._announce import Events
 from ._errors import ClaimLost, JobError, JobNotFound, JobRefused, RecordChanged
-from ._layout import Connection
+from ._layout import LONGEST_INSIDE, Connection
 from ._listing import JobPage, JobQuery
 from ._store import (
     Backlog,
@@ -34,14 +34,15 @@ from ._store import (
 # Written out for each status, since SQLite uses a partial index only where it can see its condition.
 _LIVE: Final = "status IN ('pending', 'processing')"
 _COLUMNS: Final = (
-    "seq, id, type, body, status, priority, attempts, max_attempts, created_at, processed_at,"
+    "seq, id, type, coalesce(body, (SELECT payloads.body FROM payloads WHERE payloads.seq = jobs.seq)),"
+    " status, priority, attempts, max_attempts, created_at, processed_at,"
     " completed_at, next_retry_at, error, key, owner, number, lease_until"
 )
 
 _INSERT: Final = (
     "INSERT INTO jobs (id, type, status, priority, attempts, max_attempts,"
-    " created_at, processed_at, completed_at, next_retry_at, due, error, key)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+    " created_at, processed_at, completed_at, next_retry_at, due, error, key, body)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
 )
 _HELD: Final = "id = ? AND owner = ? AND number = ? AND status = 'processing'"
 _SETTLE: Final = (
@@ -153,8 +154,7 @@ class Rows:
         """The jobs *query* asks for, and where the page after them begins."""
         seqs, values = query.sql()
         rows = self._db.execute(
-            f"SELECT {_COLUMNS} FROM jobs JOIN payloads USING (seq) WHERE seq IN ({seqs})"
-            f" ORDER BY {query.sql_order()}",
+            f"SELECT {_COLUMNS} FROM jobs WHERE seq IN ({seqs}) ORDER BY {query.sql_order()}",
             values,
         )
         return query.page([(row.job, row.seq) for row in map(_row, rows)])
@@ -331,7 +331,7 @@ class Rows:
         # Read to the end before anything is written: a select that goes on through an update of the
         # rows it visits may see them twice.
         found = self._db.execute(
-            f"SELECT {_COLUMNS} FROM jobs JOIN payloads USING (seq) WHERE {where} ORDER BY seq",
+            f"SELECT {_COLUMNS} FROM jobs WHERE {where} ORDER BY seq",
             values,
         )
         return [_row(values) for values in found]
@@ -418,6 +418,7 @@ class Rows:
         if new.key is not None and self._holder(new.key) is not None:
             return
         payload = to_text(f"job {job.id!r}", job.payload)
+        inside = len(payload) <= LONGEST_INSIDE
         added = self._db.execute(
             _INSERT,
             (
@@ -431,11 +432,13 @@ class Rows:
                 *_times(job),
                 job.error,
                 new.key,
+                payload if inside else None,
             ),
         )
         if added.rowcount == 0:
             raise JobRefused(f"job {job.id!r} was not stored: there is one of that id")
-        self._db.execute("INSERT INTO payloads VALUES (?, ?)", (added.lastrowid, payload))
+        if not inside:
+            self._db.execute("INSERT INTO payloads VALUES (?, ?)", (added.lastrowid, payload))
         _note(job, events)
 
     def _write(self, write: Write, events: Events) -> None:
