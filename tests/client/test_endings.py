@@ -442,7 +442,8 @@ pids.clear()
 anyio.run(ask_and_close)
 assert pids == [os.getpid()]
 if child == 0:
-    assert threading.active_count() == 1, threading.enumerate()
+    # The loop's own worker thread may be on its way out still: that one is the caller's, and anyio's.
+    assert not [one for one in threading.enumerate() if one.name.startswith("novitai")]
     os._exit(0)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
