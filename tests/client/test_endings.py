@@ -414,15 +414,17 @@ import threading, warnings
 warnings.simplefilter("ignore", DeprecationWarning)
 warnings.simplefilter("ignore", ResourceWarning)
 client = AsyncNovitai(**options)  # never entered: its jobs run in a thread
-pids = []
+pids, turns = [], []
 
 def register_own():
-    # A type for each process, so that neither does the other's job.
+    # A type of this process and turn: what was registered before the fork, both of them work on.
+    turns.append(1)
+
     @attrs.frozen
     class Who:
         asks: str
 
-    @client.jobs.handler(Who, type=f"who-{os.getpid()}")
+    @client.jobs.handler(Who, type=f"who-{os.getpid()}-{len(turns)}")
     async def who(who, context):
         pids.append(os.getpid())
 
