@@ -124,7 +124,7 @@ WAITING = {
 # What is imported in few places, so that it can be replaced, faked, or left unloaded.
 ONLY_IN = {
     "cattrs": {"_convert"},
-    "sqlite3": {"jobs._sqlite"},
+    "sqlite3": {"jobs._sqlite", "jobs._file"},
     "httpx": {"_transport", "webhooks._sender"},
     "httpcore": {"_transport"},
     "anyio": WAITING,

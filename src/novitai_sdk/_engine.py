@@ -135,7 +135,7 @@ class _Core(Generic[Mode]):
             if self.closed:
                 raise ClientClosed
             if self._store is None:
-                self._store = open_store(self._spec)
+                self._store = open_store(self._spec, synchronous=self.settings.store_synchronous)
             return self._store
 
     def awaited(self) -> bool:

@@ -59,6 +59,7 @@ class ClientOptions(Limits, total=False):
     on_job: OnJob | Sequence[OnJob] | None
     degraded_age: float | None
     degraded_depth: int | None
+    store_synchronous: str | None
 
 
 class Options(ClientOptions, total=False):
@@ -153,6 +154,9 @@ class Settings(Model):
 
     degraded_depth: int = 1000
     """How many jobs may be due without being taken before the health report calls the queue degraded."""
+
+    store_synchronous: str = "FULL"
+    """For a store that is a file: ``"FULL"`` survives a power cut, ``"NORMAL"`` may forget the last moments at one."""
 
     def __init__(
         self, *, environ: Mapping[str, str] | None = None, **given: Unpack[Options]
@@ -327,6 +331,14 @@ def _count(value: object) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
         return value
     return _Problem("must be a whole number, 1 or more")
+
+
+def _capitals(text: str) -> str:
+    return text.strip().upper()
+
+
+def _synchronous(value: object) -> Any:
+    return value if value in ("FULL", "NORMAL") else _Problem('must be "FULL" or "NORMAL"')
 
 
 def _flag(value: object) -> Any:
@@ -524,4 +536,5 @@ _RULES: Final[Mapping[str, _Rule]] = {
     "on_job": _Rule(None, _job_hooks),
     "degraded_age": _Rule(float, _seconds),
     "degraded_depth": _Rule(int, _count),
+    "store_synchronous": _Rule(_capitals, _synchronous),
 }

@@ -3,6 +3,7 @@
 import os
 import stat
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,18 @@ def test_two_accounts_never_mix(account, cloud):
         assert [each.id for each in same.instances.list()] == [made.id]
         assert other.instances.list() == ()
         assert other.jobs.stats().total_jobs == 0
+
+
+@pytest.mark.parametrize(("given", "level"), [({}, 2), ({"store_synchronous": "NORMAL"}, 1)])
+def test_a_client_says_how_safe_its_file_is(account, given, level):
+    with Novitai(**account, **given) as client:
+        client.jobs.stats()
+        store = client._engine._core.store
+        assert isinstance(store, SqliteStore)
+        with closing(store._file.connect()) as db:
+            assert db.execute("PRAGMA synchronous").fetchone() == (level,)
+    with pytest.raises(SettingsError, match="store_synchronous must be"):
+        Novitai(**account, store_synchronous="OFF")
 
 
 def test_an_empty_text_is_the_default_too(account, monkeypatch):

@@ -39,6 +39,7 @@ SOURCES: dict[str, tuple[Any, Any, str | None, Any]] = {
     "on_job": (print, (print,), None, ()),
     "degraded_age": (1, 1.0, "2", 2.0),
     "degraded_depth": (1, 1, "2", 2),
+    "store_synchronous": ("NORMAL", "NORMAL", "normal", "NORMAL"),
     "regions": (["A", "B"], ("A", "B"), " C, D ,", ("C", "D")),
     "store": ("memory", "memory", "/tmp/x.db", "/tmp/x.db"),
     "startup_timeout": (1, 1.0, "2", 2.0),

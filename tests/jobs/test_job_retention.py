@@ -214,7 +214,7 @@ def test_payloads_go_with_their_jobs_and_the_file_shrinks(path: Path) -> None:
     store = SqliteStore(path)
     end(store, Done(), *range(400), size=20_000)
     store.commit(Change(jobs=(greet(999, size=20_000),))).result(SOON)
-    with closing(store._connect()) as db:
+    with closing(store._file.connect()) as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         before = path.stat().st_size
         assert before > 400 * 20_000
@@ -239,7 +239,7 @@ def test_payloads_go_with_their_jobs_and_the_file_shrinks(path: Path) -> None:
 def test_a_store_at_rest_has_nothing_to_do_until_somebody_writes(path: Path) -> None:
     store = SqliteStore(path)
     end(store, Done(), 1)
-    with closing(store._connect()) as db:
+    with closing(store._file.connect()) as db:
         keeper = Upkeep(Retention())
         assert keeper.step(db) is None  # nobody has said what time it is, and nobody wrote
         keeper.tell(NOW)

@@ -153,7 +153,7 @@ def test_the_file_says_whose_it_is_and_survives_a_power_cut_by_default(path: Pat
             assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
             assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     for synchronous, level in (("FULL", 2), ("NORMAL", 1)):
-        with opened(path, synchronous) as store, closing(store._connect()) as db:
+        with opened(path, synchronous) as store, closing(store._file.connect()) as db:
             assert db.execute("PRAGMA synchronous").fetchone() == (level,)
 
 

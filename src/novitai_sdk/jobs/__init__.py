@@ -33,6 +33,7 @@ from ._errors import (
     StoreError,
     StoreForeign,
     StoreFull,
+    StoreGone,
     StoreReadOnly,
     StoreTooNew,
 )
@@ -117,6 +118,7 @@ __all__ = [
     "StoreError",
     "StoreForeign",
     "StoreFull",
+    "StoreGone",
     "StoreReadOnly",
     "StoreTooNew",
     "Together",
@@ -133,6 +135,7 @@ def open_store(
     *,
     synchronous: str = "FULL",
     retention: Retention | None = None,
+    allow_network_disk: bool = False,
 ) -> Store:
     """Return the store that *spec* names.
 
@@ -140,6 +143,7 @@ def open_store(
         spec: ``"memory"``, the path of a file (made if it is not there), or a store.
         synchronous: For a file, ``"FULL"`` or ``"NORMAL"``; see :class:`SqliteStore`.
         retention: How long finished jobs are kept; not for a store that is there already.
+        allow_network_disk: Take a file on a network file system, in spite of what :class:`SqliteStore` says of it.
 
     Raises:
         StoreError: The file cannot be used; the class of the error says why.
@@ -157,7 +161,12 @@ def open_store(
             )
         from ._sqlite import SqliteStore
 
-        return SqliteStore(spec, synchronous=synchronous, retention=retention)
+        return SqliteStore(
+            spec,
+            synchronous=synchronous,
+            retention=retention,
+            allow_network_disk=allow_network_disk,
+        )
     return spec
 
 

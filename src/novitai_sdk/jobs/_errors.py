@@ -16,7 +16,8 @@
         ├── StoreReadOnly      the file or its directory cannot be written
         ├── StoreForeign       the file belongs to another program
         ├── StoreTooNew        a later version of this library wrote the file
-        └── StoreCorrupt       the file is damaged
+        ├── StoreCorrupt       the file is damaged
+        └── StoreGone          the file was moved, removed or replaced
 """
 
 from ..errors import JobError
@@ -35,6 +36,7 @@ __all__ = [
     "StoreError",
     "StoreForeign",
     "StoreFull",
+    "StoreGone",
     "StoreReadOnly",
     "StoreTooNew",
 ]
@@ -136,3 +138,7 @@ class StoreTooNew(StoreError):
 
 class StoreCorrupt(StoreError):
     """The file is damaged; it was left as it is."""
+
+
+class StoreGone(StoreError):
+    """The file was moved, removed or replaced while it was open; what it held is wherever it is now."""

@@ -138,6 +138,9 @@ def establish(db: Connection, path: Path) -> None:
     db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # takes effect on an empty file only
     db.execute("BEGIN IMMEDIATE")  # fails here, and not at the first job, if the file is read-only
     layout = _look(db, path)  # again: another process may have been faster
+    if layout == LAYOUT:  # nothing to write, so it can be read also where the disk is full
+        db.execute("ROLLBACK")
+        return
     if layout == 0:
         for statement in CREATE:
             db.execute(statement)

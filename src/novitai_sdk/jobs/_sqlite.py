@@ -4,15 +4,12 @@ One thread writes: it takes all that waits, does each operation under a savepoin
 once, and only then answers. Another reads. Several processes may share the file.
 """
 
-import errno
 import logging
 import os
 import sqlite3
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
@@ -21,18 +18,8 @@ import attrs
 from ..models import Job, JobQueueStats, JobStatus
 from . import _exits, _forks, _life
 from ._announce import Announcer, Events, reject
-from ._errors import (
-    JobError,
-    JobNotFound,
-    StoreBusy,
-    StoreClosed,
-    StoreCorrupt,
-    StoreError,
-    StoreForeign,
-    StoreFull,
-    StoreReadOnly,
-)
-from ._layout import establish
+from ._errors import JobError, JobNotFound, StoreClosed, StoreError
+from ._file import StoreFile
 from ._listing import JobPage, JobQuery
 from ._owners import OwnerLocks
 from ._retention import STEP, Retention, ended
@@ -55,10 +42,6 @@ _GLANCE: Final = 0.5
 _WATCH: Final = 2.0
 
 _EXIT_TIMEOUT: Final = 3.0
-
-_SWITCH_PAUSE: Final = 0.02
-
-_LARGEST_WAL: Final = 8 * 1024 * 1024
 
 _never_closed: list[sqlite3.Connection] = []
 
@@ -96,6 +79,9 @@ class SqliteStore:
         busy_timeout: Seconds to wait for another process that holds the file.
         max_bytes: Refuse to let the file grow beyond this size; None for no limit.
         retention: How long finished jobs are kept, by the clock of those who claim here.
+        allow_network_disk: Take the file although it lies on a network file system. Then no second
+            process may use it, above all none of another machine: they would not see each other's
+            locks and damage it. And what was acknowledged is as safe as that file system makes it.
 
     Raises:
         StoreForeign: The file belongs to another program.
@@ -103,6 +89,7 @@ class SqliteStore:
         StoreCorrupt: It is damaged.
         StoreReadOnly: It, or its directory, cannot be written.
         StoreBusy: Another process holds it.
+        StoreGone: It was moved, removed or replaced while it was open; raised by later calls only.
         StoreError: It cannot be used for another reason, which the message names.
     """
 
@@ -114,18 +101,23 @@ class SqliteStore:
         busy_timeout: float = 5.0,
         max_bytes: int | None = None,
         retention: Retention | None = None,
+        allow_network_disk: bool = False,
     ) -> None:
         if synchronous not in ("FULL", "NORMAL"):
             raise ValueError(f'synchronous is {synchronous!r}: "FULL" or "NORMAL" is expected')
         # Absolute: a program may change its directory later, and the threads open the file again.
         self.path: Path = Path(path).expanduser().absolute()
-        self._synchronous = synchronous
-        self._busy_timeout = busy_timeout
-        self._max_bytes = max_bytes
+        self._file = StoreFile(
+            self.path,
+            synchronous=synchronous,
+            busy_timeout=busy_timeout,
+            max_bytes=max_bytes,
+            allow_network_disk=allow_network_disk,
+        )
         self._retention = retention or Retention()
         self._closed = False
         self._now = 0.0
-        self._prepare()
+        self._file.prepare()
         self._begin()
         _forks.watch(self)
         _exits.stores.add(self)
@@ -310,13 +302,15 @@ class SqliteStore:
         tasks = [task for task in tasks if task.wanted()]
         events = Events()
         try:
+            self._file.check()
             if self._write_db is None:
-                self._write_db = self._connect()
+                self._write_db = self._file.connect()
             # Nearly always all of them succeed, and savepoints would be half the work. If one does not, all is rolled
             # back and done again with them: no task does anything but by its connection and its events.
             ends = self._all_at_once(self._write_db, tasks, events)
             if ends is None:
                 ends = self._one_by_one(self._write_db, tasks, events)
+            self._file.check()  # again: what went into a file that is gone must not be acknowledged
         except Exception as error:  # noqa: BLE001 - the callers find it in their futures
             self._abandon(tasks, error)
             return
@@ -359,7 +353,7 @@ class SqliteStore:
                 if not db.in_transaction:  # SQLite has rolled back everything, as on a full disk
                     raise
                 db.execute("ROLLBACK TO task")
-                ends.append(_Refusal(self._translate(error)))
+                ends.append(_Refusal(self._file.translate(error)))
             db.execute("RELEASE task")
         db.execute("COMMIT")
         return ends
@@ -368,21 +362,22 @@ class SqliteStore:
         """Let all of *tasks* fail, and begin the next batch on a fresh connection."""
         self._leave_writer()
         for task in tasks:
-            task.future.set_exception(self._translate(error))
+            task.future.set_exception(self._file.translate(error))
 
     def _read(self, tasks: Sequence[_Task[Any]]) -> None:
         for task in tasks:
             if not task.wanted():
                 continue
             try:
+                self._file.check()
                 if self._read_db is None:
-                    self._read_db = self._connect()
+                    self._read_db = self._file.connect()
                     # Not opened read-only: SQLite could not make the files beside it that reading needs.
                     self._read_db.execute("PRAGMA query_only = ON")
                 answer = task.run(Rows(self._read_db), Events())
             except Exception as error:  # noqa: BLE001 - the caller finds it in the future
                 self._leave_reader()
-                task.future.set_exception(self._translate(error))
+                task.future.set_exception(self._file.translate(error))
             else:
                 task.future.set_result(answer)
 
@@ -437,13 +432,12 @@ class SqliteStore:
         return min((pause for pause in pauses if pause is not None), default=None)
 
     def _look_after(self) -> float | None:
-        if (
-            self._write_db is None
-        ):  # nothing was written, or there is trouble that the next who writes is told
+        if self._write_db is None:  # nothing to do, or trouble that the next who writes is told
             return None
         try:
+            self._file.check()
             return self._upkeep.step(self._write_db)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, StoreError) as error:
             _log.warning("%s: not looked after: %s", self.path, error)
             self._leave_writer()
             return None
@@ -455,9 +449,9 @@ class SqliteStore:
             return None
         try:
             if self._write_db is None:
-                self._write_db = self._connect()
+                self._write_db = self._file.connect()
             (version,) = self._write_db.execute("PRAGMA data_version").fetchone()
-        except sqlite3.Error:
+        except (sqlite3.Error, StoreError):
             # Whoever uses the store next is told; here there is nobody to tell.
             self._leave_writer()
             return _GLANCE
@@ -488,111 +482,5 @@ class SqliteStore:
     def _release(self, rows: Rows, events: Events) -> None:
         rows.release(self._owners.mine, self._now, events)
 
-    # The file
-
-    def _prepare(self) -> None:
-        """Make the file, or see that it is ours."""
-        try:
-            self._make_private()
-            with closing(self._connect()) as db:
-                establish(db, self.path)
-                self._log_ahead(db)
-        except (OSError, sqlite3.Error) as error:
-            raise self._translate(error) from error
-
-    def _make_private(self) -> None:
-        directory = self.path.parent
-        missing = [place for place in (directory, *directory.parents) if not place.exists()]
-        for place in reversed(missing):
-            place.mkdir(mode=0o700, exist_ok=True)
-        try:
-            # SQLite gives the files beside it the same mode. An existing file is never opened here:
-            # closing it would drop the locks that this process holds on it through SQLite.
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-        except FileExistsError:
-            return
-
-    def _log_ahead(self, db: sqlite3.Connection) -> None:
-        """Switch to the write-ahead log, in which readers and the writer do not wait for each other."""
-        give_up = threading.Event()
-        for _ in range(max(1, int(self._busy_timeout / _SWITCH_PAUSE))):
-            try:
-                (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
-            except sqlite3.OperationalError as error:
-                if "locked" not in str(error):
-                    raise
-                give_up.wait(_SWITCH_PAUSE)  # SQLite does not wait by itself for this one
-                continue
-            if mode != "wal":
-                raise StoreError(
-                    f"{self.path}: this file system cannot share memory between processes, as a network "
-                    "file system cannot; name a file on a disk of this machine"
-                )
-            return
-        raise StoreBusy(f"{self.path} is held by another process; try again")
-
-    def _connect(self) -> sqlite3.Connection:
-        # isolation_level None: transactions begin and end where it is written, not where the module guesses.
-        db = sqlite3.connect(str(self.path), timeout=self._busy_timeout, isolation_level=None)
-        try:
-            db.execute(f"PRAGMA synchronous = {self._synchronous}")
-            db.execute(f"PRAGMA journal_size_limit = {_LARGEST_WAL}")
-            if sys.platform == "darwin":
-                db.execute("PRAGMA fullfsync = ON")  # plain fsync stops at the drive's cache there
-            if self._max_bytes is not None:
-                (page_size,) = db.execute("PRAGMA page_size").fetchone()
-                db.execute(f"PRAGMA max_page_count = {max(1, self._max_bytes // page_size)}")
-        except BaseException:
-            db.close()
-            raise
-        return db
-
     def _closed_error(self) -> StoreClosed:
         return StoreClosed(f"{self.path} was closed; open it again")
-
-    def _translate(self, error: Exception) -> Exception:
-        """Return *error* in this library's words, with what to do next."""
-        if isinstance(error, JobError):
-            return error
-        kind, advice = _meaning(error, self.path)
-        if kind is None:
-            return error
-        translated = kind(f"{self.path}: {error}; {advice}")
-        translated.__cause__ = error
-        return translated
-
-
-_ELSEWHERE: Final = "it was left as it is: name another file"
-_WRITABLE: Final = "make it and its directory writable, or name another file"
-_ROOM: Final = "make room; what was stored before is safe"
-_HELD: Final = "another process holds it; try again"
-_MEANINGS: Final[Mapping[str, tuple[type[StoreError], str]]] = {
-    "is not a database": (StoreForeign, f"another program's, or damaged; {_ELSEWHERE}"),
-    "malformed": (StoreCorrupt, f"damaged; {_ELSEWHERE}, or restore a copy"),
-    "readonly": (StoreReadOnly, _WRITABLE),
-    "is full": (StoreFull, _ROOM),
-    "locked": (StoreBusy, _HELD),
-    "locking protocol": (StoreBusy, _HELD),
-}
-
-_DENIED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
-_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
-
-
-def _meaning(error: Exception, path: Path) -> tuple[type[StoreError] | None, str]:
-    # By message: error codes came to this module with Python 3.11, the messages have been the same for
-    # twenty years.
-    if isinstance(error, sqlite3.Error):
-        for fragment, (kind, advice) in _MEANINGS.items():
-            if fragment in str(error):
-                return kind, advice
-        if "unable to open" in str(error) and not os.access(path.parent, os.W_OK):
-            return StoreReadOnly, _WRITABLE
-        return StoreError, "see whether the file and its disk are in order"
-    if isinstance(error, OSError):
-        if error.errno in _DENIED:
-            return StoreReadOnly, _WRITABLE
-        if error.errno in _NO_ROOM:
-            return StoreFull, _ROOM
-        return StoreError, "see whether the file and its disk are in order"
-    return None, ""
