@@ -242,6 +242,7 @@ class Twins(RuleBasedStateMachine):
             return
         jobs = self.same([store.jobs(JobQuery()) for store in self.stores])
         self.same([store.stats() for store in self.stores])
+        self.same([store.stats(self.now) for store in self.stores])
         self.same([store.backlog(self.now) for store in self.stores])
         self.same([store.scan("thing") for store in self.stores])
         assert isinstance(jobs, tuple)

@@ -15,6 +15,7 @@ from ._listing import JobPage, JobQuery
 from ._retention import STEP, Retention, ended
 from ._state import Draft, State, record_at
 from ._store import (
+    MINUTES,
     Backlog,
     Batch,
     Change,
@@ -22,6 +23,7 @@ from ._store import (
     Record,
     Settlement,
     key_taken,
+    measured,
     queue_stats,
 )
 
@@ -124,23 +126,26 @@ class MemoryStore:
         entries = (self._state.entries[job_id] for _, job_id in found[query.offset : last])
         return query.page([(entry.shown(), entry.seq) for entry in entries])
 
-    def stats(self) -> "Future[JobQueueStats]":
-        """How many jobs there are, by status and by type."""
-        return self._look(lambda: queue_stats(self._state.counts))
+    def stats(self, now: float | None = None) -> "Future[JobQueueStats]":
+        """How many jobs there are; with *now*, also how many are due and how many ended lately."""
+
+        def look() -> JobQueueStats:
+            found = queue_stats(self._state.counts)
+            if now is None:
+                return found
+            at = _life.rounded(now)
+            ended = [self._state.ended_since(at - 60 * minutes) for minutes in MINUTES]
+            return measured(found, self._backlog(at), ended)
+
+        return self._look(look)
 
     def backlog(self, now: float) -> "Future[Backlog]":
         """What is due at *now* and not taken."""
+        return self._look(lambda: self._backlog(_life.rounded(now)))
 
-        def look() -> Backlog:
-            dues = [
-                _life.due(entry.job)
-                for entry in self._state.entries.values()
-                if entry.job.status is JobStatus.PENDING
-            ]
-            ripe = [due for due in dues if due <= _life.rounded(now)]
-            return Backlog(depth=len(ripe), oldest_due=min(ripe, default=None))
-
-        return self._look(look)
+    def _backlog(self, now: float) -> Backlog:
+        dues = self._state.dues(now)
+        return Backlog(depth=len(dues), oldest_due=min(dues, default=None))
 
     def claim(
         self, owner: str, limit_by_type: Mapping[str, int], now: float, lease: float

@@ -178,12 +178,12 @@ class Jobs(OwnJobs[Mode]):
 
     @dual
     async def stats(self) -> JobQueueStats:
-        """Return how many jobs there are, by status and by type.
+        """Return how many jobs there are, by status and by type, how many are due, and how many ended lately.
 
         Raises:
             StoreError: The store is in trouble.
         """
-        return await self._answer(self._store.stats())
+        return await self._answer(self._store.stats(self._waiter.time()))
 
     @dual
     async def health(self) -> QueueHealth:

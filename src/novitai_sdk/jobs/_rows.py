@@ -159,9 +159,9 @@ class Rows:
         )
         return query.page([(row.job, row.seq) for row in map(_row, rows)])
 
-    def stats(self) -> JobQueueStats:
+    def stats(self, now: float | None) -> JobQueueStats:
         """How many jobs there are, by status and by type."""
-        return _counts.stats(self._db)
+        return _counts.stats(self._db, now)
 
     def backlog(self, now: float) -> Backlog:
         """What is due at *now* and not taken."""

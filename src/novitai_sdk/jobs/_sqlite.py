@@ -175,9 +175,10 @@ class SqliteStore:
         """The same, and where the page after them begins."""
         return self._do(self._reader, lambda rows, _: rows.page(query))
 
-    def stats(self) -> "Future[JobQueueStats]":
-        """How many jobs there are, by status and by type."""
-        return self._do(self._reader, lambda rows, _: rows.stats())
+    def stats(self, now: float | None = None) -> "Future[JobQueueStats]":
+        """How many jobs there are; with *now*, also how many are due and how many ended lately."""
+        now = None if now is None else _life.rounded(now)
+        return self._do(self._reader, lambda rows, _: rows.stats(now))
 
     def backlog(self, now: float) -> "Future[Backlog]":
         """What is due at *now* and not taken."""

@@ -1,8 +1,10 @@
 """What a memory store holds, and the changes to it before they are made."""
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections import Counter
 from collections.abc import Collection
+from itertools import takewhile
+from operator import itemgetter
 
 import attrs
 
@@ -193,6 +195,22 @@ class State:
         later = (_life.due(entry.job) for entry in candidates if _life.due(entry.job) > now)
         return ripe, min(later, default=None)
 
+    def dues(self, now: float) -> list[float]:
+        """Since when each job that waits is due, of those that are at *now*."""
+        return [
+            waits[0]
+            for queue in self._waiting.values()
+            for waits in takewhile(lambda waits: waits[0] <= now, queue)
+            if self._stands_at(waits) is not None
+        ]
+
+    def ended_since(self, at: float) -> int:
+        """How many jobs ended later than *at*."""
+        return sum(
+            len(ended) - bisect_right(ended, at, key=itemgetter(0))
+            for ended in self._ended.values()
+        )
+
     def purge(self, before: float, statuses: Collection[JobStatus], limit: int) -> int:
         """Remove jobs of *statuses* that ended at *before* or earlier, the earliest first."""
         most = max(0, limit)
@@ -254,6 +272,13 @@ class State:
             ]:  # cancelled and revived, it may still stand there
                 queue.insert(at, entry.waits)
 
+    def _stands_at(self, waits: Waits) -> Entry | None:
+        """The job that waits at this place, or None if it has moved on."""
+        entry = self.entries.get(waits[2])
+        if entry is None or entry.job.status is not JobStatus.PENDING or entry.waits != waits:
+            return None
+        return entry
+
     def _first(self, place: tuple[str, int], count: int) -> list[Entry]:
         queue = self._waiting.get(place)
         if not queue:
@@ -264,8 +289,8 @@ class State:
             if len(found) == count:
                 break
             looked_at += 1
-            entry = self.entries.get(waits[2])  # None: it ended and was removed since
-            if entry is not None and entry.job.status is JobStatus.PENDING and entry.waits == waits:
+            entry = self._stands_at(waits)
+            if entry is not None:
                 found.append(entry)
         # Only the head is rewritten: a hundred thousand delayed jobs behind it cost nothing.
         queue[:looked_at] = [entry.waits for entry in found]

@@ -18,7 +18,7 @@ from typing import Final, Protocol, TypeAlias
 
 import attrs
 
-from ..models import Job, JobPriority, JobQueueStats, JobStatus, JobType
+from ..models import Job, JobPriority, JobQueueStats, JobStatus, JobThroughput, JobType
 from ..models._base import Json, JsonObject
 from . import _life
 from ._errors import JobError, JobRefused, JobStateError
@@ -45,6 +45,9 @@ __all__ = [
     "new_job",
 ]
 
+
+MINUTES: Final = (1, 5, 60)
+"""Over how long the jobs that ended are counted."""
 
 _SIGNS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -286,8 +289,11 @@ class Store(Protocol):
         """The same, and where the page after them begins."""
         ...
 
-    def stats(self) -> "Future[JobQueueStats]":
-        """How many jobs there are, by status and by type."""
+    def stats(self, now: float | None = None) -> "Future[JobQueueStats]":
+        """How many jobs there are, by status and by type.
+
+        Told what time it is (epoch seconds), it also says how many are due, since when, and how many ended lately.
+        """
         ...
 
     def backlog(self, now: float) -> "Future[Backlog]":
@@ -431,6 +437,19 @@ def queue_stats(counts: Mapping[tuple[str, JobStatus], int]) -> JobQueueStats:
         completed_jobs=by_status[JobStatus.COMPLETED],
         failed_jobs=by_status[JobStatus.FAILED],
         jobs_by_type=by_type,
+    )
+
+
+def measured(stats: JobQueueStats, backlog: Backlog, ended: Sequence[int]) -> JobQueueStats:
+    """Return *stats* with what is due, and how many *ended* in each of `MINUTES`."""
+    last_minute, last_five_minutes, last_hour = ended
+    return attrs.evolve(
+        stats,
+        due_jobs=backlog.depth,
+        oldest_due_at=None if backlog.oldest_due is None else _life.moment(backlog.oldest_due),
+        throughput=JobThroughput(
+            last_minute=last_minute, last_five_minutes=last_five_minutes, last_hour=last_hour
+        ),
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from typing import Final
 
 from ..models import JobStatus
+from ._counts import types
 from ._layout import Connection
 from ._retention import Retention
 
@@ -31,7 +32,7 @@ def purge(db: Connection, before: float, statuses: Collection[JobStatus], limit:
     """Remove jobs of *statuses* that ended at *before* or earlier, the earliest first, at most *limit*."""
     found: list[tuple[float, int]] = []
     for status in statuses:
-        for type_ in _types(db, status):
+        for type_ in types(db, status):
             # Written out: SQLite uses a partial index only where it can see its condition.
             rows = db.execute(
                 f"SELECT completed_at, seq FROM jobs WHERE status = '{status}' AND type = ? AND completed_at <= ?"
@@ -48,19 +49,6 @@ def _purge_excess(db: Connection, retention: Retention) -> int:
     (completed,) = db.execute("SELECT count(*) FROM jobs WHERE status = 'completed'").fetchone()
     limit = min(retention.step, retention.excess(completed))
     return purge(db, math.inf, (JobStatus.COMPLETED,), limit)
-
-
-def _types(db: Connection, status: JobStatus) -> list[str]:
-    """The types of the jobs of *status*, found by a step each and not by going through all of them."""
-    found: list[str] = []
-    while True:
-        (next_one,) = db.execute(
-            f"SELECT min(type) FROM jobs WHERE status = '{status}' AND type > ?",
-            (found[-1] if found else "",),
-        ).fetchone()
-        if next_one is None:
-            return found
-        found.append(next_one)
 
 
 def _remove(db: Connection, seqs: Collection[int]) -> int:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         SystemMetrics,
     )
     from ._instances import ConnectionDetails, InstanceDetails, PortMapping
-    from ._jobs import Job, JobQueueStats
+    from ._jobs import Job, JobQueueStats, JobThroughput
     from ._payloads import (
         CreateInstanceJobPayload,
         MonitorInstanceJobPayload,
@@ -104,6 +104,7 @@ __all__ = [
     "Job",
     "JobPriority",
     "JobQueueStats",
+    "JobThroughput",
     "JobStatus",
     "JobType",
     "MonitorInstanceJobPayload",
@@ -158,7 +159,7 @@ _NAMES: Final = {
         "PerformanceMetrics SystemMetrics "
     ),
     "_instances": "ConnectionDetails InstanceDetails PortMapping",
-    "_jobs": "Job JobQueueStats",
+    "_jobs": "Job JobQueueStats JobThroughput",
     "_payloads": "CreateInstanceJobPayload MonitorInstanceJobPayload SendWebhookJobPayload",
     "_requests": "CreateInstanceRequest",
     "_rules": "DEFAULT_REGIONS",

@@ -49,6 +49,17 @@ class Job(Model):
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
+class JobThroughput(Model):
+    """How many jobs ended, well or not, in a time up to now."""
+
+    last_minute: int
+    last_five_minutes: int
+    last_hour: int
+
+    extra: Mapping[str, Json] = extra_field()
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class JobQueueStats(Model):
     """How many jobs there are."""
 
@@ -60,5 +71,14 @@ class JobQueueStats(Model):
 
     jobs_by_type: Mapping[str, int] = attrs.field(hash=False)
     """Every type the contract names, also those with none."""
+
+    due_jobs: int | None = None
+    """Jobs that wait although they are due."""
+
+    oldest_due_at: datetime | None = None
+    """Since when the one of them is due that has been longest."""
+
+    throughput: JobThroughput | None = None
+    """How many ended lately, as far as the store still has them."""
 
     extra: Mapping[str, Json] = extra_field()
