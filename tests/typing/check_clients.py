@@ -29,7 +29,7 @@ from novitai_sdk import (
 from novitai_sdk._calling import Async, Sync
 from novitai_sdk.emulator import Emulator
 from novitai_sdk.instances import Catalog, Choice, Instance, Instances, Region, Rental, WaitProgress
-from novitai_sdk.jobs import Jobs, MemoryStore
+from novitai_sdk.jobs import JobPage, JobQuery, Jobs, MemoryStore
 from novitai_sdk.models import EnhancedHealthCheckResponse, HealthCheckResponse, Json, Secret
 from novitai_sdk.testing import ManualClock, MemoryNetwork
 from novitai_sdk.webhooks import Webhooks
@@ -221,6 +221,13 @@ def plain_jobs(client: Novitai) -> None:
     assert_type(client.jobs.wait("job_1", timeout=3), Job)
     assert_type(client.jobs.retry("job_1"), Job)
     assert_type(client.jobs.cancel("job_1", "no longer wanted"), Job)
+    assert_type(
+        client.jobs.list(status=["failed"], type=("a", "b"), order="newest"), tuple[Job, ...]
+    )
+    assert_type(client.jobs.list_page(JobQuery(type="a", limit=3)), JobPage)
+    _ = assert_type(client.jobs.iterate(status="failed"), Iterator[Job])
+    assert_type(client.jobs.purge(older_than=60, status="failed"), int)
+    client.jobs.list(order="random")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # must be refused
 
 
 async def awaiting_jobs(client: AsyncNovitai) -> None:
@@ -230,6 +237,9 @@ async def awaiting_jobs(client: AsyncNovitai) -> None:
     assert_type(await client.jobs.wait("job_1"), Job)
     assert_type(await client.jobs.retry("job_1"), Job)
     assert_type(await client.jobs.cancel("job_1"), Job)
+    _ = assert_type(client.jobs.iterate(), AsyncIterator[Job])
+    assert_type(await client.jobs.list_page(JobQuery()), JobPage)
+    assert_type(await client.jobs.purge(older_than=60), int)
 
 
 async def webhooks(plain: Novitai, awaiting: AsyncNovitai, event: WebhookEvent) -> None:

@@ -130,6 +130,7 @@ class SqliteStore:
         self._others: frozenset[str] = frozenset()
         self._abroad: int | None = None
         self._upkeep = Upkeep(self._retention)
+        self._neglected = False
         self._write_db: sqlite3.Connection | None = None
         self._read_db: sqlite3.Connection | None = None
         name = self.path.name
@@ -437,11 +438,15 @@ class SqliteStore:
             return None
         try:
             self._file.check()
-            return self._upkeep.step(self._write_db)
+            pause = self._upkeep.step(self._write_db)
         except (sqlite3.Error, StoreError) as error:
-            _log.warning("%s: not looked after: %s", self.path, error)
+            if not self._neglected:  # once: it comes back with each write while the disk is full
+                _log.warning("%s: not looked after: %s", self.path, error)
+            self._neglected = True
             self._leave_writer()
             return None
+        self._neglected = False
+        return pause
 
     def _look_abroad(self) -> float | None:
         """See whether another process wrote; answer when to look again."""
