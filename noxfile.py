@@ -105,7 +105,7 @@ def soak(session: nox.Session) -> None:
 
 @nox.session
 def simulation(session: nox.Session) -> None:
-    """Ten thousand lives of a store and its workers in virtual time, and a thousand of a file; ten minutes or so."""
+    """Ten thousand lives of a store and its workers in virtual time, and a thousand of a file; half an hour."""
     needs(session, "tests")
     played = (*ON_ALL_CORES, "--timeout", "3600", "tests/simulation")
     session.run("pytest", *played, *session.posargs, env={"SIMULATIONS": "10000"})

@@ -399,6 +399,8 @@ class Simulation:
         self.world.after(0.0, None, lambda: self._laid_down(worker))
 
     def _laid_down(self, worker: Worker) -> None:
+        if not worker.alive:  # killed in its last moment
+            return
         self.world.note(f"{worker.name} has ended")
         if left := [task for task in worker.loop.tasks if not task.done()]:
             raise Violation(f"{worker.name} has ended, but not its tasks: {left}")

@@ -47,7 +47,7 @@ def _silence() -> Iterator[None]:
     log.removeFilter(silent)
 
 
-SEEDS = int(os.environ.get("SIMULATIONS", "150"))
+SEEDS = int(os.environ.get("SIMULATIONS", "200"))
 BLOCK = 25
 
 
