@@ -19,7 +19,6 @@ from novitai_sdk.jobs import (
     GiveUp,
     HandBack,
     JobOrder,
-    JobPage,
     JobQuery,
     MemoryStore,
     NewJob,
@@ -59,6 +58,18 @@ def outcomes() -> st.SearchStrategy[Outcome]:
         st.builds(Retry, error=st.just("no luck"), after=PAUSES),
         st.builds(HandBack),
     )
+
+
+def walked(store: Store, query: JobQuery) -> tuple[Job, ...]:
+    """What *store* shows page by page; each store has cursors of its own."""
+    seen: list[Job] = []
+    while True:
+        page = store.page(query).result(10)
+        assert not query.limit or len(page.jobs) <= query.limit
+        seen += page.jobs
+        if page.next is None:
+            return tuple(seen)
+        query = attrs.evolve(query, after=page.next, offset=0)
 
 
 class Twins(RuleBasedStateMachine):
@@ -224,17 +235,9 @@ class Twins(RuleBasedStateMachine):
             limit=limit,
             offset=offset,
         )
-        whole = self.stores[0].jobs(attrs.evolve(query, limit=0)).result(10)
-        seen: list[Job] = []
-        while True:
-            page = self.same([store.page(query) for store in self.stores])
-            assert isinstance(page, JobPage)
-            assert not limit or len(page.jobs) <= limit
-            seen += page.jobs
-            if page.next is None:
-                break
-            query = attrs.evolve(query, after=page.next, offset=0)
-        assert tuple(seen) == whole
+        whole = self.same([store.jobs(attrs.evolve(query, limit=0)) for store in self.stores])
+        for store in self.stores:
+            assert walked(store, query) == whole
 
     @invariant()
     def the_same_is_seen(self) -> None:

@@ -191,8 +191,8 @@ class JobPage:
 
     Attributes:
         jobs: The jobs, in the order asked for.
-        next: What to give as ``after`` for the page that follows, or None at the end. It stays good whatever comes
-            or goes meanwhile, and for every store that holds these jobs.
+        next: What to give as ``after`` for the page that follows, from the same store; None at the end. It stays good
+            whatever comes or goes meanwhile.
     """
 
     jobs: tuple[Job, ...]
