@@ -157,10 +157,10 @@ class AsyncWaiter(_Timed):
 
 async def _settled(future: "Future[T]") -> None:
     """Suspend until *future* is settled by another thread."""
-    mailbox = _mailbox()
+    post = mailbox().post
     if _on_trio():
         settled = anyio.Event()
-        future.add_done_callback(lambda _: mailbox.post(settled.set))
+        future.add_done_callback(lambda _: post(settled.set))
         await settled.wait()
         return
     import asyncio
@@ -172,7 +172,7 @@ async def _settled(future: "Future[T]") -> None:
         if not here.done():
             here.set_result(None)
 
-    future.add_done_callback(lambda _: mailbox.post(wake))
+    future.add_done_callback(lambda _: post(wake))
     await here
 
 
@@ -201,7 +201,7 @@ def has_ended(loop: Hashable) -> bool:
     return isinstance(loop, asyncio.AbstractEventLoop) and loop.is_closed()
 
 
-class _Mailbox:
+class Mailbox:
     """Carries calls from any thread into one event loop; those of one moment in one hop.
 
     A hop wakes the loop through a system call. A store that answers a hundred callers after one flush would otherwise
@@ -228,15 +228,15 @@ class _Mailbox:
             call()
 
 
-_mailboxes: "WeakKeyDictionary[Hashable, _Mailbox]" = WeakKeyDictionary()
+_mailboxes: "WeakKeyDictionary[Hashable, Mailbox]" = WeakKeyDictionary()
 
 
-def _mailbox() -> _Mailbox:
-    """The mailbox of the running event loop."""
+def mailbox() -> Mailbox:
+    """Return the mailbox of the running event loop."""
     loop = current_loop()
     found = _mailboxes.get(loop)
     if found is None:
-        found = _mailboxes[loop] = _Mailbox(_hop_into(loop))
+        found = _mailboxes[loop] = Mailbox(_hop_into(loop))
     return found
 
 

@@ -19,7 +19,7 @@ from novitai_sdk._waiting import (
     SystemClock,
     current_loop,
     has_ended,
-    threadsafe,
+    mailbox,
 )
 from novitai_sdk.testing import ManualClock
 
@@ -239,7 +239,8 @@ async def test_a_call_from_another_thread_is_run_in_the_loop() -> None:
         where.append(threading.get_ident())
         ran.set()
 
-    thread = threading.Thread(target=threadsafe(mark))
+    post = mailbox().post
+    thread = threading.Thread(target=lambda: post(mark))
     thread.start()
     with anyio.fail_after(5):
         await ran.wait()
@@ -252,11 +253,27 @@ def test_after_the_loop_has_ended_a_call_does_nothing(backend: str) -> None:
     ran: list[bool] = []
 
     async def main() -> Callable[[], None]:
-        return threadsafe(lambda: ran.append(True))
+        post = mailbox().post
+        return lambda: post(lambda: ran.append(True))
 
     wake = anyio.run(main, backend=backend)
     wake()
+    wake()
     assert ran == []
+
+
+@pytest.mark.anyio
+async def test_calls_of_one_moment_come_in_their_order() -> None:
+    came: list[int] = []
+    last = anyio.Event()
+    box = mailbox()
+    assert box is mailbox()
+    for number in range(100):
+        box.post(lambda number=number: came.append(number))
+    box.post(last.set)
+    with anyio.fail_after(5):
+        await last.wait()
+    assert came == list(range(100))
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
