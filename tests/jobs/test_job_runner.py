@@ -1,5 +1,6 @@
 """The runner: on both event loops in real time, and on trio through hours that pass in milliseconds."""
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -29,6 +30,7 @@ from novitai_sdk.jobs import (
     JobEvent,
     MemoryStore,
     NewJob,
+    Offer,
     Outcome,
     RecordChanged,
     Retry,
@@ -49,13 +51,18 @@ SOON = 10.0
 
 
 class LoopClock:
-    """Tells the time of the event loop, which a test may own."""
+    """Tells the time of the event loop, which a test may own, also to other threads."""
 
-    def monotonic(self) -> float:
-        return anyio.current_time()
+    def __init__(self) -> None:
+        on_trio = anyio.get_cancelled_exc_class() is trio.Cancelled
+        self.monotonic: Callable[[], float] = (
+            trio.lowlevel.current_clock().current_time
+            if on_trio
+            else asyncio.get_running_loop().time
+        )
 
     def time(self) -> float:
-        return BEGIN + anyio.current_time()
+        return BEGIN + self.monotonic()
 
 
 def greet(number: int = 0, *, after: float = 0.0, type_: str = "greet", **more: Any) -> NewJob:
@@ -666,11 +673,16 @@ class Moody(MemoryStore):
         self.settle_errors: list[Exception] = []
 
     def claim(
-        self, owner: str, limit_by_type: Mapping[str, int], now: float, lease: float
+        self,
+        owner: str,
+        limit_by_type: Mapping[str, int],
+        now: float,
+        lease: float,
+        offer: Offer | None = None,
     ) -> "Future[Batch]":
         if self.claim_errors:
             return _failed(self.claim_errors.pop())
-        return super().claim(owner, limit_by_type, now, lease)
+        return super().claim(owner, limit_by_type, now, lease, offer)
 
     def settle(self, settlements: Sequence[Settlement]) -> "Future[tuple[JobError | None, ...]]":
         if self.settle_errors:
@@ -731,10 +743,15 @@ async def test_an_idle_runner_looks_twice_a_minute() -> None:
         looks = 0
 
         def claim(
-            self, owner: str, limit_by_type: Mapping[str, int], now: float, lease: float
+            self,
+            owner: str,
+            limit_by_type: Mapping[str, int],
+            now: float,
+            lease: float,
+            offer: Offer | None = None,
         ) -> "Future[Batch]":
             self.looks += 1
-            return super().claim(owner, limit_by_type, now, lease)
+            return super().claim(owner, limit_by_type, now, lease, offer)
 
     store = Counting()
     await add(store, *(greet(n, after=1e6) for n in range(1000)))

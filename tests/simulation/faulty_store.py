@@ -13,6 +13,7 @@ from novitai_sdk.jobs import (
     Change,
     Claim,
     JobError,
+    Offer,
     Store,
     StoreBusy,
     StoreError,
@@ -114,8 +115,14 @@ class FaultyStore:
         return self._ask("commit", (change,))
 
     def claim(
-        self, owner: str, limit_by_type: Mapping[str, int], now: float, lease: float
+        self,
+        owner: str,
+        limit_by_type: Mapping[str, int],
+        now: float,
+        lease: float,
+        offer: Offer | None = None,
     ) -> "Future[Batch]":
+        # An offer need not be taken up, and here it never is: all goes by announcements, which can be lost.
         return self._ask("claim", (owner, dict(limit_by_type), now, lease))
 
     def renew(self, claims: Sequence[Claim], now: float, lease: float) -> "Future[frozenset[str]]":

@@ -5,12 +5,15 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from threading import Lock
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
 
 from ..models import Job
 from ._store import Record
+
+if TYPE_CHECKING:
+    from ._offers import Standing
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -41,31 +44,37 @@ class Events:
     Attributes:
         records: Version and record, None where deleted, by kind and key.
         settled: Jobs that completed or failed.
-        work_due: Epoch seconds when the earliest job it made available is due, or None.
+        due_by_type: Epoch seconds when the earliest job it made available is due, by type.
+        offers: What owners offer from now on, None where they offer nothing.
     """
 
     records: dict[tuple[str, str], tuple[int, Record | None]] = attrs.Factory(
         dict[tuple[str, str], tuple[int, Record | None]]
     )
     settled: list[Job] = attrs.Factory(list[Job])
-    work_due: float | None = None
+    due_by_type: dict[str, float] = attrs.Factory(dict[str, float])
+    offers: "dict[str, Standing | None]" = attrs.Factory(dict[str, Any])
 
     def clear(self) -> None:
         """Note that nothing happened after all."""
         self.records.clear()
         self.settled.clear()
-        self.work_due = None
+        self.due_by_type.clear()
+        self.offers.clear()
 
     def add(self, other: "Events") -> None:
         """Note what *other* noted too."""
         self.records.update(other.records)
         self.settled += other.settled
-        if other.work_due is not None:
-            self.work(other.work_due)
+        self.offers.update(other.offers)
+        for type_, due in other.due_by_type.items():
+            self.work(type_, due)
 
-    def work(self, due: float) -> None:
-        """Note a job that is due at *due*."""
-        self.work_due = due if self.work_due is None else min(self.work_due, due)
+    def work(self, type_: str, due: float) -> None:
+        """Note a job of *type_* that is due at *due*."""
+        known = self.due_by_type.get(type_)
+        if known is None or due < known:
+            self.due_by_type[type_] = due
 
 
 class _Waiting(Generic[K, T]):
@@ -155,8 +164,8 @@ class Announcer:
             self.show_record(kind, key, version, record)
         for job in events.settled:
             self.show_job(job)
-        if events.work_due is not None:
-            self.show_work(events.work_due)
+        if events.due_by_type:
+            self.show_work(min(events.due_by_type.values()))
 
     def show_record(self, kind: str, key: str, version: int, record: Record | None) -> None:
         """Tell those whose wait for the record is over, now that it is *record* at *version*."""

@@ -12,6 +12,7 @@ from . import _forks, _life
 from ._announce import Announcer, reject, resolve
 from ._errors import ClaimLost, JobError, JobNotFound, StoreClosed, StoreError
 from ._listing import JobPage, JobQuery
+from ._offers import Delivery, Standing, fill, left_over, with_offered
 from ._retention import STEP, Retention, ended
 from ._state import Draft, State, record_at
 from ._store import (
@@ -20,6 +21,7 @@ from ._store import (
     Batch,
     Change,
     Claim,
+    Offer,
     Record,
     Settlement,
     key_taken,
@@ -47,6 +49,7 @@ class MemoryStore:
         self._announcer = Announcer()
         self._closed = False
         self._state = State()
+        self._offers: dict[str, Standing] = {}
         _forks.watch(self)
 
     def commit(self, change: Change) -> "Future[None]":
@@ -148,7 +151,12 @@ class MemoryStore:
         return Backlog(depth=len(dues), oldest_due=min(dues, default=None))
 
     def claim(
-        self, owner: str, limit_by_type: Mapping[str, int], now: float, lease: float
+        self,
+        owner: str,
+        limit_by_type: Mapping[str, int],
+        now: float,
+        lease: float,
+        offer: Offer | None = None,
     ) -> "Future[Batch]":
         """Take due jobs for *owner*; lapsed ones go back before."""
         now = _life.rounded(now)
@@ -158,26 +166,39 @@ class MemoryStore:
                 if entry.lease_until <= now:
                     draft.put(entry.moved(_life.lapse(entry.job, now)))
             self._state.apply(draft)  # what has just gone back is there to be taken
-            claims: list[Claim] = []
-            sights: list[float] = []
-            for type_, limit in limit_by_type.items():
-                ripe, later = self._state.ripe(type_, limit, now)
-                sights += [] if later is None else [later]
-                for entry in ripe:
-                    number = entry.number + 1
-                    job = _life.claim(entry.job, now)
-                    taken = attrs.evolve(
-                        entry, job=job, owner=owner, number=number, lease_until=now + lease
-                    )
-                    draft.put(taken)
-                    due = _life.due(entry.job)
-                    claims.append(Claim(job=taken.shown(), owner=owner, number=number, due=due))
-            self._state.apply(draft)
-            sights += [entry.lease_until for entry in self._state.held()]
+            free = with_offered(limit_by_type, self._offers.get(owner))
+            batch = self._take(draft, owner, free, now, lease)
+            standing = left_over(free, batch.claims, offer, lease)
+            draft.events.offers[owner] = standing
             self._state.retain(self._retention, now)
-            return Batch(claims=tuple(claims), next_due=min(sights, default=None))
+            return attrs.evolve(batch, offered=standing.slots if standing else {})
 
         return self._transact(take)
+
+    def _take(
+        self, draft: Draft, owner: str, free: Mapping[str, int], now: float, lease: float
+    ) -> Batch:
+        claims: list[Claim] = []
+        sights: list[float] = []
+        for type_, limit in free.items():
+            ripe, later = self._state.ripe(type_, limit, now)
+            sights += [] if later is None else [later]
+            for entry in ripe:
+                number = entry.number + 1
+                job = _life.claim(entry.job, now)
+                taken = attrs.evolve(
+                    entry, job=job, owner=owner, number=number, lease_until=now + lease
+                )
+                draft.put(taken)
+                due = _life.due(entry.job)
+                claims.append(Claim(job=taken.shown(), owner=owner, number=number, due=due))
+        self._state.apply(draft)
+        sights += [entry.lease_until for entry in self._state.held()]
+        return Batch(claims=tuple(claims), next_due=min(sights, default=None))
+
+    def withdraw(self, owner: str) -> "Future[None]":
+        """Take the slots of *owner* off offer."""
+        return self._transact(lambda draft: draft.events.offers.update({owner: None}))
 
     def renew(self, claims: Sequence[Claim], now: float, lease: float) -> "Future[frozenset[str]]":
         """Give *claims* another *lease* seconds; answer with the ids of lost ones."""
@@ -277,6 +298,7 @@ class MemoryStore:
         """Go on. The child keeps a copy, whose waiters are threads that it does not have."""
         if in_child:
             self._announcer = Announcer()
+            self._offers = {}
         self._lock.release()
 
     def _look(self, look: Callable[[], T]) -> "Future[T]":
@@ -294,7 +316,26 @@ class MemoryStore:
                 future.set_exception(error)
                 return future
             self._state.apply(draft)
+            taken = self._fill_offers(draft)
         # Outside the lock: those who are told may come right back.
+        for offer, claims in taken.values():
+            offer.deliver(claims)
         self._announcer.publish(draft.events)
         future.set_result(answer)
         return future
+
+    def _fill_offers(self, draft: Draft) -> dict[str, Delivery]:
+        """Let idle workers have what this change made due."""
+        for owner, standing in draft.events.offers.items():
+            if standing is None:
+                self._offers.pop(owner, None)
+            else:
+                self._offers[owner] = standing
+
+        def take(owner: str, slots: Mapping[str, int], now: float, lease: float) -> Batch:
+            return self._take(draft, owner, slots, _life.rounded(now), lease)
+
+        taken = fill(self._offers, draft.events.due_by_type, take) if self._offers else {}
+        for owner in taken:
+            del self._offers[owner]
+        return taken

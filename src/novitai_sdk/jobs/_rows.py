@@ -486,6 +486,6 @@ def _times(job: Job) -> tuple[float | None, ...]:
 
 def _note(job: Job, events: Events) -> None:
     if job.status is JobStatus.PENDING:
-        events.work(_life.due(job))
+        events.work(str(job.type), _life.due(job))
     elif job.status in _life.SETTLED:
         events.settled.append(job)

@@ -13,14 +13,18 @@ import logging
 import math
 import os
 import random
+from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
 import anyio
 import anyio.abc
 import attrs
+from anyio.lowlevel import checkpoint
 
 from .._calling import Async
 from .._job_event import JobEvent, OnJob, What
@@ -38,6 +42,7 @@ from ._store import (
     Done,
     GiveUp,
     HandBack,
+    Offer,
     Outcome,
     Retry,
     Settlement,
@@ -123,6 +128,10 @@ class Runner:
             self.handle(type_, handler, slots=slots_by_type.get(type_), policy=policies.get(type_))
         self._held: dict[tuple[str, int], Work] = {}  # every claim that is not settled yet
         self._endings: list[_Ending] = []
+        self._offered: Mapping[str, int] = {}  # slots that the store may fill by itself
+        self._offers = 0  # made so far
+        self._standing = 0  # the number of the latest that the store has taken
+        self._delivered: deque[tuple[int, tuple[Claim, ...]]] = deque()
         self._renewing: Sequence[Claim] = ()
         self._full: frozenset[str] = frozenset()  # types that may have jobs waiting for a slot
         self._look = True
@@ -134,7 +143,6 @@ class Runner:
         self._stopping = False
         self._finishing = False
         self._drain_for = 0.0
-        self._free: Mapping[str, int] = {}
 
     def handle(
         self,
@@ -210,6 +218,7 @@ class Runner:
         pauses = _pauses()
         while not self._stopping:
             self._stay_awake()
+            await self._welcome(tasks)
             look, self._look = self._look, False
             try:
                 await self._turn(tasks, look)
@@ -228,6 +237,7 @@ class Runner:
         """Let the handlers finish, for as long as was said, and begin what is not to be left behind."""
         deadline = self._waiter.monotonic() + self._drain_for
         pauses = _pauses()
+        await self._withdraw(tasks)
         self._look = bool(self._to_finish)
         while self._held or self._look:
             self._stay_awake()
@@ -249,6 +259,7 @@ class Runner:
     async def _finish(self, tasks: anyio.abc.TaskGroup) -> None:
         """Cut short what is still worked on, and put down how it ended."""
         self._stopping = self._finishing = True
+        await self._withdraw(tasks)
         self._crew.leave()
         for work in dict.fromkeys(self._held.values()):
             work.cancel()
@@ -268,6 +279,7 @@ class Runner:
 
     async def _turn(self, tasks: anyio.abc.TaskGroup, look: bool) -> None:
         """Tell the store all there is to tell, and start what it hands out; raise its first complaint."""
+        self._take_delivered(tasks)
         endings, self._endings = self._endings, []
         telling = self._store.settle([_settlement(one) for one in endings]) if endings else None
         renewing = self._renew()
@@ -296,32 +308,66 @@ class Runner:
 
     def _claim(self) -> "Future[Batch]":
         free = {
-            type_: slots
+            type_: max(0, kind.free(self._crew.busy[type_]) - self._offered.get(type_, 0))
             for type_, kind in self._kinds.items()
-            if (not self._stopping or type_ in self._to_finish)
-            and (slots := kind.free(self._crew.busy[type_])) > 0
+            if not self._stopping or type_ in self._to_finish
         }
         # Until the answer is here, any type may turn out to have had more jobs than slots.
         self._full = frozenset(self._kinds)
-        self._free = free
-        return self._store.claim(self.owner, free, self._waiter.time(), self._lease)
+        # Not where one call takes all there is: it is to be one call at a time.
+        singly = [type_ for type_ in free if not isinstance(self._kinds[type_].handler, Together)]
+        self._offers += 1
+        deliver = partial(self._deliver, self._offers)
+        offer = Offer(types=singly, now=self._waiter.time, deliver=deliver)
+        return self._store.claim(
+            self.owner, free, self._waiter.time(), self._lease, None if self._stopping else offer
+        )
 
     def _start(self, tasks: anyio.abc.TaskGroup, batch: Batch) -> None:
-        taken: dict[str, list[Claim]] = {}
-        for claim in batch.claims:
-            taken.setdefault(str(claim.job.type), []).append(claim)
-        self._full = frozenset(
-            type_ for type_ in self._kinds if len(taken.get(type_, ())) >= self._free.get(type_, 0)
-        )
+        self._standing, self._offered = self._offers, batch.offered
+        self._full = frozenset(type_ for type_ in self._kinds if not batch.offered.get(type_))
         self._due_at = batch.next_due
-        for type_, claims in taken.items():
+        self._take_on(batch.claims)
+        self._crew.go(tasks)
+
+    def _deliver(self, offer: int, claims: tuple[Claim, ...]) -> None:
+        """Hear of jobs that a change of the store took for us; on any thread."""
+        self._delivered.append((offer, claims))
+        self._rouse(look=True)
+
+    def _take_delivered(self, tasks: anyio.abc.TaskGroup) -> None:
+        while self._delivered:
+            offer, claims = self._delivered.popleft()
+            # What was left of it is off offer too. One that a claim has replaced meanwhile says nothing of what stands.
+            if offer == self._standing:
+                self._offered = {}
+            self._take_on(claims)
+        self._crew.go(tasks)
+
+    async def _welcome(self, tasks: anyio.abc.TaskGroup) -> None:
+        """Begin what was delivered, before the store is asked for more: its thread would be in the way."""
+        if self._delivered:
+            self._take_delivered(tasks)
+            await checkpoint()
+
+    async def _withdraw(self, tasks: anyio.abc.TaskGroup) -> None:
+        """Offer nothing any more; what was delivered meanwhile is worked on as all else."""
+        if self._offered:
+            with suppress(StoreError):  # one in such trouble takes nothing for us either
+                await self._waiter.result(self._store.withdraw(self.owner))
+        self._take_delivered(tasks)
+
+    def _take_on(self, claims: Sequence[Claim]) -> None:
+        by_type: dict[str, list[Claim]] = {}
+        for claim in claims:
+            by_type.setdefault(str(claim.job.type), []).append(claim)
+        for type_, of_type in by_type.items():
             kind = self._kinds[type_]
             if isinstance(kind.handler, Together):
-                self._begin(type_, kind, claims)
+                self._begin(type_, kind, of_type)
             else:
-                for claim in claims:
+                for claim in of_type:
                     self._begin(type_, kind, (claim,))
-        self._crew.go(tasks)
 
     def _begin(self, type_: str, kind: Kind, claims: Sequence[Claim]) -> None:
         work = self._crew.begin(type_, kind, claims)

@@ -5,10 +5,11 @@ once, and only then answers. Another reads. Several processes may share the file
 """
 
 import logging
+import math
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
@@ -21,10 +22,11 @@ from ._announce import Announcer, Events, reject
 from ._errors import JobError, JobNotFound, StoreClosed, StoreError
 from ._file import StoreFile
 from ._listing import JobPage, JobQuery
+from ._offers import Delivery, Standing, fill, left_over, with_offered
 from ._owners import OwnerLocks
 from ._retention import STEP, Retention, ended
 from ._rows import Rows
-from ._store import Backlog, Batch, Change, Claim, Record, Settlement
+from ._store import Backlog, Batch, Change, Claim, Offer, Record, Settlement
 from ._upkeep import Upkeep
 from ._worker import Worker
 
@@ -62,6 +64,9 @@ class _Refusal:
     """Why one operation of several was not done."""
 
     error: Exception
+
+
+_Ends = tuple[Sequence[object], Mapping[str, Delivery]]
 
 
 class SqliteStore:
@@ -129,6 +134,7 @@ class SqliteStore:
         self._looked_for_dead = float("-inf")
         self._others: frozenset[str] = frozenset()
         self._abroad: int | None = None
+        self._offers: dict[str, Standing] = {}
         self._upkeep = Upkeep(self._retention)
         self._neglected = False
         self._write_db: sqlite3.Connection | None = None
@@ -186,10 +192,15 @@ class SqliteStore:
         return self._do(self._reader, lambda rows, _: rows.backlog(_life.rounded(now)))
 
     def claim(
-        self, owner: str, limit_by_type: Mapping[str, int], now: float, lease: float
+        self,
+        owner: str,
+        limit_by_type: Mapping[str, int],
+        now: float,
+        lease: float,
+        offer: Offer | None = None,
     ) -> "Future[Batch]":
         """Take due jobs for *owner*; those of the dead go back before."""
-        limits, now = dict(limit_by_type), _life.rounded(now)
+        asked, now = dict(limit_by_type), _life.rounded(now)
         self._now = now
         self._upkeep.tell(now)
 
@@ -197,13 +208,23 @@ class SqliteStore:
             self._owners.take(owner)
             dead, others = self._find_dead(rows, now)
             rows.lapse(now, dead, events)
-            batch = rows.claim(owner, limits, now, lease, events)
-            if not others:
-                return batch
-            look_again = now + _WATCH
-            return attrs.evolve(batch, next_due=min(look_again, batch.next_due or look_again))
+            free = with_offered(asked, events.offers.get(owner, self._offers.get(owner)))
+            batch = rows.claim(owner, free, now, lease, events)
+            standing = left_over(free, batch.claims, offer, lease)
+            events.offers[owner] = standing
+            look_again = now + _WATCH if others else math.inf
+            next_due = min(look_again, math.inf if batch.next_due is None else batch.next_due)
+            return attrs.evolve(
+                batch,
+                next_due=None if next_due == math.inf else next_due,
+                offered=standing.slots if standing else {},
+            )
 
         return self._do(self._writer, take)
+
+    def withdraw(self, owner: str) -> "Future[None]":
+        """Take the slots of *owner* off offer."""
+        return self._do(self._writer, lambda _, events: events.offers.update({owner: None}))
 
     def renew(self, claims: Sequence[Claim], now: float, lease: float) -> "Future[frozenset[str]]":
         """Give *claims* another *lease* seconds; answer with the ids of lost ones."""
@@ -309,13 +330,16 @@ class SqliteStore:
                 self._write_db = self._file.connect()
             # Nearly always all of them succeed, and savepoints would be half the work. If one does not, all is rolled
             # back and done again with them: no task does anything but by its connection and its events.
-            ends = self._all_at_once(self._write_db, tasks, events)
-            if ends is None:
-                ends = self._one_by_one(self._write_db, tasks, events)
+            ends, taken = self._all_at_once(self._write_db, tasks, events) or self._one_by_one(
+                self._write_db, tasks, events
+            )
             self._file.check()  # again: what went into a file that is gone must not be acknowledged
         except Exception as error:  # noqa: BLE001 - the callers find it in their futures
             self._abandon(tasks, error)
             return
+        self._keep_offers(events, taken)
+        for offer, claims in taken.values():
+            offer.deliver(claims)
         for task, end in zip(tasks, ends, strict=True):
             if isinstance(end, _Refusal):
                 task.future.set_exception(end.error)
@@ -325,23 +349,24 @@ class SqliteStore:
 
     def _all_at_once(
         self, db: sqlite3.Connection, tasks: Sequence[_Task[Any]], events: Events
-    ) -> Sequence[object] | None:
+    ) -> "_Ends | None":
         rows = Rows(db)
         # Immediate: a transaction that begins as a reader cannot wait for another writer.
         db.execute("BEGIN IMMEDIATE")
         try:
             ends = [task.run(rows, events) for task in tasks]
+            taken = self._fill_offers(rows, events)
         except Exception:  # noqa: BLE001 - it comes again, and is told to whom it concerns
             if db.in_transaction:  # a full disk has ended it
                 db.execute("ROLLBACK")
             events.clear()
             return None
         db.execute("COMMIT")
-        return ends
+        return ends, taken
 
     def _one_by_one(
         self, db: sqlite3.Connection, tasks: Sequence[_Task[Any]], events: Events
-    ) -> Sequence[object]:
+    ) -> "_Ends":
         rows = Rows(db)
         ends: list[object] = []
         db.execute("BEGIN IMMEDIATE")
@@ -357,8 +382,26 @@ class SqliteStore:
                 db.execute("ROLLBACK TO task")
                 ends.append(_Refusal(self._file.translate(error)))
             db.execute("RELEASE task")
+        taken = self._fill_offers(rows, events)
         db.execute("COMMIT")
-        return ends
+        return ends, taken
+
+    def _fill_offers(self, rows: Rows, events: Events) -> dict[str, Delivery]:
+        """Let idle workers have what these tasks made due, in the same transaction."""
+        offers = {**self._offers, **events.offers}
+        standing = {owner: one for owner, one in offers.items() if one is not None}
+
+        def take(owner: str, slots: Mapping[str, int], now: float, lease: float) -> Batch:
+            return rows.claim(owner, slots, _life.rounded(now), lease, events)
+
+        return fill(standing, dict(events.due_by_type), take) if standing else {}
+
+    def _keep_offers(self, events: Events, taken: Collection[str]) -> None:
+        for owner, standing in (*events.offers.items(), *((owner, None) for owner in taken)):
+            if standing is None:
+                self._offers.pop(owner, None)
+            else:
+                self._offers[owner] = standing
 
     def _abandon(self, tasks: Sequence[_Task[Any]], error: Exception) -> None:
         """Let all of *tasks* fail, and begin the next batch on a fresh connection."""

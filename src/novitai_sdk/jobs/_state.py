@@ -79,7 +79,7 @@ class Draft:
     def put(self, entry: Entry) -> None:
         self.entries[entry.job.id] = entry
         if entry.job.status is JobStatus.PENDING:
-            self.events.work(_life.due(entry.job))
+            self.events.work(str(entry.job.type), _life.due(entry.job))
         elif entry.job.status in _life.SETTLED:
             self.events.settled.append(entry.shown())
 

@@ -12,7 +12,7 @@ on an event loop. A store tells no time: whoever calls says what time it is, so 
 import json
 import os
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Final, Protocol, TypeAlias
 
@@ -35,6 +35,7 @@ __all__ = [
     "GiveUp",
     "HandBack",
     "NewJob",
+    "Offer",
     "Outcome",
     "Record",
     "Retry",
@@ -218,6 +219,10 @@ def told_with(settlement: Settlement | None) -> tuple[tuple[Write, ...], tuple[N
 _TELLING: Final = (Done, Again, GiveUp)
 
 
+def _no_slots() -> dict[str, int]:
+    return {}
+
+
 @attrs.frozen(kw_only=True)
 class Batch:
     """What a look for work found.
@@ -226,10 +231,27 @@ class Batch:
         claims: The jobs taken, in order.
         next_due: Epoch seconds when it is worth looking again if nothing is announced before: a job
             for a slot that is still free falls due, or a lease ends. None when nothing is in sight.
+        offered: Slots by type that stay on offer.
     """
 
     claims: tuple[Claim, ...]
     next_due: float | None
+    offered: Mapping[str, int] = attrs.field(factory=_no_slots)
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Offer:
+    """Slots that stay free take a job in the very change that stores it, so that nobody has to be woken to ask for it.
+
+    Attributes:
+        types: Types of jobs whose slots are offered.
+        now: Tells the time, in epoch seconds, on any thread.
+        deliver: Is given the claims once they are stored, on any thread. It must neither block nor raise.
+    """
+
+    types: Collection[str]
+    now: Callable[[], float]
+    deliver: Callable[[tuple[Claim, ...]], object]
 
 
 @attrs.frozen(kw_only=True)
@@ -301,13 +323,27 @@ class Store(Protocol):
         ...
 
     def claim(
-        self, owner: str, limit_by_type: Mapping[str, int], now: float, lease: float
+        self,
+        owner: str,
+        limit_by_type: Mapping[str, int],
+        now: float,
+        lease: float,
+        offer: "Offer | None" = None,
     ) -> "Future[Batch]":
         """Take due jobs for *owner*, of each type at most so many, for *lease* seconds.
 
         Before that, jobs whose lease has ended or whose owner is known to be dead go back. Types that
         are not named stay where they are.
+
+        With *offer*, slots that stay free may be filled by a later change of this store, once: what is taken is
+        delivered, and the rest is off offer with that. It spares a worker being woken to ask; announcements are made in
+        any case. The next claim of the owner takes its offer back: slots still on offer then count as free beside
+        *limit_by_type*.
         """
+        ...
+
+    def withdraw(self, owner: str) -> "Future[None]":
+        """Take the slots of *owner* off offer; once it has answered nothing more is delivered."""
         ...
 
     def renew(self, claims: Sequence[Claim], now: float, lease: float) -> "Future[frozenset[str]]":
