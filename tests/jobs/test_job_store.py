@@ -643,3 +643,30 @@ def test_a_closed_store_says_so_to_everybody(store: Store) -> None:
             late.result(SOON)
     store.on_work(lambda due: None)
     assert not [one.name for one in threading.enumerate() if one.name.startswith("novitai-store")]
+
+
+def test_what_looks_again_may_say_when(store: Store) -> None:
+    early, late = add(store, *(new_job("greet", {}, now=NOW) for _ in range(2)))
+    claims = {claim.job.id: claim for claim in take(store, 2)}
+    # Ended a moment apart, they are due at the same one; a moment that has passed is now.
+    end(store, claims[early], Again(due=NOW + 10), at=NOW + 1)
+    end(store, claims[late], Again(due=NOW + 10), at=NOW + 1.5)
+    assert take(store, 2, now=NOW + 9.999) == []
+    again = take(store, 2, now=NOW + 10)
+    assert {claim.due for claim in again} == {NOW + 10}
+    end(store, again[0], Again(due=NOW), at=NOW + 12)
+    (now,) = take(store, 2, now=NOW + 12)
+    assert now.due == NOW + 12
+
+
+def test_versions_are_told_without_what_they_are_of(store: Store) -> None:
+    assert store.versions("thing", ["a"]).result(SOON) == {}
+    for key in ("a", "b", "a"):
+        store.commit(Change(writes=(Write(kind="thing", key=key, body={"n": 1}),))).result(SOON)
+    store.commit(Change(writes=(Write(kind="other", key="c", body={}),))).result(SOON)
+    told = store.versions("thing", ["a", "b", "c", "none", "a"]).result(SOON)
+    read = {key: store.read("thing", key).result(SOON) for key in ("a", "b")}
+    assert told == {key: record and record.version for key, record in read.items()}
+    store.commit(Change(writes=(Write(kind="thing", key="a", body=None),))).result(SOON)
+    assert set(store.versions("thing", ["a", "b"]).result(SOON)) == {"b"}
+    assert len(store.versions("thing", [*map(str, range(5000)), "b"]).result(SOON)) == 1

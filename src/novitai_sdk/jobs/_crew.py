@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
 from typing import Final
 
@@ -16,7 +16,7 @@ from .._job_event import JobEvent, OnJob
 from .._waiting import Waiter
 from ..models import Job
 from ._errors import ClaimLost
-from ._handling import Handler, JobContext, Together, checked, describe
+from ._handling import SILENT, Handler, JobContext, Together, checked, describe
 from ._schedule import JobRetryPolicy
 from ._store import Claim, Outcome, Retry, Store
 
@@ -41,7 +41,7 @@ class Kind:
     def free(self, busy: int) -> int:
         """Jobs that may be taken while *busy* calls of the handler are under way."""
         if isinstance(self.handler, Together):
-            return 0 if busy else self.handler.most
+            return self.handler.most if busy < self.handler.calls else 0
         return max(0, self.slots - busy)
 
 
@@ -156,27 +156,36 @@ class Crew:
                 return {claim.job.id: checked(await handler(claim.job, self._context(claim)))}
             contexts = [self._context(claim) for claim in work.claims]
             answers = await handler.handle(contexts)
-            silent = LookupError("the handler did not say how this job's attempt ended")
-            found = self._failed(work, silent, but=answers)
-            found.update((id_, checked(answer)) for id_, answer in answers.items())
+            return {
+                claim.job.id: self._end_of(work, claim, answers.get(claim.job.id, SILENT))
+                for claim in work.claims
+                if not self._is_lost(work, answers.get(claim.job.id))
+            }
         except ClaimLost as error:
             work.lost.add(error.job_id)
-            return self._failed(work, error, but=work.lost)
+            return self._failed(work, error)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is a failed attempt
             return self._failed(work, error)
-        else:
-            return found
+
+    def _end_of(self, work: Work, claim: Claim, answer: object) -> Outcome:
+        if isinstance(answer, Exception):
+            return self.verdict(work, claim, answer)
+        return checked(answer)
+
+    def _is_lost(self, work: Work, answer: object) -> bool:
+        if isinstance(answer, ClaimLost):
+            work.lost.add(answer.job_id)
+            return True
+        return False
 
     def _context(self, claim: Claim) -> JobContext:
         return JobContext(claim=claim, waiter=self._waiter, store=self._store)
 
-    def _failed(
-        self, work: Work, error: Exception, *, but: Collection[str] = ()
-    ) -> dict[str, Outcome]:
+    def _failed(self, work: Work, error: Exception) -> dict[str, Outcome]:
         return {
             claim.job.id: self.verdict(work, claim, error)
             for claim in work.claims
-            if claim.job.id not in but
+            if claim.job.id not in work.lost
         }
 
     def verdict(self, work: Work, claim: Claim, error: Exception) -> Retry:

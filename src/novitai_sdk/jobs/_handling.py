@@ -11,7 +11,7 @@ from .._waiting import AsyncWaiter, Waiter
 from ..models import Job
 from ._store import Again, Change, Claim, Done, GiveUp, HandBack, Outcome, Retry
 
-__all__ = ["Commits", "Handler", "JobContext", "Together", "describe"]
+__all__ = ["SILENT", "Commits", "Handler", "JobContext", "Together", "checked", "describe"]
 
 
 class Commits(Protocol):
@@ -69,16 +69,28 @@ Handler: TypeAlias = Callable[[Job, JobContext], Awaitable[Outcome]]
 class Together:
     """Takes all due jobs of a type at once, where one look answers for many.
 
-    One such call runs at a time; jobs that fall due meanwhile are in the next.
+    It is a handler itself, for an engine that delivers jobs one by one.
 
     Attributes:
-        handle: Answers with how each attempt ended, by job id. A job it says nothing of, and every job if it raises,
-            counts as a failed attempt.
+        handle: Answers with how each attempt ended, by job id. An exception counts as that job's failed attempt; a job
+            it says nothing of, and every job if it raises, counts as one too.
         most: Jobs one call gets at most.
+        calls: Calls at the same time at most; jobs that fall due meanwhile are in the next.
     """
 
-    handle: Callable[[Sequence[JobContext]], Awaitable[Mapping[str, Outcome]]]
+    handle: Callable[[Sequence[JobContext]], Awaitable[Mapping[str, Outcome | Exception]]]
     most: int = 10_000
+    calls: int = 1
+
+    async def __call__(self, job: Job, context: JobContext) -> Outcome:
+        """Handle one job alone."""
+        answer = (await self.handle([context])).get(job.id, SILENT)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+SILENT: Final = LookupError("the handler did not say how this job's attempt ended")
 
 
 def checked(answer: object) -> Outcome:

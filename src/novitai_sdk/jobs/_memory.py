@@ -1,6 +1,6 @@
 """A store that forgets everything when the process ends."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from threading import Lock
 from typing import TypeVar
@@ -89,6 +89,15 @@ class MemoryStore:
                 if place[0] == kind
             )
         )
+
+    def versions(self, kind: str, keys: Collection[str]) -> "Future[Mapping[str, int]]":
+        """The versions of those of *keys* that are there."""
+
+        def look() -> Mapping[str, int]:
+            found = ((key, self._state.records.get((kind, key))) for key in keys)
+            return {key: there[1] for key, there in found if there}
+
+        return self._look(look)
 
     def job(self, job_id: str) -> "Future[Job | None]":
         """The job, or None."""

@@ -135,6 +135,20 @@ class Rows:
             for key, version, body in rows
         )
 
+    def versions(self, kind: str, keys: Sequence[str]) -> Mapping[str, int]:
+        """The versions of those of *keys* that are there."""
+        found: dict[str, int] = {}
+        for start in range(0, len(keys), _AT_ONCE):
+            some = keys[start : start + _AT_ONCE]
+            marks = ", ".join("?" * len(some))
+            found.update(
+                self._db.execute(
+                    f"SELECT key, version FROM records WHERE kind = ? AND key IN ({marks})",
+                    (kind, *some),
+                )
+            )
+        return found
+
     def revision(self) -> int:
         """The highest version given so far."""
         value: int = self._db.execute("SELECT value FROM revision").fetchone()[0]

@@ -365,6 +365,8 @@ class Runner:
             kind = self._kinds[type_]
             if isinstance(kind.handler, Together):
                 self._begin(type_, kind, of_type)
+                # There may be more than one call takes, and room for another call.
+                self._look = self._look or len(of_type) >= kind.handler.most
             else:
                 for claim in of_type:
                     self._begin(type_, kind, (claim,))

@@ -166,6 +166,10 @@ class SqliteStore:
         """All records of *kind*, by key."""
         return self._do(self._reader, lambda rows, _: rows.scan(kind))
 
+    def versions(self, kind: str, keys: Collection[str]) -> "Future[Mapping[str, int]]":
+        """The versions of those of *keys* that are there."""
+        return self._do(self._reader, lambda rows, _: rows.versions(kind, tuple(keys)))
+
     def job(self, job_id: str) -> "Future[Job | None]":
         """The job, or None."""
         return self._do(self._reader, lambda rows, _: rows.job(job_id))

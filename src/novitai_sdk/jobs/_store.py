@@ -133,9 +133,16 @@ class Again:
     """The job is not finished: look again *after* seconds. That costs no attempt.
 
     The attempts start anew, so a job that looks a thousand times may still fail twice in a row.
+
+    Attributes:
+        after: Seconds from now.
+        due: Epoch seconds, instead of *after*: jobs that name the same moment are taken together then.
+        writes: Records to write with it.
+        jobs: Jobs to add with it.
     """
 
-    after: float
+    after: float = 0.0
+    due: float | None = None
     writes: tuple[Write, ...] = ()
     jobs: tuple[NewJob, ...] = ()
 
@@ -295,6 +302,10 @@ class Store(Protocol):
         """All records of *kind*, by key."""
         ...
 
+    def versions(self, kind: str, keys: Collection[str]) -> "Future[Mapping[str, int]]":
+        """The version of each record of *kind* that is among *keys*, by key: what changed, without its content."""
+        ...
+
     def job(self, job_id: str) -> "Future[Job | None]":
         """The job, or None."""
         ...
@@ -429,7 +440,7 @@ def settle(job: Job, settlement: Settlement) -> Job:
     if isinstance(outcome, Done):
         return _life.done(job, at)
     if isinstance(outcome, Again):
-        return _life.again(job, at, outcome.after)
+        return _life.again(job, at, outcome.after if outcome.due is None else outcome.due - at)
     if isinstance(outcome, GiveUp):
         return _life.give_up(job, at, outcome.error)
     if isinstance(outcome, Retry):
