@@ -112,6 +112,13 @@ def simulation(session: nox.Session) -> None:
 
 
 @nox.session
+def crashes(session: nox.Session) -> None:
+    """Six hundred kills among processes that share a job store, others while it is made, power cuts; five minutes."""
+    needs(session, "tests")
+    session.run("python", "tests/crashes/campaign.py", *session.posargs)
+
+
+@nox.session
 def documents(session: nox.Session) -> None:
     """A hundred thousand documents as answers and as refusals, and as many listings that change while they are read."""
     needs(session, "tests")
