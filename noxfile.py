@@ -113,7 +113,7 @@ def simulation(session: nox.Session) -> None:
 
 @nox.session
 def crashes(session: nox.Session) -> None:
-    """Six hundred kills among processes that share a job store, others while it is made, power cuts; five minutes."""
+    """Six hundred kills of processes that share a job store, pauses, kills while it is made, power cuts; 5 minutes."""
     needs(session, "tests")
     session.run("python", "tests/crashes/campaign.py", *session.posargs)
 

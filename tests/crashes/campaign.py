@@ -1,6 +1,6 @@
 """Kills the processes that share one job store, at random moments, and holds what is left against the promises.
 
-    python tests/crashes/campaign.py [--kills 200] [--workers 1 2 4] [--cuts 60] [--births 40] [--seed N]
+    python tests/crashes/campaign.py [--kills 200] [--workers 1 2 4] [--pauses 20] [--cuts 60] [--births 40] [--seed N]
 
 Takes about five minutes. Exits with 1 if any promise was broken, and leaves the files of that part where it says.
 """
@@ -8,27 +8,25 @@ Takes about five minutes. Exits with 1 if any promise was broken, and leaves the
 import argparse
 import random
 import shutil
-import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import attrs
+from aftermath import drain, evidence
 from births import bear
-from company import SOON, Company, Member, company, first_to_open
-from journals import read
+from company import Company, Member, company, first_to_open
+from pauses import hold_up
 from powercuts import cut_the_power
-from verdict import Evidence, Verdict, judge
-
-from novitai_sdk.jobs import JobQuery, SqliteStore
+from verdict import Verdict, judge
 
 LONGEST_OPENING = 0.005
 LONGEST_CHILD = 1.5
-WEIGHTS = {"worker": 5, "producer": 4, "checkpointer": 1}
-LONGEST_DRAIN = 60.0
+WEIGHTS = {"worker": 5, "client": 5, "producer": 4, "checkpointer": 1}
+WORKING = ("worker", "client")
 
 
 @attrs.frozen(kw_only=True)
@@ -85,11 +83,13 @@ class Killer:
                 self._replace(victim.role)
 
     def _victims(self) -> Sequence[Member]:
-        """Mostly one who is at work, since an interpreter that starts has nothing to lose yet; now and then all."""
+        """One who is at work, since an interpreter that starts has nothing to lose yet; now and then all."""
         those = [one for one in self._those.members if one not in self._unlucky]
         if self._chance.random() < self._plan.together:
             return those
-        working = [member for member in those if member.opens(0)] or those
+        working = [member for member in those if member.opens(0)]
+        if not working:
+            return ()
         return self._chance.choices(working, [WEIGHTS[member.role] for member in working])
 
     def _wait(self, seconds: float) -> None:
@@ -107,7 +107,9 @@ class Killer:
                 self._hire(member.role)
 
     def _hire(self, role: str) -> Member:
-        forks = role == "worker" and self._chance.random() < self._plan.forks
+        if role in WORKING:
+            role = self._chance.choice(WORKING)
+        forks = role in WORKING and self._chance.random() < self._plan.forks
         return self._those.hire(role, forks=LONGEST_CHILD if forks else 0.0)
 
     def _replace(self, role: str) -> None:
@@ -116,46 +118,11 @@ class Killer:
             self._unlucky.append(newcomer)
 
 
-def drain(those: Company) -> None:
-    """End the adding, and let the workers finish what is there."""
-    those.dismiss("producer", "checkpointer")
-    until = time.monotonic() + LONGEST_DRAIN
-    with closing(SqliteStore(those.path)) as store:
-        while time.monotonic() < until:
-            stats = store.stats().result(SOON)
-            if stats.pending_jobs + stats.processing_jobs == 0:
-                break
-            for role in those.bury_the_dead():
-                those.hire(role)
-            time.sleep(0.05)
-    those.dismiss("worker")
-
-
-def evidence(those: Company) -> Evidence:
-    with closing(SqliteStore(those.path)) as store:
-        stats = store.stats().result(SOON)
-        jobs = store.jobs(JobQuery()).result(SOON)
-        effects = [record.body for record in store.scan("effect").result(SOON)]
-    with closing(sqlite3.connect(those.path)) as db:
-        (integrity,) = db.execute("PRAGMA integrity_check").fetchone()
-    return Evidence(
-        entries=read(those.journal_path),
-        jobs=jobs,
-        effects=effects,
-        integrity=str(integrity),
-        counted={
-            "pending": stats.pending_jobs,
-            "processing": stats.processing_jobs,
-            "completed": stats.completed_jobs,
-            "failed": stats.failed_jobs,
-        },
-    )
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=200, help="for each number of workers")
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2, 4])
+    parser.add_argument("--pauses", type=int, default=20, help="for longer than a lease")
     parser.add_argument("--cuts", type=int, default=60, help="power cuts")
     parser.add_argument("--births", type=int, default=40, help="kills while the file is made")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32))
@@ -163,11 +130,19 @@ def main() -> int:
     print(f"seed {asked.seed}", flush=True)
     work = Path(tempfile.mkdtemp(prefix="crashes-"))
     failed = False
-    for workers in asked.workers:
-        began, directory = time.monotonic(), work / f"{workers}-workers"
-        verdict, strange = run(directory, Plan(workers=workers, kills=asked.kills), asked.seed)
-        took = time.monotonic() - began
-        print(f"\n{workers} workers and {workers} producers, {took:.0f} s\n{verdict.report()}")
+    parts: dict[str, Callable[[Path], tuple[Verdict, Sequence[str]]]] = {
+        f"{workers} workers and {workers} producers": partial(
+            run, plan=Plan(workers=workers, kills=asked.kills), seed=asked.seed
+        )
+        for workers in asked.workers
+    }
+    parts[f"{asked.pauses} pauses longer than a lease"] = partial(
+        hold_up, rounds=asked.pauses, chance=random.Random(asked.seed)
+    )
+    for number, (title, part) in enumerate(parts.items(), 1):
+        began, directory = time.monotonic(), work / str(number)
+        verdict, strange = part(directory)
+        print(f"\n{title}, {time.monotonic() - began:.0f} s\n{verdict.report()}")
         failed |= told(directory, [*verdict.broken(), *strange])
     for title, stage, rounds in (
         ("kills while the file is made or brought up to date", bear, asked.births),

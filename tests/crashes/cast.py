@@ -1,4 +1,4 @@
-"""The processes of a crash campaign: producers, workers, and one that puts the write-ahead log away.
+"""The processes of a crash campaign: producers, workers, both in one, and one that puts the write-ahead log away.
 
     python cast.py '{"role": "worker", "name": "worker-1", "path": "jobs.db", "journal": "journal", "seed": 1}'
 
@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, closing
 from itertools import count
@@ -31,6 +31,7 @@ from novitai_sdk.jobs import (
     Change,
     Done,
     GiveUp,
+    Handler,
     JobContext,
     JobEvent,
     NewJob,
@@ -39,6 +40,7 @@ from novitai_sdk.jobs import (
     SqliteStore,
     Steps,
     StoreError,
+    Together,
     Write,
     new_job,
 )
@@ -57,6 +59,7 @@ TYPES = (
     "child",
     "keyed",
     "delayed",
+    "together",
     "flaky",
     "looking",
     "hopeless",
@@ -74,8 +77,9 @@ class Part:
     """Who to be.
 
     Attributes:
-        role: ``producer``, ``worker`` or ``checkpointer``.
+        role: ``producer``, ``worker``, ``client`` (a worker that adds jobs too) or ``checkpointer``.
         forks: A worker forks a child that works too, and dies after so many seconds at the latest. 0 for none.
+        lease: Seconds after which the jobs of a worker that fell silent go to another.
         poison: A producer adds jobs that kill their worker.
         plain: A producer adds only jobs that are never dropped for another of their key, a checkpointer takes its time.
         wrong: A mistake to make, for tests of the campaign itself.
@@ -87,6 +91,7 @@ class Part:
     journal: str
     seed: int = 0
     forks: float = 0.0
+    lease: float = 60.0
     poison: bool = False
     plain: bool = False
     wrong: str = ""
@@ -188,10 +193,15 @@ class Worker:
         self._store = store
         self._chance = random.Random(part.seed)
         self._numbers = count(1)
+        # Kept together with the job: the id of an object is another's once it is gone.
+        self._marks: dict[int, tuple[Job, str]] = {}
         self._host = BackgroundRunner(self._runner)
 
     def work(self, leaving: threading.Event) -> None:
         self._host.ensure_started()
+        if self._part.role == "client":
+            producer = Producer(self._part, self._journal, self._store)
+            threading.Thread(target=producer.work, args=(leaving,), daemon=True).start()
         if self._part.forks and not leaving.wait(self._chance.uniform(0.05, 1.0)):
             leaving = self._fork(leaving)
         while not leaving.wait(0.5):
@@ -200,9 +210,16 @@ class Worker:
 
     @asynccontextmanager
     async def _runner(self) -> AsyncIterator[Runner]:
-        handlers = dict.fromkeys(TYPES, self._attempt)
-        soon = Steps(waits=(0.02,), jitter=0)
-        yield Runner(self._store, handlers, policy=soon, slots=SLOTS, on_job=self._tell)
+        handlers: dict[str, Handler | Together] = dict.fromkeys(TYPES, self._attempt)
+        handlers["together"] = Together(self._attempt_all, most=SLOTS)
+        yield Runner(
+            self._store,
+            handlers,
+            policy=Steps(waits=(0.02,), jitter=0),
+            slots=SLOTS,
+            lease=self._part.lease,
+            on_job=self._tell,
+        )
 
     def _fork(self, leaving: threading.Event) -> threading.Event:
         """Be two from here on; answer with what says when to leave."""
@@ -223,11 +240,26 @@ class Worker:
         return end_of_input()
 
     def _tell(self, event: JobEvent) -> None:
-        if event.what != "claimed":
+        if event.what == "lost":
+            _, mark = self._marks.get(id(event.job), (None, None))
+            self._journal.note("lost", event.job.id, mark)
+        elif event.what != "claimed":
             self._journal.note("ended", event.job.id, event.what, event.job.attempts)
+
+    async def _attempt_all(self, contexts: Sequence[JobContext]) -> Mapping[str, Outcome]:
+        outcomes: dict[str, Outcome] = {}
+
+        async def attempt(context: JobContext) -> None:
+            outcomes[context.job.id] = await self._attempt(context.job, context)
+
+        async with anyio.create_task_group() as tasks:
+            for context in contexts:
+                tasks.start_soon(attempt, context)
+        return outcomes
 
     async def _attempt(self, job: Job, context: JobContext) -> Outcome:
         mark = f"{self._journal.name}:{next(self._numbers)}"
+        self._marks[id(job)] = job, mark
         self._journal.note("begins", job.id, job.attempts, mark, time.time())
         try:
             outcome = await self._outcome(job, context, mark)
@@ -252,7 +284,7 @@ class Worker:
             return Done()
         if job.type == "poison":
             die(self._journal)
-        if job.type in ("slow", "keyed"):
+        if job.type in ("slow", "keyed", "together"):
             await anyio.sleep(0.02 * times)
         if job.type == "hopeless" or (job.type == "flaky" and job.attempts <= times):
             raise Flop

@@ -1,6 +1,7 @@
 """The processes that share one store, and who kills them."""
 
 import json
+import os
 import random
 import select
 import signal
@@ -46,6 +47,22 @@ def first_to_open(members: Sequence[Member], timeout: float) -> Sequence[Member]
     """Those of *members* who come to open the file, once there is one or *timeout* seconds have passed."""
     listened = {member.process.stdout: member for member in members}
     return [listened[one] for one in select.select(list(listened), [], [], timeout)[0]]
+
+
+@contextmanager
+def standing_still(members: Sequence[Member]) -> Iterator[None]:
+    """Stop *members*, in whatever they are doing."""
+    ids = [member.process.pid for member in members]
+    for id_ in ids:
+        os.kill(id_, signal.SIGSTOP)
+    for id_ in ids:
+        _, status = os.waitpid(id_, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+    try:
+        yield
+    finally:
+        for id_ in ids:
+            os.kill(id_, signal.SIGCONT)
 
 
 class Company:

@@ -9,19 +9,16 @@ What it does not show: that the flush is asked for before the answer, which is S
 and that the disk does what it is asked for. Only a machine that is switched off shows that.
 """
 
-import os
 import random
-import signal
 import struct
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 import attrs
-from company import Company, company, first_to_open
+from company import Company, company, first_to_open, standing_still
 from copies import Answered, Outcome, answered, faults
 from journals import read
 
@@ -60,25 +57,9 @@ class Sight:
         return end
 
 
-@contextmanager
-def standing_still(those: Company) -> Iterator[None]:
-    """Stop all processes, in whatever they are doing."""
-    ids = [member.process.pid for member in those.members]
-    for id_ in ids:
-        os.kill(id_, signal.SIGSTOP)
-    for id_ in ids:
-        _, status = os.waitpid(id_, os.WUNTRACED)
-        assert os.WIFSTOPPED(status)
-    try:
-        yield
-    finally:
-        for id_ in ids:
-            os.kill(id_, signal.SIGCONT)
-
-
 def look(those: Company) -> Sight:
     wal = Path(f"{those.path}-wal")
-    with standing_still(those):
+    with standing_still(those.members):
         return Sight(
             database=those.path.read_bytes(),
             wal=wal.read_bytes() if wal.exists() else b"",

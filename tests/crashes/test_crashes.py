@@ -6,12 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from aftermath import drain, evidence
 from births import bear
-from campaign import Plan, drain, evidence, run
+from campaign import Plan, run
 from company import SOON, company
 from copies import answered, faults
 from journals import read
 from moments import block_until
+from pauses import hold_up
 from powercuts import cut_the_power
 from verdict import judge
 
@@ -24,7 +26,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL a
 
 
 def test_twelve_kills_among_workers_and_producers_break_no_promise(tmp_path: Path) -> None:
-    verdict, strange = run(tmp_path, Plan(workers=2, kills=12, pause=0.25), SEED)
+    verdict, strange = run(tmp_path, Plan(workers=2, kills=12, pause=0.2), SEED)
     broken = [*verdict.broken(within=PATIENT), *strange]
     assert not broken, f"SEED={SEED}, files in {tmp_path}\n{verdict.report()}\n{broken}"
     assert verdict.settled > 0
@@ -47,8 +49,15 @@ def test_a_child_forked_while_its_parent_works_is_an_owner_of_its_own(tmp_path: 
         )
         drain(those)
         verdict = judge(evidence(those))
-    assert not [*verdict.broken(), *those.strange]
+    assert not [*verdict.broken(within=PATIENT), *those.strange]
     assert 0 < verdict.forked < verdict.attempts
+
+
+def test_what_a_worker_brings_whose_lease_ended_meanwhile_is_dropped(tmp_path: Path) -> None:
+    verdict, strange = hold_up(tmp_path, 1, random.Random(SEED))
+    broken = [*verdict.broken(), *strange]
+    assert not broken, f"SEED={SEED}, files in {tmp_path}\n{verdict.report()}\n{broken}"
+    assert verdict.voided > 0
 
 
 def test_a_file_whose_makers_are_killed_is_made_by_the_next(tmp_path: Path) -> None:

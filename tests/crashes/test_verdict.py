@@ -7,7 +7,7 @@ from pathlib import Path
 
 import attrs
 import pytest
-from campaign import drain, evidence
+from aftermath import drain, evidence
 from company import SOON, company
 from journals import Entry, Journal, read
 from moments import block_until
@@ -199,8 +199,38 @@ def test_more_attempts_without_a_begin_than_the_dead_could_have_taken_are_notice
     story.attempt("a", 2)
     story.jobs = [job("a", attempts=2)]
     assert story.broken() == {"miscounted"}
+    story.kill("worker-7")  # too late to have taken it before
+    assert story.broken() == {"miscounted"}
+
+
+def test_one_who_died_may_have_taken_a_job_and_not_begun_it(story: Story) -> None:
+    story.add("a")
     story.kill("worker-7")
+    story.attempt("a", 2, "worker-8")
+    story.jobs = [job("a", attempts=2)]
     assert story.broken() == set()
+
+
+def test_a_job_that_was_handed_back_is_begun_again_with_the_same_number(story: Story) -> None:
+    story.add("a")
+    story.begin("a", 1)
+    story.note("worker-1", "ended", "a", "handed_back", 0)
+    story.attempt("a", 1, "worker-2")
+    story.jobs = [job("a")]
+    assert story.broken() == set()
+
+
+def test_what_was_taken_over_counts_only_where_leases_may_end(story: Story) -> None:
+    story.add("a")
+    mark = story.begin("a", 1)
+    story.attempt("a", 2, "worker-2")
+    story.note("worker-1", "answers", mark, "Done")
+    story.note("worker-1", "lost", "a", mark)
+    story.jobs = [job("a", attempts=2)]
+    assert story.broken(lapsing=True) == set()
+    assert story.broken() == {"run_again"}
+    story.effects.append({"job": "a", "mark": mark, "attempt": 1})
+    assert story.broken(lapsing=True) == {"effects"}
 
 
 def test_a_job_that_gave_up_before_its_last_attempt_is_miscounted(story: Story) -> None:
