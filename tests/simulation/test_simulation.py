@@ -290,7 +290,7 @@ BROKEN_RULES = {
 }
 
 
-def found(make: Callable[[int], Simulation], within: int = 60) -> str:
+def found(make: Callable[[int], Simulation], within: int = 400) -> str:
     """The first violation in so many seeds."""
     for seed in range(within):
         try:
