@@ -35,6 +35,7 @@ FLOOR = {
     "_network": 5,
     "_hosting": 5,
     "instances._handlers": 5,
+    "instances._watch": 5,
     "jobs._background": 5,
     "jobs._enqueueing": 4,
     "jobs._crew": 5,

@@ -4,7 +4,7 @@ import hashlib
 import os
 import sys
 import threading
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from functools import cached_property
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 import anyio.to_thread
+import attrs
 
 from ._calling import Async, Mode, Sync, drive
 from ._gates import Gates
@@ -43,6 +44,7 @@ from .jobs import (
     RunnerFailed,
     Store,
     StoreClosed,
+    Together,
     open_store,
 )
 from .jobs._carrying import handler_of
@@ -443,7 +445,12 @@ def _maker(core: _Core[Any], network: Network, clock: Clock) -> Making:
     return make
 
 
-def _counted(handler: Handler, meter: Meter, lags: Meter, waiter: Waiter[Async]) -> Handler:
+def _counted(
+    handler: Handler | Together, meter: Meter, lags: Meter, waiter: Waiter[Async]
+) -> Handler | Together:
+    if isinstance(handler, Together):
+        return _counted_together(handler, meter, lags, waiter)
+
     async def handle(job: Job, context: JobContext) -> Outcome:
         started, failed = waiter.monotonic(), True
         waited = waiter.time() - context.claim.due
@@ -457,6 +464,28 @@ def _counted(handler: Handler, meter: Meter, lags: Meter, waiter: Waiter[Async])
         return outcome
 
     return handle
+
+
+def _counted_together(
+    handler: Together, meter: Meter, lags: Meter, waiter: Waiter[Async]
+) -> Together:
+    async def handle(contexts: Sequence[JobContext]) -> Mapping[str, Outcome | Exception]:
+        started, time = waiter.monotonic(), waiter.time()
+        for context in contexts:
+            lags.count(at=started, took=max(0.0, time - context.claim.due), failed=False)
+        answers: Mapping[str, Outcome | Exception] = {}
+        try:
+            answers = await handler.handle(contexts)
+        finally:
+            now = waiter.monotonic()
+            for context in contexts:
+                answer = answers.get(context.job.id)
+                # Each of them took all of it: that is how long its outcome was waited for.
+                failed = answer is None or isinstance(answer, GiveUp | Retry | Exception)
+                meter.count(at=now, took=now - started, failed=failed)
+        return answers
+
+    return attrs.evolve(handler, handle=handle)
 
 
 def _session(core: _Core[Any], transport: Transport[Mode], waiter: Waiter[Mode]) -> Session[Mode]:

@@ -22,13 +22,18 @@ class NoHost:
     def ensure_started(self) -> None:
         """Nothing to do."""
 
+    def on_death(self, listener: Callable[[], object]) -> Callable[[], None]:
+        """Nobody who is in a job could hear of it."""
+        return lambda: None
+
 
 class TaskHost:
     """Runs jobs in the event loop of the caller's ``async with`` block."""
 
-    def __init__(self, make: Making, tasks: TaskGroup) -> None:
+    def __init__(self, make: Making, tasks: TaskGroup, died: Callable[[], object]) -> None:
         self.error: BaseException | None = None
         self._make = make
+        self._died = died
         self._tasks = tasks
         self._ended: anyio.Event | None = None
         self._runner: Runner | None = None
@@ -50,6 +55,7 @@ class TaskHost:
         except Exception as error:  # noqa: BLE001 - kept, and told to whoever waits
             # Raised here it would cancel the caller's block; whoever waits for a job is told instead.
             self.error = (isinstance(error, RunnerFailed) and error.__cause__) or error
+            self._died()
         finally:
             self._runner = None
             ended.set()
@@ -69,7 +75,10 @@ class Host:
     def __init__(self, make: Making, drain: float, at_exit: Callable[[], None]) -> None:
         self._make = make
         self._drain = drain
-        self._thread = BackgroundRunner(make, drain=drain, at_exit=at_exit)
+        self._thread = BackgroundRunner(
+            make, drain=drain, at_exit=at_exit, died=self._tell_of_death
+        )
+        self._listeners: dict[object, Callable[[], object]] = {}
         self._task: TaskHost | None = None
         self._tasks: TaskGroup | None = None
 
@@ -87,6 +96,16 @@ class Host:
         """Start the runner if it does not run."""
         self._current.ensure_started()
 
+    def on_death(self, listener: Callable[[], object]) -> Callable[[], None]:
+        """Have *listener* called, on any thread, when the runner dies; returns what ends it."""
+        token = object()
+        self._listeners[token] = listener
+        return lambda: self._listeners.pop(token, None) and None
+
+    def _tell_of_death(self) -> None:
+        for listener in tuple(self._listeners.values()):
+            listener()
+
     def check_not_entered(self) -> None:
         """Raise RuntimeError inside a block: a client has one home."""
         if self._task is not None:
@@ -96,7 +115,7 @@ class Host:
         """Live in the caller's task from now on."""
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
-        self._task = TaskHost(self._make, self._tasks)
+        self._task = TaskHost(self._make, self._tasks, self._tell_of_death)
 
     async def leave(self) -> None:
         """Stop, and wait for the runner's end."""

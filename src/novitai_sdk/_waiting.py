@@ -6,7 +6,7 @@ behind :class:`Waiter`, so that a test can hold the clock and one body serves pl
 
 import sys
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -174,6 +174,19 @@ async def _settled(future: "Future[T]") -> None:
 
     future.add_done_callback(lambda _: post(wake))
     await here
+
+
+async def side_by_side(work: Iterable[Callable[[], Awaitable[None]]], most: int) -> None:
+    """Do all of *work*, at most *most* pieces at the same time. What one raises ends all, as in a task group."""
+    left = iter(work)
+
+    async def lane() -> None:
+        for piece in left:
+            await piece()
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(most):
+            tasks.start_soon(lane)
 
 
 def _on_trio() -> bool:

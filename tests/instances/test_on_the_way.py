@@ -139,8 +139,8 @@ def test_looks_become_rarer_with_age(years):
         looks = [one.at for one in cloud.requests if one.operation == "instances.get"]
         gaps = [later - earlier for earlier, later in pairwise(looks)]
         assert gaps[0] == pytest.approx(0.5, abs=0.1)
-        assert max(gaps) == pytest.approx(15, abs=0.1)
-        assert len(looks) < 100
+        assert 14 < max(gaps) <= 15.1  # a little is left to chance
+        assert len(looks) < 130  # 67 of them would be one each 15 s
 
     years.tell(story)
 

@@ -2,6 +2,7 @@
 
 import json
 from collections import deque
+from collections.abc import Collection, Mapping
 from concurrent.futures import Future
 from typing import Any
 
@@ -64,6 +65,12 @@ class PostOffice:
         version, text = self.records.get((kind, key), (0, ""))
         found = Record(kind=kind, key=key, version=version, body=json.loads(text)) if text else None
         answer.set_result(found)
+        return answer
+
+    def versions(self, kind: str, keys: Collection[str]) -> "Future[Mapping[str, int]]":
+        answer: Future[Mapping[str, int]] = Future()
+        there = {key: self.records.get((kind, key)) for key in keys}
+        answer.set_result({key: found[0] for key, found in there.items() if found})
         return answer
 
     # What it does with them

@@ -89,6 +89,11 @@ class Walk(Generic[T]):
         self._repeated: int  # pages with entries, all of them known
         self._start_over()
 
+    @property
+    def total(self) -> int | None:
+        """How many things the last page promised on all pages, if it did."""
+        return self._total
+
     async def step(self) -> T:
         """Return the next thing. Raises StopAsyncIteration after the last, UnexpectedReply if some are missing."""
         while not self._ready:

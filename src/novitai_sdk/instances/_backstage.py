@@ -8,6 +8,7 @@ import attrs
 from .._calling import Mode
 from .._waiting import Waiter
 from ..cloud import Cloud, CloudInstances, CloudTemplates, Instance, Template
+from ..cloud._paging import PAGE_SIZE, Walk
 from ..errors import InvalidState, JobError, NotFound
 from ..jobs import Change, NewJob, Record, Store
 from ..settings import Settings
@@ -35,6 +36,10 @@ class RunnerHost(Protocol):
 
     def ensure_started(self) -> None:
         """Start running jobs if nobody does yet."""
+        ...
+
+    def on_death(self, listener: Callable[[], object]) -> Callable[[], None]:
+        """Have *listener* called, on any thread, when the runner dies; returns what ends it."""
         ...
 
 
@@ -98,6 +103,10 @@ class Backstage(Generic[Mode]):
             if error.reason == _NO_SUCH_ROUTE:
                 raise
             return None
+
+    def listing(self) -> Walk[Instance]:
+        """Return a way through the pages of all machines of this account."""
+        return self.cloud.instances._pages(None, None, None, PAGE_SIZE)
 
     async def machine_of(self, instance_id: str, *, name: str | None = None) -> str | None:
         """Return the cloud's id of the machine that carries *instance_id*, or None when a complete listing has none.

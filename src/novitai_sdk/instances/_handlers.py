@@ -15,10 +15,8 @@ import attrs
 
 from .. import cloud
 from .._calling import Async
-from .._convert import record_converter
 from ..cloud import CloudInstances, CloudRegistries
 from ..errors import (
-    ApiError,
     CallError,
     NotFound,
     RateLimited,
@@ -26,49 +24,35 @@ from ..errors import (
     TransportFailed,
     UnexpectedReply,
 )
-from ..jobs import Again, Done, GiveUp, Handler, JobContext, Outcome
-from ..models import InstanceStatus, Job, JobType, MonitorInstanceJobPayload, Secret
+from ..jobs import Again, Done, GiveUp, Handler, JobContext, Outcome, Together
+from ..models import InstanceStatus, Job, JobType, Secret
 from ._backstage import INSTANCE_ID, Backstage
+from ._claimed import change, give_up, remove
 from ._jobs import TIMED_OUT, monitor_job
-from ._life import READY, Move
-from ._records import Intent, Managed, at, rewrite
-from ._sight import seen
+from ._life import Move
+from ._records import Intent, Managed, at
+from ._ticks import look_after
+from ._watch import Watch
 
-__all__ = ["instance_handlers", "look_after"]
+__all__ = ["instance_handlers"]
 
 _log = logging.getLogger("novitai_sdk")
-
-"""The environment variable by which a machine tells whose it is."""
 
 # What may be different in a moment.
 _PASSING: Final = (TransportFailed, RateLimited, ServerFailed, UnexpectedReply)
 _MOST_SENDS: Final = 3
 # So that the look after the settling time comes after it, whatever the clock rounds.
 _A_MOMENT: Final = 0.01
-_LONGEST: Final = 15.0
 
 
-def look_after(age: float, shortest: float) -> float:
-    """Seconds until the next look at something that began *age* seconds ago.
-
-    A look costs a request, a late look costs paid minutes: waiting a fifth of the age keeps both in proportion.
-
-    >>> look_after(0.0, 0.5), look_after(10.0, 0.5), look_after(3600.0, 0.5)
-    (0.5, 2.0, 15.0)
-    """
-    return max(shortest, min(_LONGEST, age / 5))
-
-
-def instance_handlers(back: Backstage[Async]) -> Mapping[str, Handler]:
+def instance_handlers(back: Backstage[Async]) -> Mapping[str, "Handler | Together"]:
     """Return the handlers of the jobs of managed instances."""
+    watch = Watch(back)
 
     async def create(job: Job, context: JobContext) -> Outcome:
-        return await _Create(back, context, str(job.payload["instanceId"])).run()
+        return await _Create(back, watch, context, str(job.payload["instanceId"])).run()
 
-    async def monitor(job: Job, context: JobContext) -> Outcome:
-        return await _monitor(back, job, context)
-
-    return {JobType.CREATE_INSTANCE.value: create, JobType.MONITOR_INSTANCE.value: monitor}
+    return {JobType.CREATE_INSTANCE.value: create, JobType.MONITOR_INSTANCE.value: watch.handler()}
 
 
 @attrs.frozen
@@ -76,6 +60,7 @@ class _Create:
     """One attempt to bring a machine into being."""
 
     back: Backstage[Async]
+    watch: Watch
     context: JobContext
     instance_id: str
 
@@ -225,82 +210,18 @@ class _Create:
     async def _follow(self, managed: Managed) -> Outcome:
         """The machine exists: follow it, or remove it if it was deleted before it was born."""
         if managed.deleting:
-            return await _remove(self.back, self.context, managed)
-        return Done(jobs=(monitor_job(managed, now=self._now()),))
+            return await remove(self.back, self.context, managed)
+        now = self._now()
+        return Done(jobs=(monitor_job(managed, now=now, first_look=self.watch.first_look(now)),))
 
     async def _nothing_happened(self) -> Managed:
         return await self._change(lambda one: attrs.evolve(one, intent=None))
 
     async def _fail(self, reason: str) -> Outcome:
-        now = at(self._now())
-        await self._change(lambda one: one.moved(Move.FAIL, now, error=reason))
-        return GiveUp(error=reason)
+        return await give_up(self.back, self.context, self.instance_id, reason)
 
-    async def _change(self, change: Callable[[Managed], Managed]) -> Managed:
-        return await _change(self.back, self.context, self.instance_id, change)
+    async def _change(self, how: Callable[[Managed], Managed]) -> Managed:
+        return await change(self.back, self.context, self.instance_id, how)
 
     def _now(self) -> float:
         return self.back.waiter.time()
-
-
-async def _monitor(back: Backstage[Async], job: Job, context: JobContext) -> Outcome:
-    """Look once at a machine on its way up."""
-    payload = record_converter.structure(job.payload, MonitorInstanceJobPayload)
-    managed = await back.managed(payload.instance_id)
-    if managed is not None and managed.deleting:
-        return await _remove(back, context, managed)
-    if managed is None or managed.status not in _FOLLOWED:
-        return Done()
-    now = back.waiter.time()
-    age = now - payload.start_time.timestamp()
-    if age * 1000 > payload.max_wait_time:
-        return await _give_up(back, context, managed, f"{TIMED_OUT} {payload.max_wait_time}ms")
-    try:
-        sight = await back.sight(payload.novita_instance_id)
-    except CallError as error:
-        # One failed look says nothing about the machine; the deadline does.
-        _log.debug("%s: could not be looked at: %s", managed.id, error)
-        wait = (
-            error.retry_after
-            if isinstance(error, ApiError) and error.retry_after
-            else look_after(age, back.settings.poll_interval)
-        )
-        return Again(after=min(max(wait, back.settings.poll_interval), 60.0))
-    after = await _change(back, context, managed.id, lambda one: seen(one, sight, at(now)))
-    if after.status is InstanceStatus.FAILED:
-        return GiveUp(error=after.state.last_error or "it failed")
-    if after.status in READY or after.status not in _FOLLOWED:
-        return Done()
-    return Again(after=look_after(age, back.settings.poll_interval))
-
-
-_FOLLOWED: Final = frozenset({InstanceStatus.CREATED, InstanceStatus.STARTING})
-
-
-async def _remove(back: Backstage[Async], context: JobContext, managed: Managed) -> Outcome:
-    """Remove the machine of an instance that was deleted; whoever asked may have gone since."""
-    await back.ask_to_remove(managed.state.novita_instance_id or "")
-    now = at(back.waiter.time())
-    await _change(back, context, managed.id, lambda one: one.moved(Move.DELETE, now))
-    return Done()
-
-
-async def _give_up(
-    back: Backstage[Async], context: JobContext, managed: Managed, reason: str
-) -> Outcome:
-    now = at(back.waiter.time())
-    await _change(back, context, managed.id, lambda one: one.moved(Move.FAIL, now, error=reason))
-    return GiveUp(error=reason)
-
-
-async def _change(
-    back: Backstage[Async],
-    context: JobContext,
-    instance_id: str,
-    change: Callable[[Managed], Managed],
-) -> Managed:
-    """Change the record as long as this claim of the job is held."""
-    changed = await rewrite(lambda: back.read(instance_id), context.commit, change, back.follow_up)
-    if changed is None:
-        raise LookupError(f"the record of instance {instance_id} is gone")
-    return changed

@@ -57,8 +57,11 @@ def create_job(managed: Managed, *, now: float) -> NewJob:
     )
 
 
-def monitor_job(managed: Managed, *, now: float) -> NewJob:
-    """Return the job that follows the machine until it runs; one for each time it was started."""
+def monitor_job(managed: Managed, *, now: float, first_look: float) -> NewJob:
+    """Return the job that follows the machine until it runs; one for each time it was started.
+
+    *first_look* is in epoch seconds: at once there is nothing to see yet.
+    """
     started = managed.state.timestamps.started or at(now)
     payload = MonitorInstanceJobPayload(
         instance_id=managed.id,
@@ -71,6 +74,7 @@ def monitor_job(managed: Managed, *, now: float) -> NewJob:
         JobType.MONITOR_INSTANCE,
         record_converter.unstructure(payload),
         now=now,
+        after=first_look - now,
         priority=JobPriority.HIGH,
         max_attempts=_ATTEMPTS,
         key=f"monitor:{managed.id}:{int(started.timestamp() * 1000)}",

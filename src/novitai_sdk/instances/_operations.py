@@ -157,10 +157,11 @@ class Operations(Generic[Mode]):
             ):
                 raise
         now = self._back.waiter.time()
+        first_look = now + self._back.settings.poll_interval
         return await self._record(
             instance_id,
             lambda managed: attrs.evolve(managed, phase=None).moved(Move.START, at(now)),
-            lambda managed: Change(jobs=(monitor_job(managed, now=now),)),
+            lambda managed: Change(jobs=(monitor_job(managed, now=now, first_look=first_look),)),
         )
 
     async def halt(self, instance_id: str, *, timeout: float) -> Instance[Mode]:

@@ -45,7 +45,9 @@ OnProgress = Callable[[WaitProgress], object]
 
 
 class Reporter(Protocol):
-    """Shows a wait while it lasts."""
+    """Shows a wait while it lasts; *live* tells whether it wants to be told of time passing."""
+
+    live: bool
 
     def __enter__(self) -> "Reporter": ...
     def __exit__(self, *_: object) -> None: ...
@@ -53,6 +55,8 @@ class Reporter(Protocol):
 
 
 class _Silent:
+    live = False
+
     def __enter__(self) -> "_Silent":
         return self
 
@@ -65,6 +69,8 @@ class _Silent:
 
 class _Unimportant(_Silent):
     """Shows a wait for as long as that works: a pipe whose reader went away must not end a rental."""
+
+    live = True
 
     def __init__(self, reporter: Reporter) -> None:
         self._reporter: Reporter | None = reporter

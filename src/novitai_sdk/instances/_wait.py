@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Generator
-from contextlib import contextmanager
+from concurrent.futures import Future, InvalidStateError
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from .._calling import Mode
 from ..errors import CreateOutcomeUnknown, InstanceFailed, InstanceNotFound, WaitTimedOut
+from ..jobs import Record
 from ..models import InstanceStatus
 from ._backstage import Backstage
 from ._instance import Instance, cost_so_far, of_managed
@@ -22,8 +24,11 @@ __all__ = ["wait_until_ready"]
 
 _log = logging.getLogger("novitai_sdk")
 
-# A change made by this process is announced; one made by another process on the same file is seen at the next look.
-_LOOK_AGAIN: Final = 1.0
+# Seconds between two words on a wait that somebody follows, so that it does not look dead.
+_WORD: Final = 1.0
+
+# Changes are announced, those of another process on the same file too. A net, should that ever fail.
+_LOOK_AGAIN: Final = 30.0
 
 
 async def wait_until_ready(
@@ -65,9 +70,9 @@ async def wait_until_ready(
             back.check_runner()
             if elapsed >= timeout:
                 raise _too_late(managed, now, owner)
-            await _next_change(
-                back, instance_id, record.version, min(_LOOK_AGAIN, timeout - elapsed)
-            )
+            followed = on_progress is not None or shown.live
+            longest = _WORD if followed else _LOOK_AGAIN
+            await _next_change(back, record, min(longest, timeout - elapsed))
 
 
 @contextmanager
@@ -83,13 +88,27 @@ def _word_left(instance_id: str) -> Generator[None, None, None]:
         raise
 
 
-async def _next_change(
-    back: Backstage[Mode], instance_id: str, version: int, timeout: float
-) -> None:
+async def _next_change(back: Backstage[Mode], record: Record, timeout: float) -> None:
+    """Wait until *record* has changed, or nobody would change it any more, for *timeout* seconds at most."""
+    woken: Future[None] = Future()
+
+    def wake(*_: object) -> None:
+        with suppress(InvalidStateError):  # by the other one, or given up
+            woken.set_result(None)
+
+    changed = back.store.changed(record.kind, record.key, record.version)
+    changed.add_done_callback(wake)
+    forget = back.runner.on_death(wake)
     try:
-        await back.waiter.result(back.store.changed("instance", instance_id, version), timeout)
+        back.check_runner()  # it may have died just before
+        await back.waiter.result(woken, timeout)
     except TimeoutError:
         return
+    finally:
+        forget()
+        changed.cancel()
+    if not changed.cancelled():
+        await back.waiter.result(changed)  # a closed store says so
 
 
 def _cost(managed: Managed, back: Backstage[Mode]) -> Decimal | None:

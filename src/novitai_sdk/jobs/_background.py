@@ -31,6 +31,7 @@ class BackgroundRunner:
         backend: The event loop: ``asyncio`` or ``trio``.
         drain: Seconds that handlers get at the exit of an interpreter in which nobody closed it.
         at_exit: Called after that.
+        died: Called in the thread when the runner has died.
     """
 
     def __init__(
@@ -40,10 +41,12 @@ class BackgroundRunner:
         backend: Literal["asyncio", "trio"] = "asyncio",
         drain: float = 1.0,
         at_exit: Callable[[], None] | None = None,
+        died: Callable[[], object] | None = None,
     ) -> None:
         self._make = make
         self._exit_drain = drain
         self._at_exit = at_exit
+        self._died = died
         self._backend = backend
         self._lock = threading.Lock()
         self._begin_anew()
@@ -129,6 +132,8 @@ class BackgroundRunner:
             anyio.run(self._main, backend=self._backend)
         except BaseException as error:  # noqa: BLE001 - nobody above would see it
             self._error = error.__cause__ if isinstance(error, RunnerFailed) else error
+            if self._died is not None:
+                self._died()
         finally:
             self._runner = None
 

@@ -1,0 +1,41 @@
+"""What jobs do to the record of an instance, as long as their claim is held."""
+
+from collections.abc import Callable
+
+from .._calling import Async
+from ..jobs import Done, GiveUp, JobContext, Outcome
+from ._backstage import Backstage
+from ._life import Move
+from ._records import Managed, at, rewrite
+
+__all__ = ["change", "give_up", "remove"]
+
+
+async def change(
+    back: Backstage[Async],
+    context: JobContext,
+    instance_id: str,
+    how: Callable[[Managed], Managed],
+) -> Managed:
+    """Change the record, and return it. Raises ClaimLost, and LookupError when there is none."""
+    changed = await rewrite(lambda: back.read(instance_id), context.commit, how, back.follow_up)
+    if changed is None:
+        raise LookupError(f"the record of instance {instance_id} is gone")
+    return changed
+
+
+async def remove(back: Backstage[Async], context: JobContext, managed: Managed) -> Outcome:
+    """Remove the machine of an instance that was deleted; whoever asked may have gone since. Raises CallError."""
+    await back.ask_to_remove(managed.state.novita_instance_id or "")
+    now = at(back.waiter.time())
+    await change(back, context, managed.id, lambda one: one.moved(Move.DELETE, now))
+    return Done()
+
+
+async def give_up(
+    back: Backstage[Async], context: JobContext, instance_id: str, reason: str
+) -> Outcome:
+    """Let an instance that has not become ready fail for *reason*."""
+    now = at(back.waiter.time())
+    await change(back, context, instance_id, lambda one: one.moved(Move.FAIL, now, error=reason))
+    return GiveUp(error=reason)

@@ -1,0 +1,384 @@
+"""One watch for all instances on their way up.
+
+A monitor is a row, not a task. Those that are due come together, the cloud's listing is read once for all of them, and
+what it shows is held against what it showed the last time; only where that differs is a record read and written. Where
+as many single looks cost less than the pages of the listing, there are single looks. A listing tells neither how to
+reach a machine nor that one is gone, so both are looked up singly, in a call of their own: whoever hangs there holds up
+nobody else.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
+from math import ceil
+from typing import Final
+
+import attrs
+
+from .. import cloud
+from .._calling import Async
+from .._convert import explain, record_converter
+from .._waiting import side_by_side
+from ..cloud import Phase
+from ..cloud._paging import PAGE_SIZE
+from ..errors import ApiError, CallError, RateLimited, ServerFailed, TransportFailed
+from ..jobs import Again, Done, GiveUp, JobContext, Outcome, Together
+from ..models import ConnectionDetails, InstanceStatus, MonitorInstanceJobPayload, PortMapping
+from ._backstage import Backstage
+from ._claimed import change, give_up, remove
+from ._jobs import TIMED_OUT
+from ._life import READY
+from ._records import KIND, Managed, at, read_record
+from ._sight import connection_of, ports_of, seen
+from ._ticks import Ticks, look_after
+
+__all__ = ["Watch"]
+
+_log = logging.getLogger("novitai_sdk")
+
+_FOLLOWED: Final = frozenset({InstanceStatus.CREATED, InstanceStatus.STARTING})
+
+# Calls side by side: one that hangs must not hold up those that fall due meanwhile.
+_CALLS: Final = 4
+
+# All there are, so that they cost one listing.
+_MOST: Final = 100_000
+
+# Single looks side by side, and records read at once.
+_LANES: Final = 8
+_READ: Final = 500
+
+# Seconds for which it is believed how long the listing is, and for which an instance nobody asked for is remembered.
+_BELIEVED: Final = 300.0
+_REMEMBERED: Final = 900.0
+
+# Seconds between looks at most, whatever the cloud asks for.
+_SLOWEST: Final = 60.0
+
+# What may be different in a moment; after anything else the listing is of no use, and single looks may be.
+_PASSING: Final = (TransportFailed, RateLimited, ServerFailed)
+
+_Shown = tuple[str | None, str | None, tuple[PortMapping, ...], ConnectionDetails | None]
+"""What counts of a sight: status, failure, ports, and how to connect."""
+
+
+@attrs.frozen
+class _Due:
+    """A monitor whose machine is to be looked at."""
+
+    context: JobContext
+    instance_id: str
+    machine: str
+    started: float
+    deadline: float
+
+    @property
+    def job_id(self) -> str:
+        return self.context.job.id
+
+
+@attrs.define
+class _Known:
+    """What is known of an instance since the last look.
+
+    Attributes:
+        version: Of its record, when that was last read.
+        changed: Epoch seconds when the cloud last showed something new, or when it was started.
+        looked: Epoch seconds of the last look.
+        shown: What the cloud showed then.
+        applied: Whether the record, in that version, has it.
+        closely: Whether the next look is to be a single one.
+    """
+
+    version: int
+    changed: float
+    looked: float
+    shown: _Shown | None = None
+    applied: bool = False
+    closely: bool = False
+
+
+class Watch:
+    """Looks at all machines whose monitors are due."""
+
+    def __init__(self, back: Backstage[Async]) -> None:
+        self._back = back
+        self._ticks = Ticks()
+        self._known: dict[str, _Known] = {}
+        self._pages = 1
+        self._counted = float("-inf")
+        self._swept = back.waiter.time()
+        self._slower = 0.0  # seconds between looks at least, while the cloud asks for patience
+
+    def handler(self) -> Together:
+        """Return the handler of ``monitor_instance``."""
+        return Together(self.look, most=_MOST, calls=_CALLS)
+
+    def first_look(self, now: float) -> float:
+        """Return when to look at a machine that was rented just now, in epoch seconds."""
+        return self._ticks.within(self._back.settings.poll_interval, now)
+
+    async def look(self, contexts: Sequence[JobContext]) -> Mapping[str, Outcome | Exception]:
+        """Look once at each machine; tell how each attempt ended."""
+        self._sweep()
+        round_ = _Round(self, self._back)
+        await round_.play(contexts)
+        return round_.answers
+
+    def _sweep(self) -> None:
+        """Forget instances that another process looks after by now."""
+        now = self._back.waiter.time()
+        if abs(now - self._swept) > _REMEMBERED:
+            self._swept = now
+            self._known = {
+                key: one for key, one in self._known.items() if now - one.looked <= _REMEMBERED
+            }
+
+
+class _Round:
+    """One call of the watch."""
+
+    def __init__(self, watch: Watch, back: Backstage[Async]) -> None:
+        self.answers: dict[str, Outcome | Exception] = {}
+        self._watch = watch
+        self._back = back
+        self._now = back.waiter.time()
+        self._again: dict[float, Again] = {}  # thousands wait for the same moment
+        self._refused = False
+
+    async def play(self, contexts: Sequence[JobContext]) -> None:
+        due = await self._followed([one for one in map(self._read, contexts) if one is not None])
+        singly = [one for one in due if self._known(one).closely]
+        others = [one for one in due if not self._known(one).closely]
+        if len(others) <= self._pages_of_listing():
+            singly, others = due, []
+        if singly:
+            await self._each((one, partial(self._look_singly, one)) for one in singly)
+        if others:
+            await self._look_at_listing(others)
+
+    async def _each(self, work: Iterable[tuple[_Due, Callable[[], Awaitable[None]]]]) -> None:
+        """Do what is to be done for each, side by side; what goes wrong is told of that one alone."""
+
+        async def one_of(one: _Due, piece: Callable[[], Awaitable[None]]) -> None:
+            try:
+                await piece()
+            except Exception as error:  # noqa: BLE001 - it is this job's failed attempt
+                self.answers[one.job_id] = error
+
+        await side_by_side((partial(one_of, *pair) for pair in work), _LANES)
+
+    # -- who is to be looked at --------------------------------------------------------------------
+
+    def _read(self, context: JobContext) -> _Due | None:
+        try:
+            payload = record_converter.structure(context.job.payload, MonitorInstanceJobPayload)
+        except Exception as error:  # noqa: BLE001 - cattrs raises groups of many kinds
+            # What does not fit now will not fit the next time.
+            self.answers[context.job.id] = GiveUp(error="; ".join(explain(error)))
+            return None
+        started = payload.start_time.timestamp()
+        return _Due(
+            context=context,
+            instance_id=payload.instance_id,
+            machine=payload.novita_instance_id,
+            started=started,
+            deadline=started + payload.max_wait_time / 1000,
+        )
+
+    async def _followed(self, due: Sequence[_Due]) -> list[_Due]:
+        """Return those that are on their way still and in time; the others are dealt with."""
+        known = self._watch._known
+        versions = await self._back.waiter.result(
+            self._back.store.versions(KIND, [one.instance_id for one in due])
+        )
+        unread = [
+            one
+            for one in due
+            if one.instance_id not in known
+            or known[one.instance_id].version != versions.get(one.instance_id)
+        ]
+        for start in range(0, len(unread), _READ):
+            await self._learn(unread[start : start + _READ])
+        left = [one for one in due if one.job_id not in self.answers]
+        late = [one for one in left if self._now > one.deadline]
+        await self._each((one, partial(self._too_late, one)) for one in late)
+        return [one for one in left if one.job_id not in self.answers]
+
+    async def _learn(self, due: Sequence[_Due]) -> None:
+        """Read the records of *due*, of which nothing is known or which somebody has written."""
+        asked = [(one, self._back.store.read(KIND, one.instance_id)) for one in due]
+        deleted: list[tuple[_Due, Managed]] = []
+        for one, reading in asked:
+            record = await self._back.waiter.result(reading)
+            try:
+                managed = read_record(record) if record is not None else None
+            except Exception as error:  # noqa: BLE001 - it is told as the failure of this one
+                self.answers[one.job_id] = error
+                continue
+            if managed is not None and managed.deleting:
+                deleted.append((one, managed))
+            elif record is None or managed is None or managed.status not in _FOLLOWED:
+                self._done(one)
+            else:
+                self._remember(one, record.version)
+        await self._each((one, partial(self._remove, one, managed)) for one, managed in deleted)
+
+    def _remember(self, one: _Due, version: int) -> None:
+        known = self._watch._known.get(one.instance_id)
+        if known is None:
+            known = _Known(version=version, changed=one.started, looked=self._now)
+            self._watch._known[one.instance_id] = known
+        # Whoever wrote it may have written over what the last look had put there.
+        known.version, known.applied = version, False
+
+    def _known(self, one: _Due) -> _Known:
+        return self._watch._known[one.instance_id]
+
+    # -- looking ------------------------------------------------------------------------------------
+
+    def _pages_of_listing(self) -> int:
+        watch = self._watch
+        return watch._pages if abs(self._now - watch._counted) < _BELIEVED else 1
+
+    async def _look_at_listing(self, due: Collection[_Due]) -> None:
+        """Read the listing, page by page, for all of *due*."""
+        wanted: dict[str, list[_Due]] = {}
+        for one in due:
+            wanted.setdefault(one.machine, []).append(one)
+        walk = self._back.listing()
+        listed = 0
+        try:
+            while wanted and (page := await walk.more()) is not None:
+                found = [(one, sight) for sight in page for one in wanted.pop(sight.id, ())]
+                # Page by page: what is shown of ten thousand machines is a lot to hold.
+                await self._each(
+                    (one, partial(self._apply, one, sight))
+                    for one, sight in found
+                    if self._is_news(one, sight)
+                )
+                listed += len(page)
+                if len(wanted) < self._pages_left(walk.total, listed):
+                    break
+        except CallError as error:
+            self._not_listed((one for some in wanted.values() for one in some), error)
+            return
+        self._watch._slower = 0.0
+        # Not on a complete listing, or cheaper to ask for. That a machine is gone says only the cloud's own answer
+        # about it.
+        for some in wanted.values():
+            for one in some:
+                self._look_closely(one)
+
+    def _pages_left(self, total: int | None, listed: int) -> int:
+        """How many pages come after so many entries; and take note of how long the listing is."""
+        watch, total = self._watch, max(total or 0, listed)
+        watch._pages, watch._counted = max(1, ceil(total / PAGE_SIZE)), self._now
+        return ceil((total - listed) / PAGE_SIZE)
+
+    def _is_news(self, one: _Due, sight: cloud.Instance) -> bool:
+        """Whether *sight* is to be applied; if not, it is said here when to look again."""
+        known = self._known(one)
+        if _is_lean(sight):
+            self._look_closely(one)
+            return False
+        if known.applied and known.shown == _shown(sight):
+            self._look_later(one)
+            return False
+        return True
+
+    def _not_listed(self, due: Iterable[_Due], error: CallError) -> None:
+        for one in due:
+            if isinstance(error, _PASSING):
+                self._put_off(one, error)
+            else:
+                self._look_closely(one)
+
+    async def _look_singly(self, one: _Due) -> None:
+        try:
+            sight = await self._back.sight(one.machine)
+        except CallError as error:
+            # One failed look says nothing about the machine; the deadline does.
+            self._put_off(one, error)
+        else:
+            self._watch._slower = 0.0
+            self._known(one).closely = False
+            await self._apply(one, sight)
+
+    async def _apply(self, one: _Due, sight: cloud.Instance | None) -> None:
+        """Put down what *sight* tells; None: the cloud does not know the machine."""
+        now = at(self._back.waiter.time())
+        after = await change(
+            self._back, one.context, one.instance_id, lambda managed: seen(managed, sight, now)
+        )
+        if after.status is InstanceStatus.FAILED:
+            self._forget(one, GiveUp(error=after.state.last_error or "it failed"))
+        elif after.status in READY or after.status not in _FOLLOWED:
+            self._done(one)
+        else:
+            self._note(one, _shown(sight) if sight is not None else None)
+            self._look_later(one)
+
+    def _note(self, one: _Due, shown: _Shown | None) -> None:
+        known = self._known(one)
+        if known.shown != shown and known.shown is not None:
+            # It moves: the next step may be near.
+            known.changed = self._now
+        known.shown, known.applied = shown, shown is not None
+
+    # -- how it ends ----------------------------------------------------------------------------------
+
+    async def _too_late(self, one: _Due) -> None:
+        waited = int((one.deadline - one.started) * 1000)
+        outcome = await give_up(self._back, one.context, one.instance_id, f"{TIMED_OUT} {waited}ms")
+        self._forget(one, outcome)
+
+    async def _remove(self, one: _Due, managed: Managed) -> None:
+        self._forget(one, await remove(self._back, one.context, managed))
+
+    def _look_later(self, one: _Due) -> None:
+        shortest = self._back.settings.poll_interval
+        wait = look_after(self._now - self._known(one).changed, shortest)
+        # Not long after its time has passed, whatever its age.
+        self._wait(one, max(shortest, min(wait, one.deadline - self._now)))
+
+    def _put_off(self, one: _Due, error: CallError) -> None:
+        _log.debug("%s: could not be looked at: %s", one.instance_id, error)
+        watch, shortest = self._watch, self._back.settings.poll_interval
+        asked = error.retry_after if isinstance(error, ApiError) and error.retry_after else 0.0
+        if isinstance(error, RateLimited) and not self._refused:
+            self._refused = True
+            watch._slower = max(2 * watch._slower, shortest)
+        age = self._now - self._known(one).changed
+        self._wait(one, min(_SLOWEST, max(asked, watch._slower, look_after(age, shortest))))
+
+    def _wait(self, one: _Due, seconds: float) -> None:
+        now = self._back.waiter.time()
+        self._known(one).looked = now
+        due = self._watch._ticks.within(seconds, now)
+        self.answers[one.job_id] = self._again.setdefault(due, Again(due=due))
+
+    def _look_closely(self, one: _Due) -> None:
+        """Look singly, at once, but in a call of its own."""
+        self._known(one).closely = True
+        self.answers[one.job_id] = Again()
+
+    def _done(self, one: _Due) -> None:
+        self._forget(one, Done())
+
+    def _forget(self, one: _Due, outcome: Outcome) -> None:
+        self._watch._known.pop(one.instance_id, None)
+        self.answers[one.job_id] = outcome
+
+
+def _is_lean(sight: cloud.Instance) -> bool:
+    """Whether *sight* shows a machine that is up and leaves out how to reach it, as listings do."""
+    up = sight.status is not None and sight.status.phase is Phase.UP
+    return up and (
+        connection_of(sight) is None or any(not port.endpoint for port in sight.port_mappings)
+    )
+
+
+def _shown(sight: cloud.Instance) -> _Shown:
+    status = sight.status.value if sight.status is not None else None
+    return status, sight.failure, ports_of(sight), connection_of(sight)

@@ -1,0 +1,443 @@
+"""One watch looks for all who wait: what it costs, what it may conclude, and what it must not hold up."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from itertools import pairwise
+from math import ceil
+from typing import Any
+
+import anyio
+import pytest
+import trio.testing
+from faces import WANTED
+from hypothesis import given
+from hypothesis import strategies as st
+
+from novitai_sdk import AsyncNovitai, InstanceFailed, InstanceStatus, RateLimit
+from novitai_sdk.cloud import CreateInstance
+from novitai_sdk.emulator import Emulator, Quirks, faults
+from novitai_sdk.errors import JobError
+from novitai_sdk.instances._ticks import LONGEST, Ticks, look_after
+from novitai_sdk.jobs import Batch, Change, MemoryStore, Record, StoreCorrupt, new_job
+from novitai_sdk.models import JobStatus
+from novitai_sdk.testing import LoopClock, MemoryNetwork
+
+PAGE = 100
+LIST, GET = "instances.list", "instances.get"
+PRODUCT = "4090.16c62g"
+
+Story = Callable[[AsyncNovitai, Emulator], Any]
+
+
+def tell(
+    story: Story, *, network: Any = MemoryNetwork, emulated: Any = None, **options: Any
+) -> None:
+    """Tell *story* in virtual time, without the rate limit unless it asks for one."""
+    settings: dict[str, Any] = {"store": "memory", "rate_limit": None, **options}
+
+    async def main() -> None:
+        clock = LoopClock()
+        cloud = Emulator(clock=clock, **{"life": 600.0, **(emulated or {})})
+        cloud.set_stock(PRODUCT, free=1_000_000)
+        connected = network(cloud)
+        async with AsyncNovitai(
+            api_key=cloud.api_key, network=connected, clock=clock, **settings
+        ) as client:
+            await story(client, cloud)
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+async def rent(client: AsyncNovitai, count: int, **options: Any) -> "list[Any]":
+    """Create instances, and wait until all of them are rented."""
+    made = [await client.instances.create(**{**WANTED, **options}) for _ in range(count)]
+    for job in await client.jobs.list(type="create_instance", limit=count):
+        await client.jobs.wait(job.id)
+    return made
+
+
+def ticks(cloud: Emulator, operation: str, since: float) -> "list[tuple[float, int]]":
+    """When it was asked, and how many requests that took; requests take no time here."""
+    counted = Counter(
+        one.at for one in cloud.requests if one.operation == operation and one.at >= since
+    )
+    return sorted(counted.items())
+
+
+# What it costs
+
+
+def test_one_listing_serves_all_who_wait() -> None:
+    async def story(client: AsyncNovitai, cloud: Emulator) -> None:
+        made = await rent(client, 40)
+        since = cloud.clock.monotonic()
+        for one in made:
+            ready = await one.wait_until_ready(timeout=1200)
+            assert ready.port_mappings  # a listing tells none; each was looked up once
+        assert cloud.calls(GET) == 40
+        asked = ticks(cloud, LIST, since)
+        assert {count for _, count in asked} == {1}
+        assert len(asked) < 2 * 600 / LONGEST + 40
+        assert all(later - earlier > 0.2 for (earlier, _), (later, _) in pairwise(asked))
+
+    tell(story)
+
+
+def test_a_tick_reads_each_page_once_however_many_wait() -> None:
+    count = 210
+
+    async def story(client: AsyncNovitai, cloud: Emulator) -> None:
+        await rent(client, count, max_wait=7200)
+        await anyio.sleep(300)
+        since = cloud.clock.monotonic()
+        await anyio.sleep(300)
+        asked = ticks(cloud, LIST, since)
+        # Page 0 and page 1 may be the same page, which nobody knows before both are read.
+        assert max(pages for _, pages in asked) <= ceil(count / PAGE) + 1
+        # Those who wait as long as each other have come together.
+        assert len(asked) <= 300 / LONGEST * 1.3
+        assert cloud.calls(GET) == 0
+
+    tell(story, emulated={"life": 1e6})
+
+
+def test_one_who_waits_among_a_thousand_machines_of_others_is_looked_at_alone() -> None:
+    async def story(client: AsyncNovitai, cloud: Emulator) -> None:
+        await others(client, 1000)
+        (made,) = await rent(client, 1)
+        assert (await made.wait_until_ready(timeout=1200)).status is InstanceStatus.RUNNING
+        assert cloud.calls(LIST) == 0
+
+    tell(story)
+
+
+def test_few_who_wait_among_a_thousand_cost_a_page_to_find_that_out() -> None:
+    async def story(client: AsyncNovitai, cloud: Emulator) -> None:
+        await others(client, 1000)
+        made = await rent(client, 3)
+        for one in made:
+            await one.wait_until_ready(timeout=1200)
+        # Believed for five minutes, and then asked again.
+        assert cloud.calls(LIST) <= 2 * ceil(600 / 300) + 1
+
+    tell(story)
+
+
+async def others(client: AsyncNovitai, count: int) -> None:
+    """Machines that nobody here looks after, as many as there are."""
+    for number in range(count):
+        await client.cloud.instances.create(
+            CreateInstance(
+                name=f"other-{number}",
+                product_id=PRODUCT,
+                gpu_num=1,
+                rootfs_size=10,
+                image_url="docker.io/library/ubuntu:latest",
+            )
+        )
+
+
+@pytest.mark.parametrize(("life", "late"), [(120.0, LONGEST), (5.0, 30.0)])
+def test_sixty_creates_are_ready_soon_within_the_default_rate_limit(
+    life: float, late: float
+) -> None:
+    async def story(client: AsyncNovitai, cloud: Emulator) -> None:
+        made = [await client.instances.create(**WANTED) for _ in range(60)]
+        for one in made:
+            await one.wait_until_ready(timeout=1200)
+        # A create and a look at how to reach it for each; what is over is spent on the listing.
+        assert cloud.calls("instances.create") == cloud.calls(GET) == 60
+        assert cloud.clock.monotonic() < life + late
+
+    tell(story, emulated={"life": life}, rate_limit=RateLimit())
+
+
+class Counting(MemoryStore):
+    """Counts how often a record is read or written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = self.writes = 0
+
+    def read(self, kind: str, key: str) -> "Future[Record | None]":
+        self.reads += 1
+        return super().read(kind, key)
+
+    def commit(self, change: Change) -> "Future[None]":
+        self.writes += len(change.writes)
+        return super().commit(change)
+
+
+def test_nothing_is_read_or_written_while_nothing_changes() -> None:
+    store = Counting()
+
+    async def story(client: AsyncNovitai, cloud: Emulator) -> None:
+        await rent(client, 20, max_wait=7200)
+        await anyio.sleep(300)
+        before, looks = (store.reads, store.writes), len(cloud.requests)
+        await anyio.sleep(1200)
+        assert (store.reads, store.writes) == before
+        assert len(cloud.requests) > looks
+
+    tell(story, emulated={"faults": [faults.stuck_pull(times=None)]}, store=store)
+
+
+def test_who_waits_reads_only_what_has_changed() -> None:
+    store = Counting()
+
+    async def story(client: AsyncNovitai, cloud: Emulator) -> None:
+        (made,) = await rent(client, 1)
+        await anyio.sleep(120)
+        before = store.reads
+
+        async def wait() -> None:
+            assert (await made.wait_until_ready(timeout=1200)).status is InstanceStatus.RUNNING
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(10):
+                tasks.start_soon(wait)
+        # Two changes and a net of thirty seconds, where it was once a second for each.
+        assert store.reads - before < 10 * (480 / 30 + 10)
+
+    tell(story, store=store)
+
+
+# What may be concluded
+
+
+def test_a_machine_somebody_else_removed_fails_by_its_own_answer() -> None:
+    async def story(client: AsyncNovitai, cloud: Emulator) -> None:
+        made = await rent(client, 3)
+        await anyio.sleep(100)
+        (gone,) = (one for one in await client.instances.list() if one.id == made[1].id)
+        await client.cloud.instances.delete(gone.novita_instance_id)
+        with pytest.raises(InstanceFailed, match=r"no longer knows|was removed"):
+            await made[1].wait_until_ready(timeout=1200)
+        for one in (made[0], made[2]):
+            assert (await one.wait_until_ready(timeout=1200)).status is InstanceStatus.RUNNING
+
+    tell(story, emulated={"quirks": Quirks(removed_lingers=False)})
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        faults.cut_list(keep=2),
+        faults.refused(LIST, status=403, reason="FORBIDDEN", times=None),
+        faults.garbled_reply(LIST, body=b"[[[", times=None),
+    ],
+    ids=["cut short", "forbidden", "not readable"],
+)
+def test_where_the_listing_is_of_no_use_each_is_looked_at_alone(fault: faults.Fault) -> None:
+    async def story(client: AsyncNovitai, cloud: Emulator) -> None:
+        made = await rent(client, 6)
+        cloud.order(fault)
+        for one in made:
+            assert (await one.wait_until_ready(timeout=1200)).status is InstanceStatus.RUNNING
+
+    tell(story)
+
+
+def test_a_listing_that_fails_for_a_while_fails_no_machine() -> None:
+    async def story(client: AsyncNovitai, cloud: Emulator) -> None:
+        made = await rent(client, 6)
+        cloud.order(
+            faults.server_error(LIST, times=30),
+            faults.dropped(LIST, times=10),
+            faults.rate_limited(LIST, retry_after=20, times=3),
+        )
+        for one in made:
+            assert (await one.wait_until_ready(timeout=1200)).status is InstanceStatus.RUNNING
+
+    tell(story)
+
+
+def test_an_instance_deleted_while_it_is_watched_is_removed_and_forgotten() -> None:
+    async def story(client: AsyncNovitai, cloud: Emulator) -> None:
+        made = await rent(client, 4)
+        await anyio.sleep(60)
+        await made[0].delete(timeout=600)
+        for one in made[1:]:
+            assert (await one.wait_until_ready(timeout=1200)).status is InstanceStatus.RUNNING
+        assert (await client.instances.get(made[0].id)).status is InstanceStatus.TERMINATED
+        assert (await client.jobs.stats()).pending_jobs == 0
+
+    tell(story)
+
+
+def test_a_job_that_cannot_be_read_fails_with_the_reason_and_holds_up_nobody() -> None:
+    store = MemoryStore()
+
+    async def story(client: AsyncNovitai, cloud: Emulator) -> None:
+        wrong = new_job("monitor_instance", {"instanceId": 7}, now=cloud.clock.time())
+        await anyio.sleep(1)
+        store.commit(Change(jobs=(wrong,))).result(1)
+        (made,) = await rent(client, 1)
+        assert (await made.wait_until_ready(timeout=1200)).status is InstanceStatus.RUNNING
+        job = store.job(wrong.job.id).result(1)
+        assert job is not None
+        assert job.status is JobStatus.FAILED
+        assert "novitaInstanceId" in str(job.error)
+
+    tell(story, store=store)
+
+
+# Time
+
+
+def test_looks_slow_down_when_the_cloud_asks_for_it() -> None:
+    async def story(client: AsyncNovitai, cloud: Emulator) -> None:
+        await rent(client, 5, max_wait=7200)
+        await anyio.sleep(2)
+        cloud.order(faults.rate_limited(LIST, retry_after=40, times=1))
+        since = cloud.clock.monotonic()
+        await anyio.sleep(300)
+        asked = [at for at, _ in ticks(cloud, LIST, since)]
+        gaps = [later - earlier for earlier, later in pairwise(asked)]
+        assert gaps[0] >= 39
+
+    tell(story, emulated={"faults": [faults.stuck_pull(times=None)]}, retry=None)
+
+
+def test_deadlines_hold_through_a_restart() -> None:
+    async def main() -> None:
+        clock = LoopClock()
+        cloud = Emulator(clock=clock, life=600.0)
+        cloud.order(faults.stuck_pull(times=None))
+        store = MemoryStore()
+        options: Any = {
+            "api_key": cloud.api_key, "network": MemoryNetwork(cloud), "clock": clock,
+            "store": store, "rate_limit": None,
+        }  # fmt: skip
+        async with AsyncNovitai(**options) as client:
+            made = await rent(client, 5, max_wait=900, webhook_url="https://example.com/hook")
+            await anyio.sleep(300)
+        await anyio.sleep(500)  # nobody is there
+        async with AsyncNovitai(**options) as client:
+            for one in made:
+                with pytest.raises(
+                    InstanceFailed, match="startup timeout after 900000ms"
+                ) as caught:
+                    await (await client.instances.get(one.id)).wait_until_ready(timeout=1200)
+                assert caught.value.elapsed < 110
+            told = await client.jobs.list(type="send_webhook")
+            assert [job.payload["payload"]["status"] for job in told] == ["timeout"] * 5
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+class Hanging(MemoryNetwork):
+    """Answers one question only after a long time."""
+
+    slow_path = "/gpu/instance?"
+
+    def awaiting(self) -> Any:
+        return _Hanging(super().awaiting())
+
+
+class _Hanging:
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self._hung = False
+        self.mode = inner.mode
+        self.close = inner.close
+
+    async def send(self, request: Any) -> Any:
+        if "/gpu/instance?" in str(request.url) and not self._hung:
+            self._hung = True
+            await anyio.sleep(29)
+        return await self._inner.send(request)
+
+
+def test_one_look_that_hangs_holds_up_nobody_else() -> None:
+    async def story(client: AsyncNovitai, cloud: Emulator) -> None:
+        made = await rent(client, 10)
+        first = cloud.clock.monotonic()
+        took: list[float] = []
+
+        async def wait(one: Any) -> None:
+            await one.wait_until_ready(timeout=1200)
+            took.append(cloud.clock.monotonic() - first)
+
+        async with anyio.create_task_group() as tasks:
+            for one in made:
+                tasks.start_soon(wait, one)
+        assert took[-2] < 60 + LONGEST
+        assert took[-1] > 80
+
+    tell(story, network=Hanging, emulated={"life": 60.0})
+
+
+class Dying(MemoryStore):
+    """Breaks down, for good, when it is told to."""
+
+    broken = False
+
+    def claim(self, *arguments: Any) -> "Future[Batch]":
+        if self.broken:
+            future: Future[Batch] = Future()
+            future.set_exception(StoreCorrupt("by order"))
+            return future
+        return super().claim(*arguments)
+
+
+def test_who_waits_hears_at_once_that_nobody_looks_any_more() -> None:
+    store = Dying()
+
+    async def story(client: AsyncNovitai, cloud: Emulator) -> None:
+        made = await rent(client, 2)
+        await anyio.sleep(100)
+        heard: list[float] = []
+
+        async def wait(one: Any) -> None:
+            with pytest.raises(JobError, match="the job runner of this client stopped"):
+                await one.wait_until_ready(timeout=1200)
+            heard.append(cloud.clock.monotonic())
+
+        async with anyio.create_task_group() as tasks:
+            for one in made:
+                tasks.start_soon(wait, one)
+            await anyio.sleep(1)
+            store.broken = True
+            broken = cloud.clock.monotonic()
+        # The watch itself comes by every fifteen seconds at that age.
+        assert max(heard) - min(heard) == 0
+        assert max(heard) - broken <= LONGEST
+
+    tell(story, store=store)
+
+
+# When to look
+
+
+def test_looks_come_after_a_fifth_of_the_time() -> None:
+    assert [look_after(age, 0.5) for age in (0.0, 10.0, 60.0, 3600.0)] == [0.5, 2.0, 12.0, 15.0]
+
+
+moments = st.lists(
+    st.tuples(st.floats(0.0, 20.0), st.floats(0.5, LONGEST)), min_size=1, max_size=50
+)
+
+
+@given(moments, st.floats(0.0, 1.0))
+def test_nobody_waits_longer_than_asked_nor_much_less_than_half(
+    asked: "Sequence[tuple[float, float]]", chance: float
+) -> None:
+    coming, now = Ticks(lambda: chance), 1_700_000_000.0
+    for later, wait in asked:
+        now += later
+        tick = coming.within(wait, now)
+        assert now + wait * 0.45 - 0.001 <= tick <= now + wait + 0.001
+
+
+@given(st.lists(st.floats(0.0, LONGEST), min_size=2, max_size=200))
+def test_those_who_wait_as_long_as_each_other_come_together(begins: "list[float]") -> None:
+    coming, begin = Ticks(lambda: 0.5), 1_700_000_000.0
+    due = [begin + one for one in begins]
+    looks: list[float] = []
+    while min(due) < begin + 300:
+        now = min(due)
+        looks.append(now)
+        due = [coming.within(LONGEST, now) if at == now else at for at in due]
+    assert len([at for at in looks if at >= begin + 150]) <= 150 / LONGEST * 1.1
