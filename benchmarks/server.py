@@ -16,7 +16,7 @@ from pathlib import Path
 from records import HUNDRED, ONE
 
 
-def _whole(body: bytes) -> bytes:
+def whole(body: bytes) -> bytes:
     head = (
         f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     )
@@ -26,7 +26,7 @@ def _whole(body: bytes) -> bytes:
 class Answering(asyncio.Protocol):
     """One connection."""
 
-    one, hundred = _whole(ONE), _whole(HUNDRED)
+    one, hundred = whole(ONE), whole(HUNDRED)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -40,10 +40,10 @@ class Answering(asyncio.Protocol):
             self.transport.write(self.hundred if listing else self.one)
 
 
-async def serve() -> None:
+async def serve(answering: type[asyncio.Protocol] = Answering) -> None:
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(Answering, "127.0.0.1", 0, backlog=1024)
+    server = await loop.create_server(answering, "127.0.0.1", 0, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
 
     def wait_for_the_end() -> None:
@@ -55,10 +55,13 @@ async def serve() -> None:
 
 
 @contextmanager
-def running() -> Iterator[str]:
+def running(script: Path = Path(__file__), *arguments: str) -> Iterator[str]:
     """A server of its own process; its base URL."""
     process = subprocess.Popen(
-        [sys.executable, Path(__file__)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, script, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stdin
     assert process.stdout

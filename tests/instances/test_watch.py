@@ -75,7 +75,7 @@ def test_one_listing_serves_all_who_wait() -> None:
         for one in made:
             ready = await one.wait_until_ready(timeout=1200)
             assert ready.port_mappings  # a listing tells none; each was looked up once
-        assert cloud.calls(GET) == 40
+        assert 40 <= cloud.calls(GET) <= 44  # and some were due alone
         asked = ticks(cloud, LIST, since)
         assert {count for _, count in asked} == {1}
         assert len(asked) < 2 * 600 / LONGEST + 40
@@ -146,8 +146,9 @@ def test_sixty_creates_are_ready_soon_within_the_default_rate_limit(
         made = [await client.instances.create(**WANTED) for _ in range(60)]
         for one in made:
             await one.wait_until_ready(timeout=1200)
-        # A create and a look at how to reach it for each; what is over is spent on the listing.
-        assert cloud.calls("instances.create") == cloud.calls(GET) == 60
+        # A look at how to reach it for each, and where one was due alone; all else is listings.
+        assert cloud.calls("instances.create") == 60
+        assert 60 <= cloud.calls(GET) <= 66
         assert cloud.clock.monotonic() < life + late
 
     tell(story, emulated={"life": life}, rate_limit=RateLimit())

@@ -143,7 +143,7 @@ class _Round:
         self._watch = watch
         self._back = back
         self._now = back.waiter.time()
-        self._again: dict[float, Again] = {}  # thousands wait for the same moment
+        self._waits: dict[str, float] = {}  # seconds, by job
         self._refused = False
 
     async def play(self, contexts: Sequence[JobContext]) -> None:
@@ -156,6 +156,7 @@ class _Round:
             await self._each((one, partial(self._look_singly, one)) for one in singly)
         if others:
             await self._look_at_listing(others)
+        self._plan()
 
     async def _each(self, work: Iterable[tuple[_Due, Callable[[], Awaitable[None]]]]) -> None:
         """Do what is to be done for each, side by side; what goes wrong is told of that one alone."""
@@ -353,10 +354,16 @@ class _Round:
         self._wait(one, min(_SLOWEST, max(asked, watch._slower, look_after(age, shortest))))
 
     def _wait(self, one: _Due, seconds: float) -> None:
+        self._waits[one.job_id] = seconds
+        self._known(one).looked = self._now
+
+    def _plan(self) -> None:
+        """Say when to look again; counted from now for all of them, so that first and last page stay together."""
         now = self._back.waiter.time()
-        self._known(one).looked = now
-        due = self._watch._ticks.within(seconds, now)
-        self.answers[one.job_id] = self._again.setdefault(due, Again(due=due))
+        again: dict[float, Again] = {}  # thousands wait for the same moment
+        for job_id, wait in self._waits.items():
+            due = self._watch._ticks.within(wait, now)
+            self.answers.setdefault(job_id, again.setdefault(due, Again(due=due)))
 
     def _look_closely(self, one: _Due) -> None:
         """Look singly, at once, but in a call of its own."""
