@@ -50,7 +50,7 @@ from .jobs import (
 from .jobs._carrying import handler_of
 from .jobs._handling import describe
 from .jobs._kinds import JobKind, Kinds
-from .jobs._watching import watcher
+from .jobs._watching import Watcher
 from .models import Job, JobType
 from .settings import Limits, Settings
 from .webhooks import Webhooks, delivery_handler
@@ -415,7 +415,7 @@ def _maker(core: _Core[Any], network: Network, clock: Clock) -> Making:
             finish=(
                 JobType.CREATE_INSTANCE.value,
             ),  # whoever asked for a machine and left wants it all the same
-            on_job=watcher(core.settings.on_job),
+            on_job=Watcher(core.settings.on_job),
         )
 
         born = os.getpid()

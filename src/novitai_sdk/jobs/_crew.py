@@ -14,13 +14,13 @@ from anyio.lowlevel import checkpoint
 from .._calling import Async
 from .._job_event import JobEvent, OnJob
 from .._waiting import Waiter
-from ..models import Job
 from ._errors import ClaimLost
-from ._handling import SILENT, Handler, JobContext, Together, checked, describe
+from ._handling import SILENT, Handler, JobContext, Together, checked, describe, facts
 from ._schedule import JobRetryPolicy
 from ._store import Claim, Outcome, Retry, Store
+from ._watching import listens
 
-__all__ = ["Crew", "Kind", "Work", "facts"]
+__all__ = ["Crew", "Kind", "Work"]
 
 _log = logging.getLogger("novitai_sdk")
 
@@ -136,7 +136,7 @@ class Crew:
 
     async def _work(self, work: Work) -> None:
         outcomes: Mapping[str, Outcome] = {}
-        for claim in work.claims if self._on_job else ():
+        for claim in work.claims if self.heard else ():
             self.tell(JobEvent(what="claimed", job=claim.job))
         try:
             with work.scope:
@@ -208,6 +208,11 @@ class Crew:
         self.busy[work.type] -= 1
         self._ended(work, outcomes)
 
+    @property
+    def heard(self) -> bool:
+        """Whether anybody listens; if not, there is no need to work out what to tell."""
+        return self._on_job is not None and listens(self._on_job)
+
     def tell(self, event: JobEvent) -> None:
         """Tell the hook, whose mistakes are not the job's."""
         if self._on_job is None:
@@ -219,13 +224,3 @@ class Crew:
             if not self._hook_failed:
                 _log.exception("on_job failed; its further failures are not logged")
             self._hook_failed = True
-
-
-def facts(job: Job, elapsed: float) -> Mapping[str, object]:
-    """What log records of an attempt carry."""
-    return {
-        "job_id": job.id,
-        "job_type": str(job.type),
-        "attempt": job.attempts,
-        "elapsed": elapsed,
-    }

@@ -11,7 +11,7 @@ from .._waiting import AsyncWaiter, Waiter
 from ..models import Job
 from ._store import Again, Change, Claim, Done, GiveUp, HandBack, Outcome, Retry
 
-__all__ = ["SILENT", "Commits", "Handler", "JobContext", "Together", "checked", "describe"]
+__all__ = ["SILENT", "Commits", "Handler", "JobContext", "Together", "checked", "describe", "facts"]
 
 
 class Commits(Protocol):
@@ -111,3 +111,13 @@ def describe(error: BaseException) -> str:
         return "; ".join(describe(one) for one in inner)
     message = str(error)
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def facts(job: Job, elapsed: float) -> Mapping[str, object]:
+    """What log records of an attempt carry besides their text."""
+    return {
+        "job_id": job.id,
+        "job_type": str(job.type),
+        "attempt": job.attempts,
+        "elapsed": elapsed,
+    }

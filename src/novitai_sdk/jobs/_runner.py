@@ -31,9 +31,9 @@ from .._job_event import JobEvent, OnJob, What
 from .._waiting import AsyncWaiter, Waiter
 from ..models import JobStatus
 from ._announce import resolve
-from ._crew import Crew, Kind, Work, facts
+from ._crew import Crew, Kind, Work
 from ._errors import ClaimLost, JobError, RunnerFailed, StoreError
-from ._handling import Handler, Together, describe
+from ._handling import Handler, Together, describe, facts
 from ._schedule import Backoff, JobRetryPolicy
 from ._store import (
     Again,
@@ -120,7 +120,6 @@ class Runner:
         self._slots = slots
         self._time_limit = time_limit
         self._lease = lease
-        self._on_job = on_job
         self._to_finish = frozenset(finish)
         self._crew = Crew(store, self._waiter, on_job, self._end)
         self._kinds: Mapping[str, Kind] = {}
@@ -460,7 +459,7 @@ class Runner:
                 self._endings.append(ending)
             else:
                 del self._held[claim.job.id, claim.number]
-                if self._on_job is not None:
+                if self._crew.heard:
                     self._tell_of_end(ending)
 
     def _keep(self, endings: Sequence[_Ending], error: StoreError) -> None:

@@ -4,45 +4,45 @@ import logging
 from collections.abc import Sequence
 
 from .._job_event import JobEvent, OnJob
+from ._handling import facts
 
-__all__ = ["watcher"]
+__all__ = ["Watcher", "listens"]
 
 _log = logging.getLogger("novitai_sdk")
 
 
-def watcher(hooks: Sequence[OnJob]) -> OnJob:
-    """Return what tells all *hooks*, each whatever the others do, and notes every event at level DEBUG.
+class Watcher:
+    """Tells all *hooks*, each whatever the others do, and notes every event at level DEBUG.
 
     A hook that fails is logged once: it would otherwise fill the log with every job.
     """
-    failed: set[int] = set()
 
-    def tell(event: JobEvent) -> None:
-        if _log.isEnabledFor(logging.DEBUG):
-            _log.debug(
-                "job %s (%s): %s", event.job.id, event.job.type, event.what, extra=facts(event)
-            )
-        for number, hook in enumerate(hooks):
+    def __init__(self, hooks: Sequence[OnJob]) -> None:
+        self._hooks = tuple(hooks)
+        self._failed: set[int] = set()
+
+    @property
+    def listens(self) -> bool:
+        """Whether there is anybody to tell at the moment."""
+        return bool(self._hooks) or _log.isEnabledFor(logging.DEBUG)
+
+    def __call__(self, event: JobEvent) -> None:
+        """Tell of *event*."""
+        noted = {**facts(event.job, event.elapsed), "event": event.what}
+        _log.debug("job %s (%s): %s", event.job.id, event.job.type, event.what, extra=noted)
+        for number, hook in enumerate(self._hooks):
             try:
                 hook(event)
             except Exception:  # noqa: BLE001 - a watcher that fails must not harm what it watches
-                if number not in failed:
+                if number not in self._failed:
                     _log.exception(
                         "on_job: a hook failed, its further failures are not logged: %r",
                         hook,
-                        extra=facts(event),
+                        extra=noted,
                     )
-                failed.add(number)
-
-    return tell
+                self._failed.add(number)
 
 
-def facts(event: JobEvent) -> dict[str, object]:
-    """Return what a log record carries besides its text."""
-    return {
-        "job_id": event.job.id,
-        "job_type": str(event.job.type),
-        "attempt": event.job.attempts,
-        "elapsed": event.elapsed,
-        "event": event.what,
-    }
+def listens(hook: OnJob) -> bool:
+    """Whether *hook* wants to be told at the moment."""
+    return not isinstance(hook, Watcher) or hook.listens
