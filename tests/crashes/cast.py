@@ -80,6 +80,7 @@ class Part:
         role: ``producer``, ``worker``, ``client`` (a worker that adds jobs too) or ``checkpointer``.
         forks: A worker forks a child that works too, and dies after so many seconds at the latest. 0 for none.
         lease: Seconds after which the jobs of a worker that fell silent go to another.
+        slow: Seconds that slow jobs take, or two or three times as long.
         poison: A producer adds jobs that kill their worker.
         plain: A producer adds only jobs that are never dropped for another of their key, a checkpointer takes its time.
         wrong: A mistake to make, for tests of the campaign itself.
@@ -92,6 +93,7 @@ class Part:
     seed: int = 0
     forks: float = 0.0
     lease: float = 60.0
+    slow: float = 0.02
     poison: bool = False
     plain: bool = False
     wrong: str = ""
@@ -285,7 +287,7 @@ class Worker:
         if job.type == "poison":
             die(self._journal)
         if job.type in ("slow", "keyed", "together"):
-            await anyio.sleep(0.02 * times)
+            await anyio.sleep(self._part.slow * times)
         if job.type == "hopeless" or (job.type == "flaky" and job.attempts <= times):
             raise Flop
         if job.type == "giving_up":

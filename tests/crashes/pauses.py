@@ -14,15 +14,16 @@ from company import SOON, Company, company, first_to_open, standing_still
 from journals import read
 from verdict import Verdict, judge
 
-LEASE = 0.5
+LEASE = 0.4
 SHORTEST = 0.3  # not every pause lasts until the lease has ended
-LONGEST = 1.5
-BETWEEN = 0.3
+LONGEST = 1.2
+SLOW = 0.2  # so that who was late often finds another at work still
+BETWEEN = 0.2
 
 
 def hold_up(directory: Path, rounds: int, chance: random.Random) -> tuple[Verdict, Sequence[str]]:
     """Hold up one of three workers, so many times and until somebody was too late; answer as ``campaign.run``."""
-    with company(directory, chance.getrandbits(32), lease=LEASE) as those:
+    with company(directory, chance.getrandbits(32), lease=LEASE, slow=SLOW) as those:
         workers = [those.hire("worker") for _ in range(3)]
         those.hire("producer")
         for member in those.members:

@@ -233,6 +233,17 @@ def test_what_was_taken_over_counts_only_where_leases_may_end(story: Story) -> N
     assert story.broken(lapsing=True) == {"effects"}
 
 
+def test_one_who_lost_a_job_to_a_claim_before_his_own_is_noticed(story: Story) -> None:
+    story.add("a")
+    first = story.begin("a", 1)
+    second = story.begin("a", 2, "worker-2")
+    story.note("worker-1", "answers", first, "Done")
+    story.effects.append({"job": "a", "mark": first, "attempt": 1})
+    story.note("worker-2", "lost", "a", second)
+    story.jobs = [job("a")]
+    assert story.broken(lapsing=True) == {"miscounted"}
+
+
 def test_a_job_that_gave_up_before_its_last_attempt_is_miscounted(story: Story) -> None:
     story.add("a")
     story.attempt("a", 1, answer="flop")

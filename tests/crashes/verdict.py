@@ -214,7 +214,7 @@ class _Trial:
         self._doomed: dict[str, int] = {}  # where in the journal their end begins
         self._kills: Counter[str] = Counter()
         self._handed_back: set[tuple[str, str, int]] = set()
-        self._voided: set[str] = set()
+        self._lost: set[str] = set()
         self._losses: Counter[str] = Counter()  # claims, by job
         self._meant: dict[str, int] = {}
         self._key_of: dict[str, str] = {}
@@ -223,13 +223,10 @@ class _Trial:
         self._ended: dict[str, int] = {}
         for index, entry in enumerate(evidence.entries):
             self._take(index, entry)
-        self._begun = defaultdict(
-            list,
-            {
-                job: [one for one in attempts if one.mark not in self._voided]
-                for job, attempts in self._begun.items()
-            },
-        )
+        self._voided: dict[str, list[Attempt]] = defaultdict(list)
+        for job, attempts in self._begun.items():
+            self._voided[job] = [one for one in attempts if one.mark in self._lost]
+            attempts[:] = [one for one in attempts if one.mark not in self._lost]
         self._deaths = sorted(
             index for name, index in self._doomed.items() if name.startswith(WORKING)
         )
@@ -252,7 +249,7 @@ class _Trial:
         elif entry.word == "lost" and self._evidence.lapsing:
             job, mark = facts
             self._losses[job] += 1
-            self._voided.add(mark)
+            self._lost.add(mark)
         elif entry.word == "killing":
             self._doomed.setdefault(facts[0], index)
             role = facts[0].partition("-")[0]
@@ -340,7 +337,8 @@ class _Trial:
 
     def _count(self, job: Job) -> tuple[bool, int]:
         """Whether attempts stood still, went back or were too many; and how many were counted without being begun."""
-        counted, unbegun, wrong = 0, 0, job.attempts > job.max_attempts
+        counted, unbegun = 0, 0
+        wrong = job.attempts > job.max_attempts or self._lost_to_an_older(job)
         since = self._meant.get(job.id, 0)
         for attempt in self._begun[job.id]:
             missing = attempt.number - counted - 1
@@ -359,6 +357,13 @@ class _Trial:
             wrong = wrong or not 0 <= missing <= self._most_unbegun(job.id, since, math.inf)
             return wrong or job.attempts != job.max_attempts, unbegun + max(0, missing)
         return wrong, unbegun
+
+    def _lost_to_an_older(self, job: Job) -> bool:
+        """Whether somebody lost the job to a claim before his own."""
+        if job.type == "looking":
+            return False  # its attempts start anew, so they do not tell
+        worn_out = job.status is JobStatus.FAILED and job.attempts == job.max_attempts
+        return not worn_out and any(one.number >= job.attempts for one in self._voided[job.id])
 
     def _most_unbegun(self, job_id: str, since: float, until: float) -> int:
         """Attempts that may have been counted in between, by workers who then died or lost the claim."""
