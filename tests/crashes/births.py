@@ -16,7 +16,7 @@ from novitai_sdk.jobs._layout import APPLICATION_ID, CREATE, LAYOUT
 
 # Enough for a layout to take a few milliseconds.
 OLD: Final = tuple(f"old-{number}" for number in range(3000))
-LONGEST: Final = 0.03
+LONGEST: Final = 0.012
 NOW: Final = 1_700_000_000.0
 
 
