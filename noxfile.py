@@ -4,6 +4,7 @@ Plain ``nox`` runs all of it on the interpreter it was started with. ``nox -s te
 another one.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -130,9 +131,12 @@ def documents(session: nox.Session) -> None:
 
 @nox.session
 def benchmarks(session: nox.Session) -> None:
-    """What imports, calls and models cost beside the alternatives, in one run; a few minutes."""
-    needs(session, "benchmarks")
-    for name in ("imports", "parsing", "calls"):
+    """What imports, calls, models and jobs cost beside the alternatives, in one run; a few minutes.
+
+    Engines on PostgreSQL take part where ``POSTGRES`` names a database that may be written to.
+    """
+    needs(session, "benchmarks", *(("benchmark-servers",) if os.environ.get("POSTGRES") else ()))
+    for name in ("imports", "parsing", "calls", "runner", "watch"):
         session.run("python", f"benchmarks/{name}.py")
 
 

@@ -1,7 +1,7 @@
 """The sides of `runner.py`: our store and runner, and what they are compared with.
 
-Each keeps its jobs in a file of its own that a flush of the disk protects, and offers the same few steps, so that one
-piece of code measures all of them.
+Each keeps its jobs where a flush of the disk protects them, and offers the same few steps, so that one piece of code
+measures all of them. Those on PostgreSQL are in `servers.py`.
 """
 
 import asyncio
@@ -31,6 +31,10 @@ Started = Callable[[], object]
 class Queue(Protocol):
     """A durable queue of one kind of job that does nothing."""
 
+    async def open(self) -> None:
+        """Be ready."""
+        ...
+
     async def put(self) -> None:
         """Store a job; when this returns, a power cut does not lose it."""
         ...
@@ -41,6 +45,18 @@ class Queue(Protocol):
 
     async def work(self, started: Started) -> Callable[[], Awaitable[None]]:
         """Work on jobs from now on, calling *started* for each; returns what stops it."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of everything."""
+        ...
+
+
+class PlainQueue(Protocol):
+    """The same for callers without an event loop."""
+
+    def put(self) -> None:
+        """Store a job; when this returns, a power cut does not lose it."""
         ...
 
     def close(self) -> None:
@@ -54,6 +70,9 @@ class Ours:
     def __init__(self, path: Path) -> None:
         self.store = SqliteStore(path)
         self.waiter = AsyncWaiter()
+
+    async def open(self) -> None:
+        """Nothing is left to do."""
 
     async def put(self) -> None:
         new = new_job(KIND, PAYLOAD, now=time.time())
@@ -78,8 +97,22 @@ class Ours:
 
         return stop
 
-    def close(self) -> None:
+    async def close(self) -> None:
         self.store.close()
+
+
+class PlainOurs:
+    """`SqliteStore` as a plain client uses it."""
+
+    def __init__(self, path: Path) -> None:
+        self._store = SqliteStore(path)
+
+    def put(self) -> None:
+        new = new_job(KIND, PAYLOAD, now=time.time())
+        self._store.commit(Change(jobs=(new,))).result()
+
+    def close(self) -> None:
+        self._store.close()
 
 
 _CREATE = """
@@ -120,9 +153,11 @@ class Bare:
         self._ready = threading.Condition()
         self._waiting: deque[tuple[Run, asyncio.Future[Any]]] = deque()
         self._ended = False
-        self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
         self._thread = threading.Thread(target=self._write, daemon=True)
+
+    async def open(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self._thread.start()
 
     async def put(self) -> None:
@@ -169,7 +204,7 @@ class Bare:
 
         return stop
 
-    def close(self) -> None:
+    async def close(self) -> None:
         with self._ready:
             self._ended = True
             self._ready.notify()
@@ -218,36 +253,54 @@ def _tell(answers: "list[tuple[asyncio.Future[Any], Any]]") -> None:
             future.set_result(answer)
 
 
-class Huey:
-    """huey on its SQLite storage, with its own consumer in threads.
-
-    Its functions block, so they are called in threads, as an async service has to.
-    """
+class PlainHuey:
+    """huey on its SQLite storage."""
 
     def __init__(self, path: Path) -> None:
         from huey import SqliteHuey
 
-        self._huey = SqliteHuey(filename=str(path), fsync=True, results=False, utc=True)
-        self._started: Started = int
+        # fsync: PRAGMA synchronous = FULL, as all others have it.
+        self.huey = SqliteHuey(filename=str(path), fsync=True, results=False, utc=True)
+        self.started: Started = int
 
         def greet(name: str) -> None:
-            self._started()
+            self.started()
 
-        self._greet = self._huey.task(name=KIND)(greet)
+        self.greet = self.huey.task(name=KIND)(greet)
+
+    def put(self) -> None:
+        self.greet(**PAYLOAD)
+
+    def close(self) -> None:
+        self.huey.storage.close()
+
+
+class Huey:
+    """The same with its own consumer in threads.
+
+    Its functions block while the disk flushes, so a program that awaits calls them in threads.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._plain = PlainHuey(path)
+
+    async def open(self) -> None:
+        """Nothing is left to do."""
 
     async def put(self) -> None:
-        self._greet(**PAYLOAD)
+        await asyncio.to_thread(self._plain.put)
 
     async def fill(self, count: int, after: float = 0.0) -> None:
         for _ in range(count):
             if after:
-                self._greet.schedule(kwargs=PAYLOAD, delay=int(after))
+                self._plain.greet.schedule(kwargs=PAYLOAD, delay=int(after))
             else:
-                self._greet(**PAYLOAD)
+                self._plain.put()
 
     async def work(self, started: Started) -> Callable[[], Awaitable[None]]:
-        self._started = started
-        consumer = self._huey.create_consumer(workers=os.cpu_count() or 1, periodic=False)
+        self._plain.started = started
+        workers = os.cpu_count() or 1
+        consumer = self._plain.huey.create_consumer(workers=workers, periodic=False)
         consumer.start()
 
         async def stop() -> None:
@@ -255,5 +308,5 @@ class Huey:
 
         return stop
 
-    def close(self) -> None:
-        self._huey.storage.close()
+    async def close(self) -> None:
+        self._plain.close()

@@ -2,8 +2,8 @@
 
     python benchmarks/runner.py [rounds]
 
-All sides keep their jobs on the same file system and flush every commit. huey is measured where it is installed;
-procrastinate and pgqueuer where they are and ``POSTGRES`` names a database that may be written to.
+All sides keep their jobs on the same disk and flush every commit. huey is measured where it is installed; procrastinate
+and pgqueuer where they are and ``POSTGRES`` names a database that may be written to (see `servers.py`).
 """
 
 import asyncio
@@ -11,12 +11,14 @@ import gc
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median, quantiles
 
-from queues import Bare, Huey, Ours, Queue
+from delayed import MANY, TAKEN, WAITING, claim_cost, idle_cpu, memory
+from queues import Bare, Huey, Ours, PlainHuey, PlainOurs, PlainQueue, Queue
+from servers import SERVER, PgQueuer, Procrastinate
 
 ALONE = 1000
 CALLERS = 100
@@ -24,20 +26,43 @@ EACH = 200
 DRAINED = 10_000
 IDLE = 200
 GAP = 0.005
+# A write-ahead log that has its size is written over and not made longer, which costs a flush half.
+WARM = 600
+# They take a minute for what takes the others a second.
+SERVER_ROUNDS = 2
 
 OURS, BARE = "novitai_sdk", "bare sqlite3 writer thread"
 Make = Callable[[Path], Queue]
 Measure = Callable[[Queue], Awaitable[float]]
 
 
-def sides() -> dict[str, Make]:
+def embedded() -> dict[str, Make]:
     found: dict[str, Make] = {OURS: Ours, BARE: Bare}
     if find_spec("huey"):
-        found["huey (SqliteHuey)"] = Huey
+        found["huey (SqliteHuey), called in threads"] = Huey
     return found
 
 
+def servers() -> dict[str, Make]:
+    found: dict[str, Make] = {}
+    if SERVER and find_spec("procrastinate"):
+        found["procrastinate (PostgreSQL)"] = Procrastinate
+    if SERVER and find_spec("pgqueuer") and find_spec("asyncpg"):
+        found["pgqueuer (PostgreSQL)"] = PgQueuer
+    return found
+
+
+def turns(rounds: int) -> Iterator[tuple[str, Make]]:
+    """Let the sides take turns."""
+    for number in range(rounds):
+        yield from embedded().items()
+        if number < SERVER_ROUNDS:
+            yield from servers().items()
+
+
 async def one_by_one(queue: Queue) -> float:
+    for _ in range(WARM):
+        await queue.put()
     began = time.perf_counter()
     for _ in range(ALONE):
         await queue.put()
@@ -49,9 +74,20 @@ async def many_callers(queue: Queue) -> float:
         for _ in range(EACH):
             await queue.put()
 
+    for _ in range(WARM):
+        await queue.put()
     began = time.perf_counter()
     await asyncio.gather(*(caller() for _ in range(CALLERS)))
     return CALLERS * EACH / (time.perf_counter() - began)
+
+
+def plain_one_by_one(queue: PlainQueue) -> float:
+    for _ in range(WARM):
+        queue.put()
+    began = time.perf_counter()
+    for _ in range(ALONE):
+        queue.put()
+    return ALONE / (time.perf_counter() - began)
 
 
 async def drain(queue: Queue) -> float:
@@ -93,54 +129,102 @@ async def idle(queue: Queue) -> list[float]:
     return waits
 
 
-async def fresh(make: Make, measure: Callable[[Queue], Awaitable[object]]) -> object:
+async def fresh(make: Make, measure: Measure | Callable[[Queue], Awaitable[list[float]]]) -> object:
     with tempfile.TemporaryDirectory() as directory:
         queue = make(Path(directory, "jobs.db"))
+        await queue.open()
         try:
             gc.collect()
             return await measure(queue)
         finally:
-            queue.close()
+            await queue.close()
 
 
 def rates(title: str, measure: Measure, rounds: int, least: float) -> None:
-    """Let the sides take turns; print jobs per second and our part of the bare writer's."""
-    found: Mapping[str, list[float]] = {name: [] for name in sides()}
+    """Print jobs per second and our part of each other's."""
+    found: dict[str, list[float]] = {}
+    for name, make in turns(rounds):
+        rate = asyncio.run(fresh(make, measure))
+        assert isinstance(rate, float)
+        found.setdefault(name, []).append(rate)
+    told(title, found, {BARE: least})
+
+
+def plain_rates(rounds: int) -> None:
+    """The same for one caller without a loop, who may wait in the call itself."""
+    sides: dict[str, Callable[[Path], PlainQueue]] = {OURS: PlainOurs}
+    if find_spec("huey"):
+        sides["huey (SqliteHuey)"] = PlainHuey
+    found: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(rounds):
-        for name, make in sides().items():
-            rate = asyncio.run(fresh(make, measure))
-            assert isinstance(rate, float)
-            found[name].append(rate)
+        for name, make in sides.items():
+            with tempfile.TemporaryDirectory() as directory:
+                queue = make(Path(directory, "jobs.db"))
+                gc.collect()
+                found[name].append(plain_one_by_one(queue))
+                queue.close()
+    told("put, one by one, by a caller without an event loop", found, {})
+
+
+def told(title: str, found: Mapping[str, list[float]], least: Mapping[str, float]) -> None:
     print(f"\n{title}")
     medians = {name: median(rates) for name, rates in found.items()}
     for name, rate in medians.items():
         print(f"  {name:<52} {rate:9,.0f} jobs/s   (fastest {max(found[name]):,.0f})")
     for name, rate in medians.items():
         if name != OURS:
-            part, at_least = medians[OURS] / rate, least if name == BARE else 1.0
-            verdict = "holds" if part >= at_least else "MISSED"
+            part, at_least = medians[OURS] / rate, least.get(name, 1.0)
+            verdict = holds(part >= at_least)
             print(f"  {f'part of {name}':<52} {part:9.2f}   (at least {at_least:.2f}: {verdict})")
 
 
 def latencies(rounds: int) -> None:
-    found: dict[str, list[float]] = {name: [] for name in sides()}
-    for _ in range(rounds):
-        for name, make in sides().items():
-            waits = asyncio.run(fresh(make, idle))
-            assert isinstance(waits, list)
-            found[name] += waits
+    found: dict[str, list[float]] = {}
+    for name, make in turns(rounds):
+        waits = asyncio.run(fresh(make, idle))
+        assert isinstance(waits, list)
+        found.setdefault(name, []).extend(waits)
     print("\nidle: from put to the start of the handler")
-    for name, waits in found.items():
-        cuts = quantiles(waits, n=100)
-        print(f"  {name:<52} p50 {cuts[49]:7.2f} ms   p99 {cuts[98]:7.2f} ms")
+    cuts = {name: quantiles(waits, n=100) for name, waits in found.items()}
+    for name, cut in cuts.items():
+        print(f"  {name:<52} p50 {cut[49]:7.2f} ms   p99 {cut[98]:7.2f} ms")
+    part = cuts[OURS][49] / cuts[BARE][49]
+    print(f"  {f'p50, part of {BARE}':<52} {part:9.2f}   (at most 1.00: {holds(part <= 1)})")
+    late = cuts[OURS][98]
+    print(f"  {'p99, ms':<52} {late:9.2f}   (below 10.00: {holds(late < 10)})")
+
+
+def waiting(rounds: int) -> None:
+    """What delayed jobs cost."""
+    print(f"\n{WAITING:,} delayed jobs: CPU of an idle worker, and memory of its process")
+    for name, make in (*embedded().items(), *servers().items()):
+        cpu, grown = asyncio.run(fresh(make, idle_cpu)), memory(make)
+        assert isinstance(cpu, float)
+        size = "not measured here" if grown is None else f"{grown:6.2f} MB"
+        print(f"  {name:<52} {cpu:9.2f} ms/s   {size}")
+        if name == OURS:
+            verdict = holds(cpu < 1), holds(grown is None or grown < 5)
+            print(f"  {'':<52} (below 1.00 ms/s: {verdict[0]}, below 5.00 MB: {verdict[1]})")
+    costs = claim_cost(rounds * 20)
+    print(f"\ntake {TAKEN} jobs, without the flush")
+    for beside, cost in costs.items():
+        print(f"  {f'beside {beside:,} delayed ones':<52} {cost:9.2f} ms")
+    ratio = costs[MANY] / costs[0]
+    print(f"  {'ratio':<52} {ratio:9.2f}   (at most 1.30: {holds(ratio <= 1.3)})")
+
+
+def holds(promised: bool) -> str:
+    return "holds" if promised else "MISSED"
 
 
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    rates("put, one by one", one_by_one, rounds, 0.5)
-    rates(f"put, {CALLERS} callers", many_callers, rounds, 0.3)
+    rates("put, one by one, by an awaiting caller", one_by_one, rounds, 0.5)
+    plain_rates(rounds)
+    rates(f"put, {CALLERS} awaiting callers", many_callers, rounds, 0.3)
     rates(f"drain of {DRAINED:,} jobs that do nothing", drain, rounds, 0.25)
     latencies(rounds)
+    waiting(rounds)
 
 
 if __name__ == "__main__":
