@@ -145,14 +145,15 @@ class AsyncWaiter(_Timed):
         try:
             if timeout is None:
                 await _settled(future)
-                return future.result()
-            with anyio.move_on_after(timeout):
-                await _settled(future)
-            if not future.done():
-                raise TimeoutError(f"no result within {timeout} seconds")
-            return future.result()
-        finally:
+            else:
+                with anyio.move_on_after(timeout):
+                    await _settled(future)
+                if not future.done():
+                    raise TimeoutError(f"no result within {timeout} seconds")
+        except BaseException:
             future.cancel()
+            raise
+        return future.result()
 
 
 async def _settled(future: "Future[T]") -> None:
@@ -205,6 +206,17 @@ def current_loop() -> Hashable:
     import asyncio
 
     return asyncio.get_running_loop()
+
+
+def loop_time() -> Callable[[], float]:
+    """Return what tells the time of the running event loop, without asking each time which one that is."""
+    if _on_trio():
+        import trio
+
+        return trio.current_time
+    import asyncio
+
+    return asyncio.get_running_loop().time
 
 
 def has_ended(loop: Hashable) -> bool:

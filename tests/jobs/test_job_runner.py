@@ -564,6 +564,29 @@ async def test_a_handler_without_end_is_cut_short_by_the_time_limit() -> None:
 
 
 @in_virtual_time
+async def test_each_attempt_has_its_time_limit_to_itself() -> None:
+    store, clock = MemoryStore(), trio.lowlevel.current_clock()
+    assert isinstance(clock, trio.testing.MockClock)
+
+    async def think(job: Job, context: JobContext) -> Outcome:
+        clock.jump(50)  # nobody else has a turn meanwhile, and the next job follows in this task
+        wait = job.payload["number"]
+        assert isinstance(wait, int)
+        if wait:
+            await anyio.sleep(wait)
+        return Done()
+
+    async with running(store, {"greet": think}, time_limit=120, lease=10_000):
+        for waits in (0, 0, 69), (0, 0, 71):
+            ids = await add(store, *(greet(wait, max_attempts=1) for wait in waits))
+            jobs = [await AsyncWaiter().result(store.settled(job_id)) for job_id in ids]
+            assert [job.error for job in jobs] == [
+                "TimeoutError: no outcome within 120 seconds" if wait > 70 else None
+                for wait in waits
+            ]
+
+
+@in_virtual_time
 async def test_the_jobs_of_a_worker_that_fell_silent_go_to_another() -> None:
     store = MemoryStore()
     await add(store, greet())

@@ -36,11 +36,14 @@ from novitai_sdk.jobs import (
     new_job,
     open_store,
 )
+from novitai_sdk.jobs._announce import Events
 from novitai_sdk.jobs._layout import APPLICATION_ID, LAYOUT
+from novitai_sdk.jobs._rows import Rows
 from novitai_sdk.models import JobStatus
 
 NOW = 1_700_000_000.0
 SOON = 10.0
+DAY = 86_400.0
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither modes nor flock")
 
@@ -475,3 +478,36 @@ def test_a_commit_that_nobody_waits_for_any_more_may_be_left_out(path: Path) -> 
     store.close(SOON)
     with opened(path) as store:
         assert store.stats().result(SOON).pending_jobs == 200 - left_out
+
+
+def steps_of_a_claim(store: SqliteStore) -> int:
+    """How many steps SQLite takes to look for work, which is not taken."""
+    taken = 0
+
+    def step() -> None:
+        nonlocal taken
+        taken += 1
+
+    with closing(store._file.connect()) as db:
+        rows, events = Rows(db), Events()
+        db.execute("BEGIN IMMEDIATE")
+        db.set_progress_handler(step, 1)
+        rows.lapse(NOW, (), events)
+        assert len(rows.claim("me", {"greet": 5}, NOW, 60, events).claims) == 5
+        db.set_progress_handler(None, 1)
+        db.execute("ROLLBACK")
+    return taken
+
+
+def test_to_look_for_work_costs_the_same_beside_thousands_that_are_delayed_or_done(
+    path: Path,
+) -> None:
+    with opened(path) as store:
+        add(store, *(greet(number) for number in range(5)))
+        alone = steps_of_a_claim(store)
+        add(store, *(greet(number, after=DAY + number) for number in range(1000)))
+        add(store, *(new_job("other", {}, now=NOW) for _ in range(1000)))
+        claims = store.claim("me", {"other": 1000}, NOW, 60).result(SOON).claims
+        ends = [Settlement(claim=claim, outcome=Done(), at=NOW) for claim in claims]
+        store.settle(ends).result(SOON)
+        assert steps_of_a_claim(store) < 1.3 * alone

@@ -162,7 +162,7 @@ class Announcer:
         """Tell everyone concerned; called after the commit, never before."""
         for (kind, key), (version, record) in events.records.items():
             self.show_record(kind, key, version, record)
-        for job in events.settled:
+        for job in events.settled if self._jobs else ():
             self.show_job(job)
         if events.due_by_type:
             self.show_work(min(events.due_by_type.values()))

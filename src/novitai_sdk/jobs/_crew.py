@@ -1,6 +1,7 @@
 """The handlers at work: one call each, side by side where they wait for anything."""
 
 import logging
+import math
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
@@ -13,7 +14,7 @@ from anyio.lowlevel import checkpoint
 
 from .._calling import Async
 from .._job_event import JobEvent, OnJob
-from .._waiting import Waiter
+from .._waiting import Waiter, loop_time
 from ._errors import ClaimLost
 from ._handling import SILENT, Handler, JobContext, Together, checked, describe, facts
 from ._schedule import JobRetryPolicy
@@ -27,6 +28,9 @@ _log = logging.getLogger("novitai_sdk")
 # Jobs that wait for nothing, one after the other: then others get a turn, and what ended goes to the store while the
 # rest is done.
 _AT_A_STRETCH: Final = 32
+
+# Deadlines so near to each other, in seconds, are taken for the same: each costs a timer.
+_ALIKE: Final = 0.001
 
 
 @attrs.frozen
@@ -53,8 +57,8 @@ class Work:
     kind: Kind
     claims: Sequence[Claim]
     began: float
-    scope: anyio.CancelScope = attrs.Factory(anyio.CancelScope)
     lost: set[str] = attrs.Factory(set[str])  # jobs that belong to somebody else by now
+    scope: anyio.CancelScope | None = None  # while it is under way
     cut: bool = False  # ended from here, and not by its time limit
 
     def lose(self, job_id: str) -> None:
@@ -64,7 +68,34 @@ class Work:
 
     def cancel(self) -> None:
         self.cut = True
-        self.scope.cancel()
+        if self.scope is not None:
+            self.scope.cancel()
+
+
+@attrs.define(eq=False)
+class _Lane:
+    """A task that makes one call after the other.
+
+    There is one scope for all of them, whose deadline moves on: to enter one costs more than the rest of a short job.
+    """
+
+    scope: anyio.CancelScope = attrs.Factory(anyio.CancelScope)
+    time: Callable[[], float] = attrs.Factory(loop_time)
+    work: Work | None = None  # what it is at
+
+    def set_out(self, work: Work) -> None:
+        """Begin with *work*, within its time limit."""
+        self.work, work.scope = work, self.scope
+        ends = self.time() + work.kind.time_limit
+        if not 0 <= ends - self.scope.deadline < _ALIKE:
+            self.scope.deadline = ends
+        if work.cut:
+            self.scope.cancel()
+
+    async def give_way(self) -> None:
+        """Let others have a turn."""
+        self.scope.deadline = math.inf
+        await checkpoint()
 
 
 class Crew:
@@ -120,33 +151,38 @@ class Crew:
         do not wait cost no task each, which is most of what a short job costs.
         """
         self._lane_comes = False
+        lane = _Lane()
+        outcomes: Mapping[str, Outcome] = {}
+        try:
+            with lane.scope:
+                await self._one_after_the_other(lane, tasks)
+            if lane.work is not None and not lane.work.cut:
+                limit = lane.work.kind.time_limit
+                error = TimeoutError(f"no outcome within {limit:g} seconds")
+                outcomes = self._failed(lane.work, error)
+        finally:
+            if lane.work is not None:
+                self._end(lane.work, outcomes)
+        self.go(tasks)
+
+    async def _one_after_the_other(self, lane: "_Lane", tasks: anyio.abc.TaskGroup) -> None:
         done = 0
         while self._todo:
             work = self._todo.popleft()
             self.go(tasks)
             before = copy_context()
-            await self._work(work)
+            for claim in work.claims if self.heard else ():
+                self.tell(JobEvent(what="claimed", job=claim.job))
+            lane.set_out(work)
+            outcomes = await self._attempt(work)
+            lane.work = None
+            self._end(work, outcomes)
+            # What a handler leaves in its task must not be found by the next one.
+            if lane.scope.cancel_called or copy_context() != before:
+                return
             done += 1
             if done % _AT_A_STRETCH == 0:
-                await checkpoint()
-            # What a handler leaves in its task must not be found by the next one.
-            if work.scope.cancelled_caught or copy_context() != before:
-                self.go(tasks)
-                return
-
-    async def _work(self, work: Work) -> None:
-        outcomes: Mapping[str, Outcome] = {}
-        for claim in work.claims if self.heard else ():
-            self.tell(JobEvent(what="claimed", job=claim.job))
-        try:
-            with work.scope:
-                work.scope.deadline = anyio.current_time() + work.kind.time_limit
-                outcomes = await self._attempt(work)
-            if work.scope.cancelled_caught and not work.cut:
-                limit = work.kind.time_limit
-                outcomes = self._failed(work, TimeoutError(f"no outcome within {limit:g} seconds"))
-        finally:
-            self._end(work, outcomes)
+                await lane.give_way()
 
     async def _attempt(self, work: Work) -> Mapping[str, Outcome]:
         handler = work.kind.handler
@@ -205,6 +241,7 @@ class Crew:
         return Retry(error=text, after=work.kind.policy.wait_after(job.attempts))
 
     def _end(self, work: Work, outcomes: Mapping[str, Outcome]) -> None:
+        work.scope = None
         self.busy[work.type] -= 1
         self._ended(work, outcomes)
 

@@ -5,11 +5,12 @@ threads or transactions: each function works inside the transaction its caller h
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import attrs
 
-from ..models import Job, JobPriority, JobQueueStats, JobStatus, JobType
+from ..models import Job, JobPriority, JobQueueStats, JobStatus
 from . import _counts, _life, _schedule, _upkeep
 from ._announce import Events
 from ._errors import ClaimLost, JobError, JobNotFound, JobRefused, RecordChanged
@@ -25,6 +26,7 @@ from ._store import (
     Settlement,
     Write,
     from_text,
+    job_type,
     key_taken,
     settle,
     to_text,
@@ -40,9 +42,9 @@ _COLUMNS: Final = (
 )
 
 _INSERT: Final = (
-    "INSERT INTO jobs (id, type, status, priority, attempts, max_attempts,"
-    " created_at, processed_at, completed_at, next_retry_at, due, error, key, body)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+    "INSERT INTO jobs"
+    " (id, type, status, priority, attempts, max_attempts, created_at, next_retry_at, due, key, body)"
+    " VALUES (?, ?, 'pending', ?, 0, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
 )
 _HELD: Final = "id = ? AND owner = ? AND number = ? AND status = 'processing'"
 _SETTLE: Final = (
@@ -50,15 +52,19 @@ _SETTLE: Final = (
     f" owner = NULL, lease_until = NULL WHERE {_HELD}"
 )
 # The first of each priority: ageing decides between them, so none can be left out.
-_WAITING: Final = " UNION ALL ".join(
-    f"SELECT * FROM (SELECT {priority}, due, seq FROM jobs"
-    f" WHERE status = 'pending' AND type = :type AND priority = {priority} ORDER BY due, seq LIMIT :limit)"
+_RIPE: Final = " UNION ALL ".join(
+    f"SELECT * FROM (SELECT {priority}, due, seq FROM jobs WHERE status = 'pending' AND type = :type"
+    f" AND priority = {priority} AND due <= :now ORDER BY due, seq LIMIT :limit)"
+    for priority in (4, 3, 2, 1)
+)
+_NEXT_DUE: Final = " UNION ALL ".join(
+    "SELECT min(due) FROM jobs"
+    f" WHERE status = 'pending' AND type = :type AND priority = {priority} AND due > :now"
     for priority in (4, 3, 2, 1)
 )
 # Older SQLite takes 999 parameters at most.
 _AT_ONCE: Final = 500
 # Found by looking, which takes a tenth of what asking the enumeration takes.
-_TYPES: Final[Mapping[str, JobType]] = {one.value: one for one in JobType}
 _STATUSES: Final[Mapping[str, JobStatus]] = {one.value: one for one in JobStatus}
 _PRIORITIES: Final[Mapping[int, JobPriority]] = {one.value: one for one in JobPriority}
 
@@ -95,7 +101,7 @@ def _row(values: Sequence[Any]) -> _Row:
     moment = _life.moment
     job = Job(
         id=id_,
-        type=_TYPES.get(type_) or JobType(type_),
+        type=job_type(type_),
         payload=from_text(body),
         status=_STATUSES[status],
         priority=_PRIORITIES[priority],
@@ -343,9 +349,10 @@ class Rows:
 
     def _rows(self, where: str, values: Sequence[Any]) -> list[_Row]:
         # Read to the end before anything is written: a select that goes on through an update of the
-        # rows it visits may see them twice.
+        # rows it visits may see them twice. And sorted by +seq: for plain seq SQLite would rather go through the whole
+        # table in that order than look into an index of the few it wants.
         found = self._db.execute(
-            f"SELECT {_COLUMNS} FROM jobs WHERE {where} ORDER BY seq",
+            f"SELECT {_COLUMNS} FROM jobs WHERE {where} ORDER BY +seq",
             values,
         )
         return [_row(values) for values in found]
@@ -392,15 +399,13 @@ class Rows:
         """The next jobs of a type; with a slot to spare, also when one more falls due."""
         if limit <= 0:
             return []
-        waiting = self._db.execute(_WAITING, {"type": type_, "limit": limit + 1})
-        candidates = [
-            (_schedule.claim_order(priority, due, seq, now), due, seq)
-            for priority, due, seq in waiting
-        ]
-        ripe = [seq for _, due, seq in sorted(candidates) if due <= now][:limit]
+        asked = {"type": type_, "now": now, "limit": limit}
+        ripe: list[tuple[int, float, int]] = list(self._db.execute(_RIPE, asked))
+        if ripe and ripe[0][0] != ripe[-1][0]:  # of one priority alone they are in order
+            ripe.sort(key=lambda one: _schedule.claim_order(one[0], one[1], one[2], now))
         if len(ripe) < limit:
-            sights += [due for _, due, _ in candidates if due > now]
-        return ripe
+            sights += [due for (due,) in self._db.execute(_NEXT_DUE, asked) if due is not None]
+        return [seq for _, _, seq in ripe[:limit]]
 
     def _put(self, rows: Iterable[_Row], events: Events) -> None:
         changes: list[tuple[Any, ...]] = []
@@ -433,18 +438,17 @@ class Rows:
             return
         payload = to_text(f"job {job.id!r}", job.payload)
         inside = len(payload) <= LONGEST_INSIDE
+        created, retry_at, due = _when(job.created_at), _when(job.next_retry_at), _life.due(job)
         added = self._db.execute(
             _INSERT,
             (
                 job.id,
                 str(job.type),
-                str(job.status),
                 int(job.priority),
-                job.attempts,
                 job.max_attempts,
-                _life.when(job.created_at),
-                *_times(job),
-                job.error,
+                created,
+                retry_at,
+                due,
                 new.key,
                 payload if inside else None,
             ),
@@ -453,7 +457,7 @@ class Rows:
             raise JobRefused(f"job {job.id!r} was not stored: there is one of that id")
         if not inside:
             self._db.execute("INSERT INTO payloads VALUES (?, ?)", (added.lastrowid, payload))
-        _note(job, events)
+        events.work(str(job.type), due)
 
     def _write(self, write: Write, events: Events) -> None:
         place = write.kind, write.key
@@ -489,13 +493,16 @@ def _holding(claim: Claim) -> tuple[str, str, int]:
 
 
 def _times(job: Job) -> tuple[float | None, ...]:
-    processed, completed, retry_at = job.processed_at, job.completed_at, job.next_retry_at
     return (
-        None if processed is None else _life.when(processed),
-        None if completed is None else _life.when(completed),
-        None if retry_at is None else _life.when(retry_at),
+        _when(job.processed_at),
+        _when(job.completed_at),
+        _when(job.next_retry_at),
         _life.due(job),
     )
+
+
+def _when(at: datetime | None) -> float | None:
+    return None if at is None else _life.when(at)
 
 
 def _note(job: Job, events: Events) -> None:
