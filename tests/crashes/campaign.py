@@ -110,7 +110,8 @@ class Killer:
         if role in WORKING:
             role = self._chance.choice(WORKING)
         forks = role in WORKING and self._chance.random() < self._plan.forks
-        return self._those.hire(role, forks=LONGEST_CHILD if forks else 0.0)
+        backend = self._chance.choice(("asyncio", "trio"))
+        return self._those.hire(role, forks=LONGEST_CHILD if forks else 0.0, backend=backend)
 
     def _replace(self, role: str) -> None:
         newcomer = self._hire(role)

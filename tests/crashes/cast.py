@@ -20,6 +20,7 @@ from concurrent.futures import Future
 from contextlib import asynccontextmanager, closing
 from itertools import count
 from pathlib import Path
+from typing import Literal
 
 import anyio
 import attrs
@@ -81,6 +82,7 @@ class Part:
         forks: A worker forks a child that works too, and dies after so many seconds at the latest. 0 for none.
         lease: Seconds after which the jobs of a worker that fell silent go to another.
         slow: Seconds that slow jobs take, or two or three times as long.
+        backend: The event loop a worker works in.
         poison: A producer adds jobs that kill their worker.
         plain: A producer adds only jobs that are never dropped for another of their key, a checkpointer takes its time.
         wrong: A mistake to make, for tests of the campaign itself.
@@ -94,6 +96,7 @@ class Part:
     forks: float = 0.0
     lease: float = 60.0
     slow: float = 0.02
+    backend: Literal["asyncio", "trio"] = "asyncio"
     poison: bool = False
     plain: bool = False
     wrong: str = ""
@@ -197,7 +200,7 @@ class Worker:
         self._numbers = count(1)
         # Kept together with the job: the id of an object is another's once it is gone.
         self._marks: dict[int, tuple[Job, str]] = {}
-        self._host = BackgroundRunner(self._runner)
+        self._host = BackgroundRunner(self._runner, backend=part.backend)
 
     def work(self, leaving: threading.Event) -> None:
         self._host.ensure_started()

@@ -24,7 +24,7 @@ BETWEEN = 0.2
 def hold_up(directory: Path, rounds: int, chance: random.Random) -> tuple[Verdict, Sequence[str]]:
     """Hold up one of three workers, so many times and until somebody was too late; answer as ``campaign.run``."""
     with company(directory, chance.getrandbits(32), lease=LEASE, slow=SLOW) as those:
-        workers = [those.hire("worker") for _ in range(3)]
+        workers = [those.hire("worker", backend=one) for one in ("asyncio", "asyncio", "trio")]
         those.hire("producer")
         for member in those.members:
             first_to_open([member], SOON)

@@ -1,7 +1,9 @@
 """A worker with nothing to do is given a job in the change that stores it, and never more than it has slots for."""
 
+import sqlite3
 import threading
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 import anyio
@@ -207,6 +209,20 @@ def test_a_job_cancelled_before_it_was_seen_is_nobody_s(store: Store) -> None:
         SOON
     )
     assert refused is not None
+
+
+def test_a_job_is_given_away_when_it_would_outlive_the_worker(path: Path) -> None:
+    seen: list[list[tuple[str, int]]] = []
+
+    def look(_: object) -> None:
+        with closing(sqlite3.connect(path)) as other:  # sees what would be left if all ended now
+            seen.append(other.execute("SELECT status, attempts FROM jobs").fetchall())
+
+    with closing(SqliteStore(path)) as here:
+        made = Offer(types=("greet",), now=lambda: NOW, deliver=look)
+        here.claim("me", {"greet": 1}, NOW, 60, made).result(SOON)
+        add(here, greet())
+    assert seen == [[("processing", 1)]]
 
 
 def test_another_process_s_slots_are_not_filled_from_here(path: Path) -> None:
