@@ -24,6 +24,7 @@ from novitai_sdk.jobs import (
     open_store,
 )
 from novitai_sdk.jobs import _upkeep as upkeep
+from novitai_sdk.jobs import _worker as worker
 from novitai_sdk.jobs._upkeep import Upkeep
 from novitai_sdk.models import JobStatus
 
@@ -67,6 +68,7 @@ def opened(
     request: pytest.FixtureRequest, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> "Callable[[Retention], Store]":
     monkeypatch.setattr(upkeep, "_PRESSED", 0.0)
+    monkeypatch.setattr(worker, "_IN_A_ROW", 1)  # it has a moment for itself after each call
 
     def open_it(retention: Retention) -> Store:
         store = open_store("memory" if request.param == "memory" else path, retention=retention)
@@ -286,6 +288,7 @@ def test_trouble_in_looking_after_a_file_is_told_and_holds_up_nobody(
 
     store = SqliteStore(path)
     monkeypatch.setattr(Upkeep, "step", fail)
+    monkeypatch.setattr(worker, "_IN_A_ROW", 1)
     end(store, Done(), 1)
     end(store, Done(), 2)
     store.close(SOON)

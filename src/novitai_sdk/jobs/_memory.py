@@ -341,8 +341,10 @@ class MemoryStore:
             else:
                 self._offers[owner] = standing
 
-        def take(owner: str, slots: Mapping[str, int], now: float, lease: float) -> Batch:
-            return self._take(draft, owner, slots, _life.rounded(now), lease)
+        def take(
+            owner: str, slots: Mapping[str, int], now: float, lease: float
+        ) -> tuple[Claim, ...]:
+            return self._take(draft, owner, slots, _life.rounded(now), lease).claims
 
         taken = fill(self._offers, draft.events.due_by_type, take) if self._offers else {}
         for owner in taken:

@@ -10,7 +10,7 @@ from typing import Final
 
 import attrs
 
-from ._store import Batch, Claim, Offer
+from ._store import Claim, Offer
 
 __all__ = ["Delivery", "Standing", "fill", "left_over", "with_offered"]
 
@@ -31,7 +31,7 @@ class Standing:
 
 
 Delivery = tuple[Offer, tuple[Claim, ...]]
-Take = Callable[[str, Mapping[str, int], float, float], Batch]
+Take = Callable[[str, Mapping[str, int], float, float], tuple[Claim, ...]]
 
 
 def fill(
@@ -50,7 +50,7 @@ def fill(
             for type_, due in due_by_type.items()
             if due <= now and standing.slots.get(type_)
         }
-        claims = take(owner, slots, now, standing.lease).claims if slots else _NONE
+        claims = take(owner, slots, now, standing.lease) if slots else _NONE
         if claims:
             taken[owner] = standing.offer, claims
     return taken

@@ -4,6 +4,7 @@ What a move does to a job is decided in ``_life``; here it is only put down. Not
 threads or transactions: each function works inside the transaction its caller has begun.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -62,6 +63,7 @@ _NEXT_DUE: Final = " UNION ALL ".join(
     f" WHERE status = 'pending' AND type = :type AND priority = {priority} AND due > :now"
     for priority in (4, 3, 2, 1)
 )
+_NEXT_LAPSE: Final = "SELECT min(lease_until) FROM jobs WHERE status = 'processing'"
 # Older SQLite takes 999 parameters at most.
 _AT_ONCE: Final = 500
 # Found by looking, which takes a tenth of what asking the enumeration takes.
@@ -263,14 +265,28 @@ class Rows:
         self._put(back, events)
 
     def claim(
-        self, owner: str, limit_by_type: Mapping[str, int], now: float, lease: float, events: Events
+        self, owner: str, limit_by_type: Mapping[str, int], now: float, lease: float
     ) -> Batch:
-        """Take due jobs for *owner*."""
-        sights: list[float] = []
-        ripe = [
-            seq
+        """Take due jobs for *owner*, and tell when it is worth looking again."""
+        claims = self.take(owner, limit_by_type, now, lease)
+        taken = Counter(str(claim.job.type) for claim in claims)
+        sights = [
+            due
             for type_, limit in limit_by_type.items()
-            for seq in self._ripe(type_, limit, now, sights)
+            if taken[type_] < limit
+            for (due,) in self._db.execute(_NEXT_DUE, {"type": type_, "now": now})
+        ]
+        sights += self._db.execute(_NEXT_LAPSE).fetchone()
+        return Batch(
+            claims=claims, next_due=min((at for at in sights if at is not None), default=None)
+        )
+
+    def take(
+        self, owner: str, limit_by_type: Mapping[str, int], now: float, lease: float
+    ) -> tuple[Claim, ...]:
+        """Take due jobs for *owner*."""
+        ripe = [
+            seq for type_, limit in limit_by_type.items() for seq in self._ripe(type_, limit, now)
         ]
         claims = tuple(
             Claim(
@@ -290,11 +306,7 @@ class Rows:
                 for claim, seq in zip(claims, ripe, strict=True)
             ),
         )
-        (lease_end,) = self._db.execute(
-            "SELECT min(lease_until) FROM jobs WHERE status = 'processing'"
-        ).fetchone()
-        sights += [] if lease_end is None else [lease_end]
-        return Batch(claims=claims, next_due=min(sights, default=None))
+        return claims
 
     def renew(self, claims: Sequence[Claim], now: float, lease: float) -> frozenset[str]:
         """Give *claims* another *lease* seconds; answer with the ids of lost ones."""
@@ -395,16 +407,15 @@ class Rows:
         ).fetchone()
         return found and str(found[0])
 
-    def _ripe(self, type_: str, limit: int, now: float, sights: list[float]) -> list[int]:
-        """The next jobs of a type; with a slot to spare, also when one more falls due."""
+    def _ripe(self, type_: str, limit: int, now: float) -> list[int]:
+        """The next jobs of a type."""
         if limit <= 0:
             return []
-        asked = {"type": type_, "now": now, "limit": limit}
-        ripe: list[tuple[int, float, int]] = list(self._db.execute(_RIPE, asked))
+        ripe: list[tuple[int, float, int]] = list(
+            self._db.execute(_RIPE, {"type": type_, "now": now, "limit": limit})
+        )
         if ripe and ripe[0][0] != ripe[-1][0]:  # of one priority alone they are in order
             ripe.sort(key=lambda one: _schedule.claim_order(one[0], one[1], one[2], now))
-        if len(ripe) < limit:
-            sights += [due for (due,) in self._db.execute(_NEXT_DUE, asked) if due is not None]
         return [seq for _, _, seq in ripe[:limit]]
 
     def _put(self, rows: Iterable[_Row], events: Events) -> None:

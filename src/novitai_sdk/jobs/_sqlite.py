@@ -213,7 +213,7 @@ class SqliteStore:
             dead, others = self._find_dead(rows, now)
             rows.lapse(now, dead, events)
             free = with_offered(asked, events.offers.get(owner, self._offers.get(owner)))
-            batch = rows.claim(owner, free, now, lease, events)
+            batch = rows.claim(owner, free, now, lease)
             standing = left_over(free, batch.claims, offer, lease)
             events.offers[owner] = standing
             look_again = now + _WATCH if others else math.inf
@@ -395,8 +395,10 @@ class SqliteStore:
         offers = {**self._offers, **events.offers}
         standing = {owner: one for owner, one in offers.items() if one is not None}
 
-        def take(owner: str, slots: Mapping[str, int], now: float, lease: float) -> Batch:
-            return rows.claim(owner, slots, _life.rounded(now), lease, events)
+        def take(
+            owner: str, slots: Mapping[str, int], now: float, lease: float
+        ) -> tuple[Claim, ...]:
+            return rows.take(owner, slots, _life.rounded(now), lease)
 
         return fill(standing, dict(events.due_by_type), take) if standing else {}
 
@@ -481,7 +483,8 @@ class SqliteStore:
         return min((pause for pause in pauses if pause is not None), default=None)
 
     def _look_after(self) -> float | None:
-        if self._write_db is None:  # nothing to do, or trouble that the next who writes is told
+        # No file is open where there is trouble, which the next who writes is told.
+        if self._write_db is None or self._upkeep.done:
             return None
         try:
             self._file.check()

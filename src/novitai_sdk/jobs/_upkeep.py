@@ -76,6 +76,11 @@ class Upkeep:
         """Take note that somebody wants something of the store."""
         self._fresh, self._tidy = True, False
 
+    @property
+    def done(self) -> bool:
+        """Whether there is nothing to do until somebody writes, or time passes."""
+        return self._tidy and not (self._fresh or self._more or self._elapsed() >= _LOOK)
+
     def step(self, db: Connection) -> float | None:
         """Do a little; answer after how many seconds of rest to go on, None for not before the next write."""
         if self._fresh:

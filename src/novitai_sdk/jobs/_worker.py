@@ -11,6 +11,11 @@ T = TypeVar("T")
 # down with it.
 _LARGEST_BATCH = 1000
 
+# Who was just answered has the next moment: what can wait is done when nobody comes for so many seconds, or after so
+# many batches.
+_QUIET = 0.01
+_IN_A_ROW = 100
+
 
 class Worker(Generic[T]):
     """A daemon thread that starts with the first item and ends when it is told to.
@@ -18,8 +23,8 @@ class Worker(Generic[T]):
     Args:
         name: Name of the thread.
         work: Does a batch; must not raise.
-        idle: Called now and then while there is nothing to do; answers after how many seconds again,
-            None for not before :meth:`poke`. Must not raise.
+        idle: Called now and then, above all while there is nothing to do; answers after how many seconds again, None
+            for not before the next item or :meth:`poke`. Must not raise.
         leave: Called in the thread before it ends. Must not raise.
     """
 
@@ -83,6 +88,7 @@ class Worker(Generic[T]):
 
     def _run(self) -> None:
         pause: float | None = 0.0
+        in_a_row = 0
         while True:
             with self._ready:
                 if not (self._queue or self._ending or self._poked) and pause != 0:
@@ -95,7 +101,11 @@ class Worker(Generic[T]):
                     break
             if batch:
                 self._work(batch)
-            pause = self._idle()
+                in_a_row += 1
+                if in_a_row < _IN_A_ROW:
+                    pause = _QUIET
+                    continue
+            in_a_row, pause = 0, self._idle()
         self._leave()
         with self._ready:
             self._thread = None
