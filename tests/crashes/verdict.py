@@ -197,7 +197,9 @@ def told(counts: Mapping[str, int]) -> str:
 def spread(seconds: Sequence[float]) -> str:
     if not seconds:
         return "none"
-    return f"{len(seconds)}: p50 {median(seconds) * 1000:.0f} ms, max {max(seconds) * 1000:.0f} ms"
+    late = sum(one > 1.0 for one in seconds)
+    middle, longest = median(seconds) * 1000, max(seconds) * 1000
+    return f"{len(seconds)}: p50 {middle:.0f} ms, max {longest:.0f} ms, {late} above 1 s"
 
 
 def judge(evidence: Evidence) -> Verdict:
