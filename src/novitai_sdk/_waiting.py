@@ -156,14 +156,13 @@ class AsyncWaiter(_Timed):
         return future.result()
 
 
-async def _settled(future: "Future[T]") -> None:
-    """Suspend until *future* is settled by another thread."""
+def _settled(future: "Future[T]") -> Awaitable[object]:
+    """Return what the running loop can await until *future* is settled by another thread."""
     post = mailbox().post
     if _on_trio():
         settled = anyio.Event()
         future.add_done_callback(lambda _: post(settled.set))
-        await settled.wait()
-        return
+        return settled.wait()
     import asyncio
 
     # Not an event: that makes a future of its own for each wait, and this is waited for thousands of times a second.
@@ -174,7 +173,7 @@ async def _settled(future: "Future[T]") -> None:
             here.set_result(None)
 
     future.add_done_callback(lambda _: post(wake))
-    await here
+    return here
 
 
 async def side_by_side(work: Iterable[Callable[[], Awaitable[None]]], most: int) -> None:
