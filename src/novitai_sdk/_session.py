@@ -39,7 +39,7 @@ from .errors import (
     UnexpectedReply,
 )
 from .models import Secret
-from .models._base import MASK, Json
+from .models._base import MASK, Json, secrets_in
 from .settings import Limits, read_limits
 
 A = TypeVar("A")
@@ -139,7 +139,7 @@ class Session(Moded[Mode], Generic[Mode]):
         *timeout* is the deadline of the whole operation in seconds, tries and waits together. Raises CallError.
         """
         request = self._written(route, body, timeout)
-        return await self._persist(route, request, timeout, _replies.read)
+        return await self._persist(route, request, timeout, _replies.read, body=body)
 
     async def json(
         self,
@@ -153,7 +153,7 @@ class Session(Moded[Mode], Generic[Mode]):
 
     async def raw(self, route: AnyRoute, body: object = None) -> RawReply:
         """Do what `call` does, and return the answer as it came, also a refusal. Raises TransportFailed."""
-        return await self._as_it_came(route, self._written(route, body, None))
+        return await self._as_it_came(route, self._written(route, body, None), body)
 
     async def raw_json(
         self,
@@ -165,7 +165,7 @@ class Session(Moded[Mode], Generic[Mode]):
         request = self._as_given(route, query, body, None)
         return await self._as_it_came(route, request)
 
-    async def _as_it_came(self, route: AnyRoute, request: Request) -> RawReply:
+    async def _as_it_came(self, route: AnyRoute, request: Request, body: object = None) -> RawReply:
         attempts: list[Attempt] = []
         replies: list[Reply] = []
 
@@ -175,7 +175,7 @@ class Session(Moded[Mode], Generic[Mode]):
 
         # A refusal was the last word: a fault of the transport after it would be raised in its place.
         with suppress(ApiError):
-            await self._persist(route, request, None, keep, attempts)
+            await self._persist(route, request, None, keep, attempts, body)
         reply = replies[-1]
         return RawReply(
             status=reply.status, headers=reply.headers, body=reply.body, attempts=tuple(attempts)
@@ -189,6 +189,7 @@ class Session(Moded[Mode], Generic[Mode]):
         timeout: float | None,
         read: "Read[T]",
         told: list[Attempt] | None = None,
+        body: object = None,
     ) -> T:
         waiter, patience, bucket, breaker = self.waiter, self._patience, self._bucket, self._breaker
         history = told
@@ -220,7 +221,7 @@ class Session(Moded[Mode], Generic[Mode]):
                 if breaker is not None and breaker.circuit is not CLEAR and reply.status < 500:
                     breaker.tell(Event.SUCCESS, ended)
                 if reply.status not in SUCCESS:
-                    reply = self._masked(reply)
+                    reply = self._masked(reply, body)
                 answer = read(route, reply, waiter.time)
                 if noted:
                     self._gates.tally.take()
@@ -344,14 +345,20 @@ class Session(Moded[Mode], Generic[Mode]):
             except Exception:  # noqa: BLE001 - a watcher that fails must not break what it watches
                 _log.exception("%s: a hook failed: %r", attempt.operation, hook)
 
-    def _masked(self, reply: Reply) -> Reply:
-        """Take the key out of what is not a success: some services repeat what they refuse, and it is shown."""
-        key = self._key.reveal()
-        return attrs.evolve(
-            reply,
-            headers={name: text.replace(key, MASK) for name, text in reply.headers.items()},
-            body=reply.body.replace(key.encode(), MASK.encode()),
-        )
+    def _masked(self, reply: Reply, body: object) -> Reply:
+        """Take our secrets out of what is not a success: some services repeat what they refuse, and it is shown."""
+        headers, content = reply.headers, reply.body
+        for secret in (self._key, *secrets_in(body)):
+            text = secret.reveal()
+            headers = {name: value.replace(text, MASK) for name, value in headers.items()}
+            # As it is, and as JSON writes it.
+            for written in {
+                text,
+                json.dumps(text)[1:-1],
+                json.dumps(text, ensure_ascii=False)[1:-1],
+            }:
+                content = content.replace(written.encode(), MASK.encode())
+        return attrs.evolve(reply, headers=headers, body=content)
 
     def _written(self, route: AnyRoute, body: object, timeout: float | None) -> Request:
         """The request that *body* makes: it is the query of a GET, the JSON of anything else."""

@@ -10,6 +10,7 @@ import logging
 import pickle
 import traceback
 from collections.abc import Callable, Iterable
+from itertools import count
 from typing import Any
 
 import attrs
@@ -18,8 +19,21 @@ from faces import FACES, WANTED, Face
 from receivers import Receiver
 
 from novitai_sdk import AsyncNovitai, Novitai, RetryPolicy, SettingsError
-from novitai_sdk.cloud import CreateInstance, EnvVar
+from novitai_sdk.cloud import (
+    CreateEndpoint,
+    CreateInstance,
+    EndpointHealth,
+    EndpointImage,
+    EndpointPolicy,
+    EndpointPort,
+    EndpointProduct,
+    EnvVar,
+    NewTemplate,
+    PolicyType,
+    WorkerConfig,
+)
 from novitai_sdk.emulator import DEFAULT_STOCK, Emulator, faults
+from novitai_sdk.errors import CallError
 from novitai_sdk.models import Secret
 
 API_KEY = "canary-api-key-0001"
@@ -27,7 +41,10 @@ ENV = "canary-env-value-0002"
 IMAGE_AUTH = "canary-user:canary-image-auth-0003"
 WEBHOOK = "whsec_" + base64.b64encode(b"canary-webhook-secret-0004-0004").decode()
 WEBHOOK_HEADER = "canary-webhook-header-0005"
-PLANTED = (API_KEY, ENV, IMAGE_AUTH, "canary-image-auth-0003", WEBHOOK, WEBHOOK_HEADER)
+REGISTRY = "canary-registry-password-0006"
+PLANTED = (
+    API_KEY, ENV, IMAGE_AUTH, "canary-image-auth-0003", WEBHOOK, WEBHOOK_HEADER, REGISTRY,
+)  # fmt: skip
 
 
 class Search:
@@ -166,6 +183,77 @@ def test_no_secret_is_shown_in_a_whole_life(
     search.log(caplog.records)
     assert len(caplog.records) > 20
     assert len(search.secrets) > len(PLANTED)
+    search.assert_nothing_found()
+
+
+ENDPOINT = CreateEndpoint(
+    app_name="canary",
+    worker_config=WorkerConfig(min_num=1, max_num=3, free_timeout=60, max_concurrent=4, gpu_num=1),
+    ports=(EndpointPort(port="8000"),),
+    policy=EndpointPolicy(type=PolicyType.QUEUE, value=30),
+    image=EndpointImage(image="ghcr.io/team/chat:1"),
+    products=(EndpointProduct(id="4090.16c62g"),),
+    rootfs_size=100,
+    volume_mounts=(),
+    envs=(EnvVar(key="TOKEN", value=Secret(ENV)),),
+    healthy=EndpointHealth(path="/health"),
+)
+TEMPLATE = NewTemplate(
+    name="canary",
+    image="a/b:1",
+    image_auth=Secret(IMAGE_AUTH),
+    rootfs_size=60,
+    envs=(EnvVar(key="TOKEN", value=Secret(ENV)),),
+)
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_no_secret_is_shown_by_what_keeps_secrets(
+    face: str, cloud: Emulator, search: Search, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story(client: Any, done: Any) -> None:
+        numbers = count()
+        calls = {
+            "registries.save": (
+                lambda: client.cloud.registries.save(
+                    "ghcr.io", username="me", password=Secret(REGISTRY)
+                ),
+                REGISTRY,
+            ),
+            "endpoints.create": (
+                lambda: client.cloud.endpoints.create(
+                    attrs.evolve(ENDPOINT, app_name=f"canary-{next(numbers)}")
+                ),
+                ENV,
+            ),
+            "templates.create": (
+                lambda: client.cloud.templates.create(TEMPLATE),
+                f"{ENV} {IMAGE_AUTH}",
+            ),
+        }
+        search.value("an endpoint to create", ENDPOINT)
+        search.value("a template to create", TEMPLATE)
+        for operation, (call, secret) in calls.items():
+            for fault in (
+                faults.refused(operation, message=f"not with {secret}"),
+                faults.no_answer(operation),
+                faults.slow(operation, seconds=0.4),
+                None,
+            ):
+                if fault is not None:
+                    cloud.order(fault)
+                try:
+                    search.value(f"the answer of {operation}", await done(call()))
+                except CallError as error:
+                    search.error(f"{operation}, which failed", error)
+                    assert fault is not None
+                cloud.clear_faults()
+        search.value("the credentials", await done(client.cloud.registries.list()))
+        search.value("the endpoints", await done(client.cloud.endpoints.list()))
+        search.value("the templates", await done(client.cloud.templates.list()))
+
+    Face(face, cloud).tell(story, timeout=0.2, circuit_breaker=None)
+    search.log(caplog.records)
     search.assert_nothing_found()
 
 

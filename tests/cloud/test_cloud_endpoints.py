@@ -27,7 +27,7 @@ from novitai_sdk.cloud import (
     WorkerConfig,
 )
 from novitai_sdk.emulator import Quirks, faults
-from novitai_sdk.errors import CallError, NotFound, TransportFailed, ValidationError
+from novitai_sdk.errors import CallError, InvalidState, NotFound, TransportFailed, ValidationError
 from novitai_sdk.models import Secret
 
 WORKERS = WorkerConfig(min_num=1, max_num=3, free_timeout=60, max_concurrent=4, gpu_num=1)
@@ -171,6 +171,27 @@ def test_an_endpoint_is_made_changed_and_removed(told: Any, wrapped: bool) -> No
     told.tell(story)
 
 
+def test_a_storage_that_an_endpoint_mounts_is_there_and_stays(told: Any) -> None:
+    async def story(cloud: Any, done: Any) -> None:
+        def mounting(storage: str, cluster: str) -> CreateEndpoint:
+            volume = EndpointVolume(type="network", id=storage, mount_path="/data")
+            return attrs.evolve(MINE, cluster_id=cluster, volume_mounts=(volume,))
+
+        storages = cloud.network_storages
+        kept = await done(storages.create("us-west-1", storage_name="data", storage_size=10))
+        with pytest.raises(NotFound):
+            await done(cloud.endpoints.create(mounting("none-such", "us-west-1")))
+        with pytest.raises(CallError, match="the cluster of the network storage"):
+            await done(cloud.endpoints.create(mounting(kept, "eu-west-1")))
+        made = await done(cloud.endpoints.create(mounting(kept, "us-west-1")))
+        with pytest.raises(InvalidState):
+            await done(storages.delete(kept))
+        await done(cloud.endpoints.delete(made))
+        await done(storages.delete(kept))
+
+    told.tell(story)
+
+
 def test_a_create_whose_answer_was_lost_is_not_sent_again(told: Any) -> None:
     told.emulator.order(faults.no_answer("endpoints.create"))
 
@@ -191,8 +212,16 @@ def test_what_breaks_a_limit_is_refused_before_it_is_sent(told: Any) -> None:
         ports=(EndpointPort(port="2222"), EndpointPort(port="http")),
         image=EndpointImage(image=""),
         products=(),
-        volume_mounts=(EndpointVolume(type="network", id="v", mount_path=""),),
+        policy=EndpointPolicy(type=PolicyType("magic"), value=0),
+        volume_mounts=(
+            EndpointVolume(type="network", id="v", mount_path=""),
+            EndpointVolume(type="network", mount_path="/n"),
+            EndpointVolume(type="local", mount_path="/l"),
+            EndpointVolume(type="tape", mount_path="/t"),
+        ),
+        envs=(EnvVar(key=""),),
         healthy=EndpointHealth(path=""),
+        type="later",
     )
 
     async def story(cloud: Any, done: Any) -> None:
@@ -206,10 +235,17 @@ def test_what_breaks_a_limit_is_refused_before_it_is_sent(told: Any) -> None:
             "endpoint.ports",
             "endpoint.ports",
             "endpoint.image.image",
+            "endpoint.envs[0].key",
             "endpoint.products",
+            "endpoint.policy.type",
+            "endpoint.policy.value",
             "endpoint.volumeMounts[0].mountPath",
+            "endpoint.volumeMounts[1].id",
+            "endpoint.volumeMounts[2].size",
+            "endpoint.volumeMounts[3].type",
             "endpoint.clusterID",
             "endpoint.healthy.path",
+            "endpoint.type",
         ]
         with pytest.raises(ValidationError, match="exactly one"):
             await done(cloud.endpoints.update(changed("e", ports=())))
@@ -235,12 +271,24 @@ def test_the_emulator_is_as_strict_and_takes_an_id_by_either_name(told: Any) -> 
         {"ports": [{"port": "2223"}]},
         {"rootfsSize": 5000},
         {"workerConfig": {**create["endpoint"]["workerConfig"], "maxNum": 99}},
+        {"workerConfig": {**create["endpoint"]["workerConfig"], "minNum": 4}},
+        {"workerConfig": {**create["endpoint"]["workerConfig"], "freeTimeout": 0}},
         {"volumeMounts": [{"type": "network", "id": "v", "mountPath": "/d"}]},
+        {"volumeMounts": [{"type": "network", "mountPath": "/d"}], "clusterID": "us-west-1"},
+        {"volumeMounts": [{"type": "local", "mountPath": "/d"}]},
+        {"volumeMounts": [{"type": "local", "mountPath": "/d", "size": 501}]},
         {"policy": {"type": "magic", "value": 1}},
+        {"policy": {"type": "queue", "value": 601}},
+        {"policy": {"type": "concurrency", "value": 101}},
+        {"type": "later"},
     ):
         assert refused(**changes) == "VALIDATOR_PARAM"
     assert refused(products=[{"id": "none"}]) == "SERVERLESS_PRODUCT_NOT_FOUND"
     assert emulator.post("/endpoint/delete", {}).status == 400
+    # A single port is taken without its list, as another client sends it.
+    bare = {"endpoint": {**create["endpoint"], "appName": "bare", "ports": {"port": "8000"}}}
+    made = emulator.post("/endpoint/create", bare).json()["id"]
+    assert emulator.get(f"/endpoint?id={made}").json()["ports"] == [{"port": "8000"}]
     for key in ("name", "id"):
         made = emulator.post("/endpoint/create", create).json()["id"]
         assert emulator.post("/endpoint/delete", {key: made}).status == 200

@@ -15,16 +15,25 @@ from novitai_sdk.cloud import (
     AutoMigrate,
     AutoRenew,
     Channel,
+    CreateEndpoint,
     CreateNetwork,
     CreateNetworkStorage,
     CreatePrewarm,
     EditInstance,
     EditPrewarm,
+    EndpointHealth,
+    EndpointImage,
+    EndpointPolicy,
+    EndpointPort,
+    EndpointProduct,
+    EndpointToCreate,
+    EndpointVolume,
     EnvVar,
     Months,
     NetworkVolume,
     NetworkVolumeMount,
     NewTemplate,
+    PolicyType,
     Port,
     PortType,
     PrewarmRefs,
@@ -32,9 +41,11 @@ from novitai_sdk.cloud import (
     SaveRegistry,
     TemplatePorts,
     TemplateToKeep,
+    UpdateEndpoint,
     UpdateNetwork,
     UpdateNetworkStorage,
     UpgradeInstance,
+    WorkerConfig,
     _limits,
     _routes,
 )
@@ -98,6 +109,52 @@ TEMPLATES = st.builds(
 
 def check_kept(body: TemplateToKeep) -> None:
     _limits.check_template(body.template)
+
+
+def check_new_endpoint(body: EndpointToCreate) -> None:
+    _limits.check_create_endpoint(body.endpoint)
+
+
+# What both kinds of body have. How volumes, cluster and the two numbers of workers go together is no rule of one
+# field: test_cloud_endpoints.py has it.
+ENDPOINTS: dict[str, st.SearchStrategy[Any]] = {
+    "name": st.none() | near(220),
+    "cluster_id": st.just("c") | near(255),
+    "worker_config": st.builds(
+        WorkerConfig,
+        min_num=about(0),
+        max_num=about(2),
+        free_timeout=about(0),
+        max_concurrent=about(1),
+        gpu_num=about(1),
+        request_timeout=st.none() | about(0),
+        cuda_version=st.none() | near(255),
+    ),
+    "ports": st.lists(st.just(EndpointPort(port="80")), max_size=2).map(tuple),
+    "policy": st.builds(
+        EndpointPolicy,
+        type=st.sampled_from([*PolicyType, PolicyType("none")]),
+        value=about(1),
+    ),
+    "image": st.builds(
+        EndpointImage,
+        image=near(511),
+        auth_id=st.none() | near(255),
+        command=st.none() | near(2047),
+    ),
+    "volume_mounts": st.lists(
+        st.builds(
+            EndpointVolume,
+            type=st.sampled_from(["local", "tape"]),
+            size=st.sampled_from([-1, 1]),
+            mount_path=near(255),
+            id=st.none() | near(255),
+        ),
+        max_size=2,
+    ).map(tuple),
+    "envs": st.none() | many(ENVS, EnvVar(key="K"), 100),
+    "healthy": st.builds(EndpointHealth, path=near(255)),
+}
 
 
 BODIES: dict[str, tuple[st.SearchStrategy[Any], Callable[[Any], None]]] = {
@@ -186,6 +243,24 @@ BODIES: dict[str, tuple[st.SearchStrategy[Any], Callable[[Any], None]]] = {
             storage_size=about(10, 10240),
         ),
         _limits.check_update_storage,
+    ),
+    "CREATE_ENDPOINT": (
+        st.builds(
+            EndpointToCreate,
+            endpoint=st.builds(
+                CreateEndpoint,
+                **ENDPOINTS,
+                app_name=st.none() | near(255),
+                products=st.lists(st.builds(EndpointProduct, id=IDS), max_size=2).map(tuple),
+                rootfs_size=about(1),
+                type=st.sampled_from([None, "sync", "async", "later"]),
+            ),
+        ),
+        check_new_endpoint,
+    ),
+    "UPDATE_ENDPOINT": (
+        st.builds(UpdateEndpoint, **ENDPOINTS, id=IDS),
+        _limits.check_update_endpoint,
     ),
     "CREATE_TEMPLATE": (st.builds(TemplateToKeep, template=TEMPLATES), check_kept),
     "UPDATE_TEMPLATE": (st.builds(TemplateToKeep, template=TEMPLATES), check_kept),

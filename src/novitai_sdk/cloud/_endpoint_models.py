@@ -110,9 +110,11 @@ class EndpointVolume(Model):
     """1 to 255 characters."""
 
     size: int | None = None
-    """GB."""
+    """GB; required for a ``local`` disk."""
 
     id: str | None = None
+    """Required for a ``network`` storage, and so is the cluster of the endpoint."""
+
     extra: Mapping[str, Json] = extra_field()
 
 

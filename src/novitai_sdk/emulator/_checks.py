@@ -27,6 +27,9 @@ class Rule:
     items: "tuple[Rule, ...]" = ()
     """The rules of each object in a list, or of the object itself."""
 
+    bare: bool = False
+    """A list that may be written as its only object."""
+
     texts: bool = False
     """A list of ids: texts of 1 to 255 characters."""
 
@@ -68,19 +71,25 @@ def _fields(
     found: dict[str, Any] = {}
     for rule in rules:
         where = f"{path}{rule.name}"
-        value = data.get(rule.name)
+        value: Any = data.get(rule.name)
         if value is None or (query and value == ""):
             if rule.required:
                 problems[where] = "is required"
             continue
         if query:
             value = _from_text(rule.kind, value)
+        if rule.bare:
+            value = _listed(value)
         problem = _problem(rule, value)
         if problem:
             problems[where] = problem
         else:
             found[rule.name] = _inside(rule, value, where, problems)
     return found
+
+
+def _listed(value: Any) -> Any:
+    return cast("object", value) if isinstance(value, list) else [value]
 
 
 def _inside(rule: Rule, value: Any, where: str, problems: dict[str, str]) -> Any:

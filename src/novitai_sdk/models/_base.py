@@ -1,6 +1,6 @@
 """What every model is made of: open enumerations, secrets, wire names, kept extras."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum, IntEnum
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
@@ -65,6 +65,26 @@ class Secret:
 
     def __reduce__(self) -> "tuple[type[Secret], tuple[str]]":
         return Secret, (MASK,)
+
+
+# The value of a variable such as DEBUG=1 is no secret, and masked it would make every message unreadable.
+_SHORTEST: Final = 6
+
+
+def secrets_in(value: object) -> Iterator[Secret]:
+    """Yield the secrets in a model and all it holds, but for texts too short to be any."""
+    if isinstance(value, Secret):
+        if len(value.reveal()) >= _SHORTEST:
+            yield value
+    elif isinstance(value, Mapping):
+        for one in cast("Mapping[object, object]", value).values():
+            yield from secrets_in(one)
+    elif isinstance(value, tuple | list):
+        for one in cast("Sequence[object]", value):
+            yield from secrets_in(one)
+    else:
+        for field in getattr(type(value), "__attrs_attrs__", ()):
+            yield from secrets_in(getattr(value, field.name))
 
 
 _strangers: Final[dict[type[Enum], dict[object, Enum]]] = {}

@@ -1,5 +1,6 @@
 """Serverless endpoints."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from ...cloud import _routes as routes
@@ -10,19 +11,17 @@ from ._base import Call, Wire, answers, invalid, page_of
 
 __all__: list[str] = []
 
-_MOST_ROOTFS: Final = 500
-_MOST_WORKERS: Final = 10
 _FIXED: Final[tuple[str, ...]] = ("products", "rootfsSize")
 
-_LIMITS: Final = {
+_LIMITS: Final[Mapping[str, int]] = {
     "minRootfsSize": 10,
-    "maxRootfsSize": _MOST_ROOTFS,
+    "maxRootfsSize": 500,
     "freeRootfsSize": 100,
     "minLocalVolumeSize": 10,
     "maxLocalVolumeSize": 500,
     "freeLocalVolumeSize": 30,
     "minWorkerNum": 0,
-    "maxWorkerNum": _MOST_WORKERS,
+    "maxWorkerNum": 10,
     "minFreeTimeout": 1,
     "maxFreeTimeout": 3600,
     "minConcurrencyNum": 1,
@@ -33,7 +32,14 @@ _LIMITS: Final = {
     "maxRequestNum": 100,
     "minGPUNum": 1,
     "maxGPUNum": 8,
-    "cudaVersionList": ["11.8", "12.4"],
+}
+_CUDA: Final = ("11.8", "12.4")
+_WORKER_LIMITS: Final[Mapping[str, str]] = {
+    "minNum": "WorkerNum",
+    "maxNum": "WorkerNum",
+    "freeTimeout": "FreeTimeout",
+    "maxConcurrent": "ConcurrencyNum",
+    "gpuNum": "GPUNum",
 }
 
 
@@ -64,6 +70,8 @@ _SHARED: Final = (
         required=True,
         least=1,
         most=1,
+        # Documented as a list; another client has sent the object alone since its live runs.
+        bare=True,
         items=(a_text("port", 5, least=1, required=True),),
     ),
     Rule(
@@ -119,7 +127,7 @@ _NEW: Final = (
                 items=(a_text("id", least=1, required=True),),
             ),
             Rule(name="rootfsSize", kind=int, least=1, required=True),
-            a_text("type"),
+            Rule(name="type", choices=("sync", "async")),
         ),
     ),
 )
@@ -143,7 +151,7 @@ def _known(call: Call, wanted: str) -> Endpoint:
 
 @answers(routes.GET_ENDPOINT_LIMITS)
 def _limits(call: Call) -> Any:
-    return dict(_LIMITS)
+    return {**_LIMITS, "cudaVersionList": list(_CUDA)}
 
 
 @answers(routes.LIST_ENDPOINTS, _LIST)
@@ -166,7 +174,13 @@ def _row(one: Endpoint) -> Wire:
         "url": f"https://{one.app_name}.serverless.novita.ai",
         "state": {"state": "serving", "error": "", "message": ""},
         "workers": [
-            {"id": f"{one.id}-{number}", "state": "running", "log": "", "metrics": "", "health": ""}
+            {
+                "id": f"{one.id}-{number}",
+                "state": {"state": "running"},
+                "log": "",
+                "metrics": {},
+                "health": {},
+            }
             for number in range(one.spec["workerConfig"]["minNum"])
         ],
         "log": f"https://logs.serverless.novita.ai/{one.id}",
@@ -183,7 +197,7 @@ def _create(call: Call) -> Any:
     known = {product.id for product in world.stock.products}
     if any(product["id"] not in known for product in fields["products"]):
         raise Refused(400, "SERVERLESS_PRODUCT_NOT_FOUND", "product not found")
-    _check(fields, "endpoint.")
+    _check(call, fields, "endpoint.")
     made = world.draw("endpoint")
     name = fields.get("appName") or made
     if any(one.app_name == name for one in world.endpoints.values()):
@@ -192,25 +206,57 @@ def _create(call: Call) -> Any:
     return {"id": made}
 
 
-def _check(fields: Wire, path: str) -> None:
+def _check(call: Call, fields: Wire, path: str) -> None:
     port = fields["ports"][0]["port"]
     if not port.isdecimal() or int(port) in (2222, 2223, 2224) or not 1 <= int(port) <= 65535:
         raise invalid(f"{path}ports[0].port", "must be a port of yours")
-    if fields.get("rootfsSize", 0) > _MOST_ROOTFS:
-        raise invalid(f"{path}rootfsSize", f"must be at most {_MOST_ROOTFS}")
-    workers = fields["workerConfig"]
-    if workers["maxNum"] > _MOST_WORKERS or workers["minNum"] > workers["maxNum"]:
-        raise invalid(f"{path}workerConfig", f"must be at most {_MOST_WORKERS} workers")
-    network = any(one["type"] == "network" for one in fields.get("volumeMounts", ()))
-    if network and not fields.get("clusterID"):
-        raise invalid(f"{path}clusterID", "is required with a network storage")
+    workers, policy = fields["workerConfig"], fields["policy"]
+    if workers["minNum"] > workers["maxNum"]:
+        raise invalid(f"{path}workerConfig.minNum", "must be at most maxNum")
+    if "rootfsSize" in fields:
+        _within("RootfsSize", fields["rootfsSize"], f"{path}rootfsSize")
+    for name, limit in _WORKER_LIMITS.items():
+        _within(limit, workers[name], f"{path}workerConfig.{name}")
+    limit = "QueueWaitTime" if policy["type"] == "queue" else "RequestNum"
+    _within(limit, policy["value"], f"{path}policy.value")
+    _check_volumes(call, fields, path)
+
+
+def _check_volumes(call: Call, fields: Wire, path: str) -> None:
+    for index, one in enumerate(fields.get("volumeMounts", ())):
+        where = f"{path}volumeMounts[{index}]"
+        if one["type"] == "local":
+            _within("LocalVolumeSize", one.get("size", 0), f"{where}.size")
+        elif not one.get("id"):
+            raise invalid(f"{where}.id", "is required for a network storage")
+        elif not fields.get("clusterID"):
+            raise invalid(f"{path}clusterID", "is required with a network storage")
+        else:
+            _check_storage(call, one["id"], fields["clusterID"], path)
+
+
+def _check_storage(call: Call, wanted: str, cluster_id: str, path: str) -> None:
+    storage = next((one for one in call.world.storages_of(call.account) if one.id == wanted), None)
+    if storage is None:
+        raise Refused(
+            400, "NETWORK_STORAGE_NOT_FOUND", "network storage not found", {"storageId": wanted}
+        )
+    if storage.cluster.id != cluster_id:
+        raise invalid(f"{path}clusterID", "must be the cluster of the network storage")
+
+
+def _within(limit: str, value: int, where: str) -> None:
+    """Raise Refused unless *value* keeps to what the limits tell."""
+    least, most = _LIMITS[f"min{limit}"], _LIMITS[f"max{limit}"]
+    if not least <= value <= most:
+        raise invalid(where, f"must be {least} to {most}")
 
 
 @answers(routes.UPDATE_ENDPOINT, _CHANGED)
 def _update(call: Call) -> Any:
     fields = {name: value for name, value in call.fields.items() if name != "id"}
     known = _known(call, call.fields["id"])
-    _check(fields, "")
+    _check(call, fields, "")
     # What an update cannot say stays.
     known.spec = {**{name: known.spec[name] for name in _FIXED}, **fields}
     return {}

@@ -232,5 +232,10 @@ def _delete_storage(call: Call) -> Any:
     storage = _known_storage(call)
     if any(storage.id == one for machine in _alive(call) for one, _ in machine.mounts):
         raise Refused(400, "NETWORK_STORAGE_IN_USE", "the storage is mounted in an instance")
+    volumes = (
+        one for it in call.world.endpoints.values() for one in it.spec.get("volumeMounts", ())
+    )
+    if any(storage.id == one.get("id") for one in volumes):
+        raise Refused(400, "NETWORK_STORAGE_IN_USE", "the storage is mounted by an endpoint")
     storage.deleted = True  # the records of removed machines still show what they had mounted
     return {}
