@@ -22,7 +22,7 @@ class NoHost:
     def ensure_started(self) -> None:
         """Nothing to do."""
 
-    def on_death(self, listener: Callable[[], object]) -> Callable[[], None]:
+    def on_end(self, listener: Callable[[], object]) -> Callable[[], None]:
         """Nobody who is in a job could hear of it."""
         return lambda: None
 
@@ -75,9 +75,7 @@ class Host:
     def __init__(self, make: Making, drain: float, at_exit: Callable[[], None]) -> None:
         self._make = make
         self._drain = drain
-        self._thread = BackgroundRunner(
-            make, drain=drain, at_exit=at_exit, died=self._tell_of_death
-        )
+        self._thread = BackgroundRunner(make, drain=drain, at_exit=at_exit, died=self._tell_of_end)
         self._listeners: dict[object, Callable[[], object]] = {}
         self._task: TaskHost | None = None
         self._tasks: TaskGroup | None = None
@@ -96,13 +94,13 @@ class Host:
         """Start the runner if it does not run."""
         self._current.ensure_started()
 
-    def on_death(self, listener: Callable[[], object]) -> Callable[[], None]:
-        """Have *listener* called, on any thread, when the runner dies; returns what ends it."""
+    def on_end(self, listener: Callable[[], object]) -> Callable[[], None]:
+        """Have *listener* called, on any thread, when the runner has died or was stopped; returns what ends that."""
         token = object()
         self._listeners[token] = listener
         return lambda: self._listeners.pop(token, None) and None
 
-    def _tell_of_death(self) -> None:
+    def _tell_of_end(self) -> None:
         for listener in tuple(self._listeners.values()):
             listener()
 
@@ -115,7 +113,7 @@ class Host:
         """Live in the caller's task from now on."""
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
-        self._task = TaskHost(self._make, self._tasks, self._tell_of_death)
+        self._task = TaskHost(self._make, self._tasks, self._tell_of_end)
 
     async def leave(self) -> None:
         """Stop, and wait for the runner's end."""
@@ -136,3 +134,4 @@ class Host:
     def close(self) -> None:
         """Stop the thread, if there is one."""
         self._thread.close(self._drain)
+        self._tell_of_end()

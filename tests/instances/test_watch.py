@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from novitai_sdk import AsyncNovitai, InstanceFailed, InstanceStatus, RateLimit
 from novitai_sdk.cloud import CreateInstance
 from novitai_sdk.emulator import Emulator, Quirks, faults
-from novitai_sdk.errors import JobError
+from novitai_sdk.errors import ClientClosed, JobError, TransportFailed
 from novitai_sdk.instances._ticks import LONGEST, Ticks, look_after
 from novitai_sdk.jobs import Batch, Change, MemoryStore, Record, StoreCorrupt, new_job
 from novitai_sdk.models import JobStatus
@@ -254,6 +254,31 @@ def test_a_listing_that_fails_for_a_while_fails_no_machine() -> None:
     tell(story)
 
 
+def test_an_instance_started_anew_is_not_failed_by_the_deadline_of_its_last_life() -> None:
+    async def story(client: AsyncNovitai, cloud: Emulator) -> None:
+        made = await rent(client, 3, max_wait=700, webhook_url="https://example.com/hook")
+        ready = await made[0].wait_until_ready(timeout=1200)
+        # Stopped and started between two looks of the monitor of its first start.
+        again = new_job(
+            "monitor_instance",
+            (await client.jobs.list(type="monitor_instance", status="completed"))[0].payload,
+            now=cloud.clock.time(),
+            after=300.0,
+        )
+        stopped = await ready.stop(timeout=600)
+        started = await stopped.start()
+        client._engine._core.store.commit(Change(jobs=(again,))).result(1)
+        back = await started.wait_until_ready(timeout=1200)
+        await anyio.sleep(600)
+        assert (await client.instances.get(back.id)).status is InstanceStatus.RUNNING
+        told = await client.jobs.list(type="send_webhook")
+        statuses = [job.payload["payload"]["status"] for job in told]
+        assert "failed" not in statuses
+        assert "timeout" not in statuses
+
+    tell(story)
+
+
 def test_an_instance_deleted_while_it_is_watched_is_removed_and_forgotten() -> None:
     async def story(client: AsyncNovitai, cloud: Emulator) -> None:
         made = await rent(client, 4)
@@ -329,9 +354,7 @@ def test_deadlines_hold_through_a_restart() -> None:
 
 
 class Hanging(MemoryNetwork):
-    """Answers one question only after a long time."""
-
-    slow_path = "/gpu/instance?"
+    """Does not answer what is asked of one machine, the first that is asked about."""
 
     def awaiting(self) -> Any:
         return _Hanging(super().awaiting())
@@ -340,32 +363,46 @@ class Hanging(MemoryNetwork):
 class _Hanging:
     def __init__(self, inner: Any) -> None:
         self._inner = inner
-        self._hung = False
+        self._dead = ""
         self.mode = inner.mode
         self.close = inner.close
 
     async def send(self, request: Any) -> Any:
-        if "/gpu/instance?" in str(request.url) and not self._hung:
-            self._hung = True
-            await anyio.sleep(29)
+        url = str(request.url)
+        if "/gpu/instance?" in url:
+            self._dead = self._dead or url
+            if url == self._dead:
+                await anyio.sleep(request.timeout)
+                raise TransportFailed("no answer")
         return await self._inner.send(request)
 
 
-def test_one_look_that_hangs_holds_up_nobody_else() -> None:
+@pytest.mark.parametrize("count", [3, 12])
+def test_a_machine_that_never_answers_holds_up_nobody_else(count: int) -> None:
     async def story(client: AsyncNovitai, cloud: Emulator) -> None:
-        made = await rent(client, 10)
-        first = cloud.clock.monotonic()
+        first = await rent(client, count, max_wait=900)
+        await anyio.sleep(120)
+        later = await rent(client, count, max_wait=900)
+        began = cloud.clock.monotonic()
         took: list[float] = []
+        failed: list[str] = []
 
         async def wait(one: Any) -> None:
-            await one.wait_until_ready(timeout=1200)
-            took.append(cloud.clock.monotonic() - first)
+            try:
+                await one.wait_until_ready(timeout=1200)
+            except InstanceFailed as error:
+                failed.append(str(error))
+            else:
+                took.append(cloud.clock.monotonic() - began)
 
         async with anyio.create_task_group() as tasks:
-            for one in made:
+            for one in (*first, *later):
                 tasks.start_soon(wait, one)
-        assert took[-2] < 60 + LONGEST
-        assert took[-1] > 80
+        # The one that never answers ends by its deadline, all others as if it were not there.
+        assert len(took) == 2 * count - 1
+        assert max(took) < 60 + LONGEST + 1
+        (word,) = failed
+        assert "startup timeout after 900000ms" in word
 
     tell(story, network=Hanging, emulated={"life": 60.0})
 
@@ -405,6 +442,28 @@ def test_who_waits_hears_at_once_that_nobody_looks_any_more() -> None:
         # The watch itself comes by every fifteen seconds at that age.
         assert max(heard) - min(heard) == 0
         assert max(heard) - broken <= LONGEST
+
+    tell(story, store=store)
+
+
+def test_who_waits_hears_that_the_client_is_closed_though_its_store_lives_on() -> None:
+    store = MemoryStore()
+
+    async def story(client: AsyncNovitai, cloud: Emulator) -> None:
+        (made,) = await rent(client, 1)
+        ended: list[float] = []
+
+        async def wait() -> None:
+            with pytest.raises(ClientClosed):
+                await made.wait_until_ready(timeout=1200)
+            ended.append(cloud.clock.monotonic())
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait)
+            await anyio.sleep(10)
+            await client.aclose()
+            closed = cloud.clock.monotonic()
+        assert ended[0] - closed < 0.1
 
     tell(story, store=store)
 

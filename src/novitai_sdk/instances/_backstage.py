@@ -38,8 +38,8 @@ class RunnerHost(Protocol):
         """Start running jobs if nobody does yet."""
         ...
 
-    def on_death(self, listener: Callable[[], object]) -> Callable[[], None]:
-        """Have *listener* called, on any thread, when the runner dies; returns what ends it."""
+    def on_end(self, listener: Callable[[], object]) -> Callable[[], None]:
+        """Have *listener* called, on any thread, when the runner has died or was stopped; returns what ends that."""
         ...
 
 

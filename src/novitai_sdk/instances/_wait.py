@@ -98,7 +98,7 @@ async def _next_change(back: Backstage[Mode], record: Record, timeout: float) ->
 
     changed = back.store.changed(record.kind, record.key, record.version)
     changed.add_done_callback(wake)
-    forget = back.runner.on_death(wake)
+    forget = back.runner.on_end(wake)
     try:
         back.check_runner()  # it may have died just before
         await back.waiter.result(woken, timeout)

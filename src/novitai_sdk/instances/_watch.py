@@ -25,9 +25,9 @@ from ..errors import ApiError, CallError, RateLimited, ServerFailed, TransportFa
 from ..jobs import Again, Done, GiveUp, JobContext, Outcome, Together
 from ..models import ConnectionDetails, InstanceStatus, MonitorInstanceJobPayload, PortMapping
 from ._backstage import Backstage
-from ._claimed import change, give_up, remove
+from ._claimed import change, remove
 from ._jobs import TIMED_OUT
-from ._life import READY
+from ._life import Move
 from ._records import KIND, Managed, at, read_record
 from ._sight import connection_of, ports_of, seen
 from ._ticks import Ticks, look_after
@@ -44,6 +44,9 @@ _CALLS: Final = 4
 # All there are, so that they cost one listing.
 _MOST: Final = 100_000
 
+# Seconds after which a call begins no further single look, which may have to wait for the rate limit.
+_LONGEST_CALL: Final = 60.0
+
 # Single looks side by side, and records read at once.
 _LANES: Final = 8
 _READ: Final = 500
@@ -55,6 +58,9 @@ _REMEMBERED: Final = 900.0
 # Seconds between looks at most, whatever the cloud asks for.
 _SLOWEST: Final = 60.0
 
+# Seconds by which a time may change on its way through JSON.
+_SAME: Final = 0.002
+
 # What may be different in a moment; after anything else the listing is of no use, and single looks may be.
 _PASSING: Final = (TransportFailed, RateLimited, ServerFailed)
 
@@ -62,40 +68,45 @@ _Shown = tuple[str | None, str | None, tuple[PortMapping, ...], ConnectionDetail
 """What counts of a sight: status, failure, ports, and how to connect."""
 
 
-@attrs.frozen
-class _Due:
-    """A monitor whose machine is to be looked at."""
-
-    context: JobContext
-    instance_id: str
-    machine: str
-    started: float
-    deadline: float
-
-    @property
-    def job_id(self) -> str:
-        return self.context.job.id
-
-
 @attrs.define
 class _Known:
-    """What is known of an instance since the last look.
+    """What is known of a monitor between two looks.
 
     Attributes:
+        instance_id: Whose it is.
+        machine: The cloud's id of it.
+        started: When it was started; this and all times are epoch seconds.
+        deadline: When it counts as failed.
         version: Of its record, when that was last read.
-        changed: Epoch seconds when the cloud last showed something new, or when it was started.
-        looked: Epoch seconds of the last look.
+        changed: When the cloud last showed something new, or when it was started.
+        looked: When it was last looked at.
         shown: What the cloud showed then.
         applied: Whether the record, in that version, has it.
         closely: Whether the next look is to be a single one.
     """
 
-    version: int
-    changed: float
-    looked: float
+    instance_id: str
+    machine: str
+    started: float
+    deadline: float
+    version: int | None = None
+    changed: float = attrs.field(default=attrs.Factory(lambda self: self.started, takes_self=True))
+    looked: float = 0.0
     shown: _Shown | None = None
     applied: bool = False
     closely: bool = False
+
+
+@attrs.frozen
+class _Due:
+    """A monitor whose machine is to be looked at."""
+
+    context: JobContext
+    known: _Known
+
+    @property
+    def job_id(self) -> str:
+        return self.context.job.id
 
 
 class Watch:
@@ -143,19 +154,23 @@ class _Round:
         self._watch = watch
         self._back = back
         self._now = back.waiter.time()
+        self._ends = back.waiter.monotonic() + _LONGEST_CALL
         self._waits: dict[str, float] = {}  # seconds, by job
         self._refused = False
 
     async def play(self, contexts: Sequence[JobContext]) -> None:
         due = await self._followed([one for one in map(self._read, contexts) if one is not None])
-        singly = [one for one in due if self._known(one).closely]
-        others = [one for one in due if not self._known(one).closely]
-        if len(others) <= self._pages_of_listing():
-            singly, others = due, []
-        if singly:
-            await self._each((one, partial(self._look_singly, one)) for one in singly)
-        if others:
+        others = [one for one in due if not one.known.closely]
+        if len(others) > self._pages_of_listing():
             await self._look_at_listing(others)
+        else:
+            await self._each((one, partial(self._look_singly, one)) for one in others or due)
+        # They did not answer the last time, or are many. So as not to hold up the others they come at once, alone.
+        left = (
+            one for one in due if one.job_id not in self.answers and one.job_id not in self._waits
+        )
+        for one in left:
+            self._look_closely(one)
         self._plan()
 
     async def _each(self, work: Iterable[tuple[_Due, Callable[[], Awaitable[None]]]]) -> None:
@@ -172,43 +187,41 @@ class _Round:
     # -- who is to be looked at --------------------------------------------------------------------
 
     def _read(self, context: JobContext) -> _Due | None:
-        try:
-            payload = record_converter.structure(context.job.payload, MonitorInstanceJobPayload)
-        except Exception as error:  # noqa: BLE001 - cattrs raises groups of many kinds
-            # What does not fit now will not fit the next time.
-            self.answers[context.job.id] = GiveUp(error="; ".join(explain(error)))
-            return None
-        started = payload.start_time.timestamp()
-        return _Due(
-            context=context,
-            instance_id=payload.instance_id,
-            machine=payload.novita_instance_id,
-            started=started,
-            deadline=started + payload.max_wait_time / 1000,
-        )
+        known = self._watch._known.get(context.job.id)
+        if known is None:
+            try:
+                payload = record_converter.structure(context.job.payload, MonitorInstanceJobPayload)
+            except Exception as error:  # noqa: BLE001 - cattrs raises groups of many kinds
+                # What does not fit now will not fit the next time.
+                self.answers[context.job.id] = GiveUp(error="; ".join(explain(error)))
+                return None
+            started = payload.start_time.timestamp()
+            known = _Known(
+                instance_id=payload.instance_id,
+                machine=payload.novita_instance_id,
+                started=started,
+                deadline=started + payload.max_wait_time / 1000,
+            )
+            self._watch._known[context.job.id] = known
+        known.looked = self._now
+        return _Due(context, known)
 
     async def _followed(self, due: Sequence[_Due]) -> list[_Due]:
         """Return those that are on their way still and in time; the others are dealt with."""
-        known = self._watch._known
         versions = await self._back.waiter.result(
-            self._back.store.versions(KIND, [one.instance_id for one in due])
+            self._back.store.versions(KIND, [one.known.instance_id for one in due])
         )
-        unread = [
-            one
-            for one in due
-            if one.instance_id not in known
-            or known[one.instance_id].version != versions.get(one.instance_id)
-        ]
+        unread = [one for one in due if one.known.version != versions.get(one.known.instance_id, 0)]
         for start in range(0, len(unread), _READ):
             await self._learn(unread[start : start + _READ])
         left = [one for one in due if one.job_id not in self.answers]
-        late = [one for one in left if self._now > one.deadline]
+        late = [one for one in left if self._now > one.known.deadline]
         await self._each((one, partial(self._too_late, one)) for one in late)
         return [one for one in left if one.job_id not in self.answers]
 
     async def _learn(self, due: Sequence[_Due]) -> None:
         """Read the records of *due*, of which nothing is known or which somebody has written."""
-        asked = [(one, self._back.store.read(KIND, one.instance_id)) for one in due]
+        asked = [(one, self._back.store.read(KIND, one.known.instance_id)) for one in due]
         deleted: list[tuple[_Due, Managed]] = []
         for one, reading in asked:
             record = await self._back.waiter.result(reading)
@@ -219,22 +232,12 @@ class _Round:
                 continue
             if managed is not None and managed.deleting:
                 deleted.append((one, managed))
-            elif record is None or managed is None or managed.status not in _FOLLOWED:
-                self._done(one)
+            elif record is None or managed is None or not _is_followed(managed, one.known.started):
+                self._end(one, Done())
             else:
-                self._remember(one, record.version)
+                # Whoever wrote it may have written over what the last look had put there.
+                one.known.version, one.known.applied = record.version, False
         await self._each((one, partial(self._remove, one, managed)) for one, managed in deleted)
-
-    def _remember(self, one: _Due, version: int) -> None:
-        known = self._watch._known.get(one.instance_id)
-        if known is None:
-            known = _Known(version=version, changed=one.started, looked=self._now)
-            self._watch._known[one.instance_id] = known
-        # Whoever wrote it may have written over what the last look had put there.
-        known.version, known.applied = version, False
-
-    def _known(self, one: _Due) -> _Known:
-        return self._watch._known[one.instance_id]
 
     # -- looking ------------------------------------------------------------------------------------
 
@@ -246,7 +249,7 @@ class _Round:
         """Read the listing, page by page, for all of *due*."""
         wanted: dict[str, list[_Due]] = {}
         for one in due:
-            wanted.setdefault(one.machine, []).append(one)
+            wanted.setdefault(one.known.machine, []).append(one)
         walk = self._back.listing()
         listed = 0
         try:
@@ -279,11 +282,10 @@ class _Round:
 
     def _is_news(self, one: _Due, sight: cloud.Instance) -> bool:
         """Whether *sight* is to be applied; if not, it is said here when to look again."""
-        known = self._known(one)
         if _is_lean(sight):
             self._look_closely(one)
             return False
-        if known.applied and known.shown == _shown(sight):
+        if one.known.applied and one.known.shown == _shown(sight):
             self._look_later(one)
             return False
         return True
@@ -296,33 +298,44 @@ class _Round:
                 self._look_closely(one)
 
     async def _look_singly(self, one: _Due) -> None:
+        if self._back.waiter.monotonic() > self._ends:
+            return
         try:
-            sight = await self._back.sight(one.machine)
+            sight = await self._back.sight(one.known.machine)
         except CallError as error:
             # One failed look says nothing about the machine; the deadline does.
+            one.known.closely = True
             self._put_off(one, error)
         else:
+            one.known.closely = False
             self._watch._slower = 0.0
-            self._known(one).closely = False
             await self._apply(one, sight)
 
     async def _apply(self, one: _Due, sight: cloud.Instance | None) -> None:
         """Put down what *sight* tells; None: the cloud does not know the machine."""
         now = at(self._back.waiter.time())
-        after = await change(
-            self._back, one.context, one.instance_id, lambda managed: seen(managed, sight, now)
-        )
+        after = await self._change(one, lambda managed: seen(managed, sight, now))
         if after.status is InstanceStatus.FAILED:
-            self._forget(one, GiveUp(error=after.state.last_error or "it failed"))
-        elif after.status in READY or after.status not in _FOLLOWED:
-            self._done(one)
-        else:
-            self._note(one, _shown(sight) if sight is not None else None)
+            self._end(one, GiveUp(error=after.state.last_error or "it failed"))
+        elif _is_followed(after, one.known.started):
+            self._note(one.known, _shown(sight) if sight is not None else None)
             self._look_later(one)
+        else:
+            self._end(one, Done())
 
-    def _note(self, one: _Due, shown: _Shown | None) -> None:
-        known = self._known(one)
-        if known.shown != shown and known.shown is not None:
+    async def _change(self, one: _Due, how: Callable[[Managed], Managed]) -> Managed:
+        """Change the record, unless it was started anew meanwhile: then another monitor follows it."""
+        started = one.known.started
+        return await change(
+            self._back,
+            one.context,
+            one.known.instance_id,
+            lambda managed: how(managed) if _is_followed(managed, started) else managed,
+        )
+
+    def _note(self, known: _Known, shown: _Shown | None) -> None:
+        # Status and failure: ports are told by a single look only.
+        if known.shown is not None and (shown is None or known.shown[:2] != shown[:2]):
             # It moves: the next step may be near.
             known.changed = self._now
         known.shown, known.applied = shown, shown is not None
@@ -330,32 +343,29 @@ class _Round:
     # -- how it ends ----------------------------------------------------------------------------------
 
     async def _too_late(self, one: _Due) -> None:
-        waited = int((one.deadline - one.started) * 1000)
-        outcome = await give_up(self._back, one.context, one.instance_id, f"{TIMED_OUT} {waited}ms")
-        self._forget(one, outcome)
+        now, known = at(self._now), one.known
+        reason = f"{TIMED_OUT} {round((known.deadline - known.started) * 1000)}ms"
+        await self._change(one, lambda managed: managed.moved(Move.FAIL, now, error=reason))
+        self._end(one, GiveUp(error=reason))
 
     async def _remove(self, one: _Due, managed: Managed) -> None:
-        self._forget(one, await remove(self._back, one.context, managed))
+        self._end(one, await remove(self._back, one.context, managed))
 
     def _look_later(self, one: _Due) -> None:
         shortest = self._back.settings.poll_interval
-        wait = look_after(self._now - self._known(one).changed, shortest)
+        wait = look_after(self._now - one.known.changed, shortest)
         # Not long after its time has passed, whatever its age.
-        self._wait(one, max(shortest, min(wait, one.deadline - self._now)))
+        self._waits[one.job_id] = max(shortest, min(wait, one.known.deadline - self._now))
 
     def _put_off(self, one: _Due, error: CallError) -> None:
-        _log.debug("%s: could not be looked at: %s", one.instance_id, error)
+        _log.debug("%s: could not be looked at: %s", one.known.instance_id, error)
         watch, shortest = self._watch, self._back.settings.poll_interval
         asked = error.retry_after if isinstance(error, ApiError) and error.retry_after else 0.0
         if isinstance(error, RateLimited) and not self._refused:
             self._refused = True
             watch._slower = max(2 * watch._slower, shortest)
-        age = self._now - self._known(one).changed
-        self._wait(one, min(_SLOWEST, max(asked, watch._slower, look_after(age, shortest))))
-
-    def _wait(self, one: _Due, seconds: float) -> None:
-        self._waits[one.job_id] = seconds
-        self._known(one).looked = self._now
+        wait = look_after(self._now - one.known.changed, shortest)
+        self._waits[one.job_id] = min(_SLOWEST, max(asked, watch._slower, wait))
 
     def _plan(self) -> None:
         """Say when to look again; counted from now for all of them, so that first and last page stay together."""
@@ -367,15 +377,20 @@ class _Round:
 
     def _look_closely(self, one: _Due) -> None:
         """Look singly, at once, but in a call of its own."""
-        self._known(one).closely = True
+        one.known.closely = True
         self.answers[one.job_id] = Again()
 
-    def _done(self, one: _Due) -> None:
-        self._forget(one, Done())
-
-    def _forget(self, one: _Due, outcome: Outcome) -> None:
-        self._watch._known.pop(one.instance_id, None)
+    def _end(self, one: _Due, outcome: Outcome) -> None:
+        self._watch._known.pop(one.job_id, None)
         self.answers[one.job_id] = outcome
+
+
+def _is_followed(managed: Managed, started: float) -> bool:
+    """Whether *managed* is on the way that began at *started*; one that was started anew has a monitor of its own."""
+    times = managed.state.timestamps
+    return managed.status in _FOLLOWED and (
+        times.started is None or abs(times.started.timestamp() - started) < _SAME
+    )
 
 
 def _is_lean(sight: cloud.Instance) -> bool:
