@@ -123,6 +123,8 @@ class Crew:
         self._ended = ended
         self._todo: deque[Work] = deque()
         self._lane_comes = False
+        self._idle: anyio.Event | None = None  # what a lane without work waits for
+        self._leaving = False
         self._hook_failed = False
 
     def begin(self, type_: str, kind: Kind, claims: Sequence[Claim]) -> Work:
@@ -134,28 +136,68 @@ class Crew:
         return work
 
     def leave(self) -> None:
-        """Give up what was not begun yet."""
+        """Give up what was not begun yet, and let the lane without work go."""
+        self._leaving = True
+        self._rouse()
         while self._todo:
             self._end(self._todo.popleft(), {})
+
+    @property
+    def ready(self) -> bool:
+        """Whether `go` starts no task: then it may be called where none can be started, as in a call of the loop."""
+        return self._lane_comes or self._idle is not None
 
     def go(self, tasks: anyio.abc.TaskGroup) -> None:
         """Begin with what is to be done."""
         if self._todo and not self._lane_comes:
             self._lane_comes = True
-            tasks.start_soon(self._lane, tasks, name="novitai-jobs")
+            if not self._rouse():
+                tasks.start_soon(self._lane, tasks, name="novitai-jobs")
+
+    def _rouse(self) -> bool:
+        idle, self._idle = self._idle, None
+        if idle is None:
+            return False
+        idle.set()
+        return True
 
     async def _lane(self, tasks: anyio.abc.TaskGroup) -> None:
         """Do one thing after the other, while a further lane stands by.
 
         It comes to run as soon as a handler waits for anything. So handlers that wait run side by side, and those that
-        do not wait cost no task each, which is most of what a short job costs.
+        do not wait cost no task each, which is most of what a short job costs. One lane stays when there is nothing to
+        do: it begins a turn of the loop earlier than a new task would.
         """
-        self._lane_comes = False
+        as_it_was = True
+        while as_it_was:
+            self._lane_comes = False
+            as_it_was = await self._stretch(tasks)
+            if as_it_was and not await self._wait_for_work():
+                return
+        self.go(tasks)
+
+    async def _wait_for_work(self) -> bool:
+        """Wait until there is work; answer with False where this lane is not needed for that."""
+        if self._todo:
+            return not self._lane_comes
+        if self._idle is not None or self._leaving:
+            return False
+        self._idle = idle = anyio.Event()
+        try:
+            await idle.wait()
+        finally:
+            if self._idle is idle:  # cancelled: it must not be taken for one that waits
+                self._idle = None
+        return not self._leaving
+
+    async def _stretch(self, tasks: anyio.abc.TaskGroup) -> bool:
+        """Work until there is nothing to do; answer whether the task is as it was."""
         lane = _Lane()
         outcomes: Mapping[str, Outcome] = {}
+        as_it_was = False
         try:
             with lane.scope:
-                await self._one_after_the_other(lane, tasks)
+                as_it_was = await self._one_after_the_other(lane, tasks)
             if lane.work is not None and not lane.work.cut:
                 limit = lane.work.kind.time_limit
                 error = TimeoutError(f"no outcome within {limit:g} seconds")
@@ -163,9 +205,9 @@ class Crew:
         finally:
             if lane.work is not None:
                 self._end(lane.work, outcomes)
-        self.go(tasks)
+        return as_it_was
 
-    async def _one_after_the_other(self, lane: "_Lane", tasks: anyio.abc.TaskGroup) -> None:
+    async def _one_after_the_other(self, lane: "_Lane", tasks: anyio.abc.TaskGroup) -> bool:
         done = 0
         while self._todo:
             work = self._todo.popleft()
@@ -179,10 +221,11 @@ class Crew:
             self._end(work, outcomes)
             # What a handler leaves in its task must not be found by the next one.
             if lane.scope.cancel_called or copy_context() != before:
-                return
+                return False
             done += 1
             if done % _AT_A_STRETCH == 0:
                 await lane.give_way()
+        return True
 
     async def _attempt(self, work: Work) -> Mapping[str, Outcome]:
         handler = work.kind.handler

@@ -24,11 +24,10 @@ from typing import Final
 import anyio
 import anyio.abc
 import attrs
-from anyio.lowlevel import checkpoint
 
 from .._calling import Async
 from .._job_event import JobEvent, OnJob, What
-from .._waiting import AsyncWaiter, Waiter
+from .._waiting import AsyncWaiter, Waiter, mailbox
 from ..models import JobStatus
 from ._announce import resolve
 from ._crew import Crew, Kind, Work
@@ -139,6 +138,7 @@ class Runner:
         self._wake: Future[None] = Future()
         self._asleep_until = math.inf
         self._ran = False
+        self._tasks: anyio.abc.TaskGroup | None = None  # while it runs
         self._stopping = False
         self._finishing = False
         self._drain_for = 0.0
@@ -182,9 +182,11 @@ class Runner:
         if self._ran:
             raise RuntimeError("a runner runs once; make another one")
         self._ran = self.running = True
+        self._post = mailbox().post
         unsubscribe = self._store.on_work(self._on_work)
         try:
-            async with anyio.create_task_group() as tasks:
+            async with anyio.create_task_group() as self._tasks:
+                tasks = self._tasks
                 try:
                     await self._serve(tasks)
                     await self._drain(tasks)
@@ -198,7 +200,7 @@ class Runner:
                 _log.error("the job runner died: %s", describe(self.error))
                 raise RunnerFailed(f"the job runner died: {describe(self.error)}") from self.error
         finally:
-            self.running = False
+            self.running, self._tasks = False, None
             unsubscribe()
 
     def stop(self, drain: float = 0.0) -> None:
@@ -217,7 +219,6 @@ class Runner:
         pauses = _pauses()
         while not self._stopping:
             self._stay_awake()
-            await self._welcome(tasks)
             look, self._look = self._look, False
             try:
                 await self._turn(tasks, look)
@@ -332,6 +333,12 @@ class Runner:
     def _deliver(self, offer: int, claims: tuple[Claim, ...]) -> None:
         """Hear of jobs that a change of the store took for us; on any thread."""
         self._delivered.append((offer, claims))
+        self._post(self._welcome)
+
+    def _welcome(self) -> None:
+        """Begin what was delivered, in the loop, before the loop's own task wakes: that would be a turn later."""
+        if self._crew.ready and self._tasks is not None:
+            self._take_delivered(self._tasks)
         self._rouse(look=True)
 
     def _take_delivered(self, tasks: anyio.abc.TaskGroup) -> None:
@@ -342,12 +349,6 @@ class Runner:
                 self._offered = {}
             self._take_on(claims)
         self._crew.go(tasks)
-
-    async def _welcome(self, tasks: anyio.abc.TaskGroup) -> None:
-        """Begin what was delivered, before the store is asked for more: its thread would be in the way."""
-        if self._delivered:
-            self._take_delivered(tasks)
-            await checkpoint()
 
     async def _withdraw(self, tasks: anyio.abc.TaskGroup) -> None:
         """Offer nothing any more; what was delivered meanwhile is worked on as all else."""
