@@ -259,12 +259,12 @@ def test_an_instance_started_anew_is_not_failed_by_the_deadline_of_its_last_life
         made = await rent(client, 3, max_wait=700, webhook_url="https://example.com/hook")
         ready = await made[0].wait_until_ready(timeout=1200)
         # Stopped and started between two looks of the monitor of its first start.
-        again = new_job(
-            "monitor_instance",
-            (await client.jobs.list(type="monitor_instance", status="completed"))[0].payload,
-            now=cloud.clock.time(),
-            after=300.0,
+        old = next(
+            job
+            for job in await client.jobs.list(type="monitor_instance")
+            if job.payload["instanceId"] == ready.id
         )
+        again = new_job("monitor_instance", old.payload, now=cloud.clock.time(), after=300.0)
         stopped = await ready.stop(timeout=600)
         started = await stopped.start()
         client._engine._core.store.commit(Change(jobs=(again,))).result(1)
