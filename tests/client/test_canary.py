@@ -15,7 +15,7 @@ from typing import Any
 
 import attrs
 import pytest
-from faces import FACES, WANTED, Face
+from faces import FACES, WANTED, Face, Years
 from receivers import Receiver
 
 from novitai_sdk import AsyncNovitai, Novitai, RetryPolicy, SettingsError
@@ -33,7 +33,7 @@ from novitai_sdk.cloud import (
     WorkerConfig,
 )
 from novitai_sdk.emulator import DEFAULT_STOCK, Emulator, faults
-from novitai_sdk.errors import CallError
+from novitai_sdk.errors import CallError, WaitTimedOut
 from novitai_sdk.models import Secret
 
 API_KEY = "canary-api-key-0001"
@@ -253,6 +253,29 @@ def test_no_secret_is_shown_by_what_keeps_secrets(
         search.value("the templates", await done(client.cloud.templates.list()))
 
     Face(face, cloud).tell(story, timeout=0.2, circuit_breaker=None)
+    search.log(caplog.records)
+    search.assert_nothing_found()
+
+
+def test_no_secret_is_shown_by_a_wait_that_ends_too_late(
+    search: Search, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story(client: AsyncNovitai, cloud: Emulator) -> None:
+        made = await client.cloud.templates.create(TEMPLATE)
+        cloud.order(faults.stuck_pull())
+        mine = await client.instances.create(**{**WANTED, "template_id": made})
+        with pytest.raises(WaitTimedOut) as caught:
+            await mine.wait_until_ready(timeout=600)
+        search.error("a wait that ended too late", caught.value)
+        search.value("the instance", await client.instances.get(mine.id))
+        search.value("its jobs", await client.jobs.list())
+        (machine,) = cloud.instances
+        found = await client.cloud.instances.get(machine.id)
+        token = found.env("TOKEN")
+        assert token is not None
+        assert token.reveal() == ENV
+
+    Years().tell(story)
     search.log(caplog.records)
     search.assert_nothing_found()
 
