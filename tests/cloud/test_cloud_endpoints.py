@@ -14,6 +14,7 @@ from novitai_sdk.cloud import (
     EndpointHealth,
     EndpointImage,
     EndpointLimits,
+    EndpointList,
     EndpointPhase,
     EndpointPolicy,
     EndpointPort,
@@ -94,6 +95,15 @@ def test_an_endpoint_as_the_cloud_writes_it(body: dict[str, Any]) -> None:
     assert found.workers[0].state == {"any": "thing"}
     assert "hush" not in repr(found)
     assert found.extra == {}
+
+
+@pytest.mark.parametrize("total", [1, "1"])
+def test_a_page_of_endpoints_as_the_cloud_writes_it(total: Any) -> None:
+    page = cloud_converter.structure({"endpoints": [RECORD], "total": total}, EndpointList)
+    assert ([one.id for one in page.items], page.total) == (["e-1"], 1)
+    assert cloud_converter.structure({"endpoints": None}, EndpointList).items == ()
+    with pytest.raises(Exception, match="EndpointList"):
+        cloud_converter.structure({}, EndpointList)
 
 
 def test_limits_and_balance_as_the_cloud_writes_them() -> None:
