@@ -11,12 +11,14 @@ import pytest
 
 from novitai_sdk._convert import cloud_converter
 from novitai_sdk.cloud import (
+    Bills,
     CloudJob,
     CloudJobList,
     Cluster,
     ClusterList,
     CpuProduct,
     CpuProductList,
+    EndpointCreated,
     JobPhase,
     JobStarted,
     JobType,
@@ -28,6 +30,7 @@ from novitai_sdk.cloud import (
     NetworkPhase,
     NetworkStorage,
     NetworkStorageList,
+    PrewarmCreated,
     PrewarmQuota,
     StorageCreated,
     Template,
@@ -332,3 +335,18 @@ def test_the_id_of_a_new_template_is_text(made: object) -> None:
 def test_a_quota() -> None:
     found = read({"total": 2, "limit": 5, "perImageSize": 100}, PrewarmQuota)
     assert (found.total, found.limit, found.per_image_size) == (2, 5, 100)
+
+
+# -- what is made, and what is billed --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [EndpointCreated, PrewarmCreated])
+def test_what_was_made_is_known_by_its_id(kind: type[Any]) -> None:
+    assert read({"id": "made-1"}, kind).id == "made-1"
+    with pytest.raises(Exception, match=kind.__name__):
+        read({}, kind)
+
+
+def test_bills_are_kept_as_they_come() -> None:
+    body = {"bills": [{"amount": "125", "month": "2026-01"}], "total": "1"}
+    assert read(body, Bills).extra == body
