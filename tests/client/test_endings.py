@@ -299,16 +299,22 @@ def test_who_asks_for_a_machine_and_leaves_gets_it(face: Face, path: Path, caplo
     assert "next client on the same store goes on" in told.message
 
 
-def test_with_no_drain_time_nothing_is_begun_and_that_is_said(face: Face, path: Path, caplog):
-    face.cloud.order(faults.rate_limited("instances.create", retry_after=60, times=None))
+def test_with_no_drain_time_nothing_more_is_begun_and_that_is_said(face: Face, path: Path, caplog):
+    at_once = 8  # creates; one more waits for a slot
+    face.cloud.order(faults.slow("instances.create", seconds=60, times=None))
 
     async def story(client: Any, done: Any) -> str:
+        for _ in range(at_once):
+            await done(client.instances.create(**WANTED))
+        while face.cloud.calls("instances.create") < at_once:
+            await done(client.jobs.work(timeout=0.01))
         return (await done(client.instances.create(**WANTED))).id
 
     made = face.tell(story, store=path, drain=0)
-    assert face.cloud.instances == ()
+    assert face.cloud.calls("instances.create") == at_once
     (told,) = [one for one in caplog.records if "on their way" in one.message]
     assert f"{WANTED['name']} ({made}): not rented yet" in told.message
+    assert told.message.count("the answer to its create was lost, so it may be billed") == at_once
 
 
 def test_a_store_in_memory_has_no_next_client_and_that_is_said(face: Face, caplog):
