@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import AbstractContextManager, nullcontext, suppress
-from threading import Lock
+from threading import Lock, local
 from typing import Protocol, TypeVar
 from weakref import WeakKeyDictionary, ref
 
@@ -225,6 +225,33 @@ def has_ended(loop: Hashable) -> bool:
     return isinstance(loop, asyncio.AbstractEventLoop) and loop.is_closed()
 
 
+class _Held(local):
+    """The mailboxes that this thread is to empty later, if it answers many just now."""
+
+    mailboxes: "list[Mailbox] | None" = None
+
+
+_held = _Held()
+
+
+class Together:
+    """Wake each event loop once, at the end, for all that this thread posts inside.
+
+    Woken by the first of a hundred answers, a loop would take the interpreter's lock for it, and so for each.
+    """
+
+    # Not a generator made into one: this is entered with each flush of a disk, which somebody waits for.
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        _held.mailboxes = []
+
+    def __exit__(self, *_: object) -> None:
+        boxes, _held.mailboxes = _held.mailboxes, None
+        for box in boxes or ():
+            box.hop()
+
+
 class Mailbox:
     """Carries calls from any thread into one event loop; those of one moment in one hop.
 
@@ -242,8 +269,17 @@ class Mailbox:
         with self._lock:
             self._calls.append(call)
             first = len(self._calls) == 1
-        if first:
-            self._hop(self._deliver)
+        if not first:
+            return
+        held = _held.mailboxes
+        if held is None:
+            self.hop()
+        else:
+            held.append(self)
+
+    def hop(self) -> None:
+        """Wake the loop, for what was posted."""
+        self._hop(self._deliver)
 
     def _deliver(self) -> None:
         with self._lock:
@@ -281,8 +317,10 @@ def _hop_into(loop: Hashable) -> Callable[[Callable[[], None]], object]:
 
     def hop_to_asyncio(call: Callable[[], None]) -> None:
         running = known()
-        with suppress(RuntimeError):  # the loop is closed
+        try:
             if isinstance(running, asyncio.AbstractEventLoop):
                 running.call_soon_threadsafe(call)
+        except RuntimeError:  # the loop is closed
+            return
 
     return hop_to_asyncio

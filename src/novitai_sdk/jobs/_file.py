@@ -44,6 +44,7 @@ class StoreFile:
         allow_network_disk: bool,
     ) -> None:
         self.path = path
+        self._name = os.fspath(path)
         self._synchronous = synchronous
         self._busy_timeout = busy_timeout
         self._max_bytes = max_bytes
@@ -72,7 +73,7 @@ class StoreFile:
 
     def _look(self) -> tuple[int, int] | None:
         try:
-            found = os.stat(self.path)
+            found = os.stat(self._name)
         except OSError:
             return None
         return found.st_dev, found.st_ino

@@ -204,8 +204,7 @@ class Rows:
             self._settle(change.settle, events)
         for write in change.all_writes():
             self._write(write, events)
-        for new in change.all_jobs():
-            self._add(new, events)
+        self.add(change.all_jobs(), events)
 
     def settle(
         self, settlements: Sequence[Settlement], events: Events
@@ -443,32 +442,49 @@ class Rows:
             changes,
         )
 
-    def _add(self, new: NewJob, events: Events) -> None:
-        job = _life.admit(new.job)
-        if new.key is not None and self._holder(new.key) is not None:
+    def add(self, news: Iterable[NewJob], events: Events) -> None:
+        """Add jobs, but for those whose key a live one has. Raises JobRefused."""
+        simple: list[tuple[Any, ...]] = []
+        for new in news:
+            job, key = _life.admit(new.job), new.key
+            payload = to_text(f"job {job.id!r}", job.payload)
+            if key is None and len(payload) <= LONGEST_INSIDE:
+                simple.append(_added(job, key, payload))
+                events.work(job.type.value, simple[-1][_DUE])
+                continue
+            # In their order, which is the order of their age.
+            self._insert(simple)
+            simple.clear()
+            self._add_alone(job, key, payload, events)
+        self._insert(simple)
+
+    def _insert(self, jobs: Sequence[tuple[Any, ...]]) -> None:
+        """Add *jobs* by one statement."""
+        added = self._db.executemany(_INSERT, jobs).rowcount if jobs else 0
+        if added < len(jobs):
+            raise self._taken(jobs, added)
+
+    def _taken(self, jobs: Sequence[tuple[Any, ...]], added: int) -> JobRefused:
+        """The error for the first of *jobs* whose id was taken, now that so many of them were *added*."""
+        newest = self._db.execute("SELECT id FROM jobs ORDER BY seq DESC LIMIT ?", (added,))
+        fresh = {id_ for (id_,) in newest}
+        for id_, *_ in jobs:
+            if id_ not in fresh:
+                return _there_is_one(id_)
+            fresh.discard(id_)
+        raise AssertionError(f"{added} of {len(jobs)} jobs were added, and none was there")
+
+    def _add_alone(self, job: Job, key: str | None, payload: str, events: Events) -> None:
+        if key is not None and self._holder(key) is not None:
             return
-        payload = to_text(f"job {job.id!r}", job.payload)
-        inside = len(payload) <= LONGEST_INSIDE
-        created, retry_at, due = _when(job.created_at), _when(job.next_retry_at), _life.due(job)
-        added = self._db.execute(
-            _INSERT,
-            (
-                job.id,
-                str(job.type),
-                int(job.priority),
-                job.max_attempts,
-                created,
-                retry_at,
-                due,
-                new.key,
-                payload if inside else None,
-            ),
-        )
+        inside = payload if len(payload) <= LONGEST_INSIDE else None
+        values = _added(job, key, inside)
+        added = self._db.execute(_INSERT, values)
         if added.rowcount == 0:
-            raise JobRefused(f"job {job.id!r} was not stored: there is one of that id")
-        if not inside:
+            raise _there_is_one(job.id)
+        if inside is None:
             self._db.execute("INSERT INTO payloads VALUES (?, ?)", (added.lastrowid, payload))
-        events.work(str(job.type), due)
+        events.work(job.type.value, values[_DUE])
 
     def _write(self, write: Write, events: Events) -> None:
         place = write.kind, write.key
@@ -492,6 +508,21 @@ class Rows:
         )
         record = Record(kind=write.kind, key=write.key, version=version, body=from_text(text))
         events.records[place] = version, record
+
+
+def _added(job: Job, key: str | None, payload: str | None) -> tuple[Any, ...]:
+    created, retry_at = _life.when(job.created_at), _when(job.next_retry_at)
+    due = created if retry_at is None else retry_at
+    most = job.max_attempts
+    return job.id, job.type.value, job.priority.value, most, created, retry_at, due, key, payload
+
+
+_DUE: Final = 6
+"""Where `_added` tells when the job is due."""
+
+
+def _there_is_one(job_id: str) -> JobRefused:
+    return JobRefused(f"job {job_id!r} was not stored: there is one of that id")
 
 
 def _settled(job: Job, claim: Claim) -> tuple[Any, ...]:

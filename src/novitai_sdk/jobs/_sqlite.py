@@ -12,10 +12,11 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
 
+from .._waiting import Together
 from ..models import Job, JobQueueStats, JobStatus
 from . import _exits, _forks, _life
 from ._announce import Announcer, Events, reject
@@ -26,7 +27,7 @@ from ._offers import Delivery, Standing, fill, left_over, with_offered
 from ._owners import OwnerLocks
 from ._retention import STEP, Retention, ended
 from ._rows import Rows
-from ._store import Backlog, Batch, Change, Claim, Offer, Record, Settlement
+from ._store import Backlog, Batch, Change, Claim, NewJob, Offer, Record, Settlement
 from ._upkeep import Upkeep
 from ._worker import Worker
 
@@ -45,18 +46,21 @@ _WATCH: Final = 2.0
 
 _EXIT_TIMEOUT: Final = 3.0
 
+_TOGETHER: Final = Together()
+
 _never_closed: list[sqlite3.Connection] = []
 
 
-@attrs.define(eq=False)
-class _Task(Generic[T]):
-    """An operation, and who waits for it."""
+class _Task(Future[T]):
+    """An operation, and what whoever asked for it waits for: one object, for there are thousands a second.
 
-    run: Callable[[Rows, Events], T]
-    future: "Future[T]" = attrs.Factory(Future[T])
+    *adds* are the jobs of one that does nothing but add jobs.
+    """
 
-    def wanted(self) -> bool:
-        return self.future.set_running_or_notify_cancel()
+    def __init__(self, run: Callable[[Rows, Events], T], adds: Sequence[NewJob] = ()) -> None:
+        super().__init__()
+        self.run = run
+        self.adds = adds
 
 
 @attrs.frozen
@@ -67,6 +71,24 @@ class _Refusal:
 
 
 _Ends = tuple[Sequence[object], Mapping[str, Delivery]]
+
+
+def _run(tasks: Sequence[_Task[Any]], rows: Rows, events: Events) -> list[object]:
+    """Do *tasks* in their order, those beside each other that only add jobs by one statement."""
+    ends: list[object] = []
+    adds: list[NewJob] = []
+    for task in tasks:
+        if task.adds:
+            adds += task.adds
+            ends.append(None)
+            continue
+        if adds:
+            rows.add(adds, events)
+            adds.clear()
+        ends.append(task.run(rows, events))
+    if adds:
+        rows.add(adds, events)
+    return ends
 
 
 class SqliteStore:
@@ -151,7 +173,9 @@ class SqliteStore:
 
     def commit(self, change: Change) -> "Future[None]":
         """Store *change*, all of it or nothing."""
-        return self._do(self._writer, lambda rows, events: rows.commit(change, events))
+        adds = () if change.writes or change.settle or change.held else change.jobs
+        task = _Task[None](lambda rows, events: rows.commit(change, events), adds)
+        return self._give(self._writer, task)
 
     def settle(self, settlements: Sequence[Settlement]) -> "Future[tuple[JobError | None, ...]]":
         """End attempts, each on its own; answer with why each was refused."""
@@ -315,18 +339,20 @@ class SqliteStore:
     # Threads
 
     def _do(self, worker: "Worker[_Task[Any]]", run: Callable[[Rows, Events], T]) -> "Future[T]":
-        task = _Task(run)
+        return self._give(worker, _Task(run))
+
+    def _give(self, worker: "Worker[_Task[Any]]", task: "_Task[T]") -> "Future[T]":
         with self._lock:
             if self._closed:
-                task.future.set_exception(self._closed_error())
+                task.set_exception(self._closed_error())
             else:
                 worker.put(task)
-        return task.future
+        return task
 
     def _write(self, tasks: Sequence[_Task[Any]]) -> None:
         """Do *tasks* in one transaction; those that fail alone do not sink the others."""
         self._upkeep.wrote()
-        tasks = [task for task in tasks if task.wanted()]
+        tasks = [task for task in tasks if task.set_running_or_notify_cancel()]
         events = Events()
         try:
             self._file.check()
@@ -342,13 +368,14 @@ class SqliteStore:
             self._abandon(tasks, error)
             return
         self._keep_offers(events, taken)
-        for offer, claims in taken.values():
-            offer.deliver(claims)
-        for task, end in zip(tasks, ends, strict=True):
-            if isinstance(end, _Refusal):
-                task.future.set_exception(end.error)
-            else:
-                task.future.set_result(end)
+        with _TOGETHER:
+            for offer, claims in taken.values():
+                offer.deliver(claims)
+            for task, end in zip(tasks, ends, strict=True):
+                if isinstance(end, _Refusal):
+                    task.set_exception(end.error)
+                else:
+                    task.set_result(end)
         self._announcer.publish(events)
 
     def _all_at_once(
@@ -358,7 +385,7 @@ class SqliteStore:
         # Immediate: a transaction that begins as a reader cannot wait for another writer.
         db.execute("BEGIN IMMEDIATE")
         try:
-            ends = [task.run(rows, events) for task in tasks]
+            ends = _run(tasks, rows, events)
             taken = self._fill_offers(rows, events)
         except Exception:  # noqa: BLE001 - it comes again, and is told to whom it concerns
             if db.in_transaction:  # a full disk has ended it
@@ -392,6 +419,8 @@ class SqliteStore:
 
     def _fill_offers(self, rows: Rows, events: Events) -> dict[str, Delivery]:
         """Let idle workers have what these tasks made due, in the same transaction."""
+        if not (self._offers or events.offers):
+            return {}
         offers = {**self._offers, **events.offers}
         standing = {owner: one for owner, one in offers.items() if one is not None}
 
@@ -400,7 +429,7 @@ class SqliteStore:
         ) -> tuple[Claim, ...]:
             return rows.take(owner, slots, _life.rounded(now), lease)
 
-        return fill(standing, dict(events.due_by_type), take) if standing else {}
+        return fill(standing, dict(events.due_by_type), take)
 
     def _keep_offers(self, events: Events, taken: Collection[str]) -> None:
         for owner, standing in (*events.offers.items(), *((owner, None) for owner in taken)):
@@ -413,11 +442,11 @@ class SqliteStore:
         """Let all of *tasks* fail, and begin the next batch on a fresh connection."""
         self._leave_writer()
         for task in tasks:
-            task.future.set_exception(self._file.translate(error))
+            task.set_exception(self._file.translate(error))
 
     def _read(self, tasks: Sequence[_Task[Any]]) -> None:
         for task in tasks:
-            if not task.wanted():
+            if not task.set_running_or_notify_cancel():
                 continue
             try:
                 self._file.check()
@@ -428,9 +457,9 @@ class SqliteStore:
                 answer = task.run(Rows(self._read_db), Events())
             except Exception as error:  # noqa: BLE001 - the caller finds it in the future
                 self._leave_reader()
-                task.future.set_exception(self._file.translate(error))
+                task.set_exception(self._file.translate(error))
             else:
-                task.future.set_result(answer)
+                task.set_result(answer)
 
     def _leave_writer(self) -> None:
         db, self._write_db, self._abroad = self._write_db, None, None
