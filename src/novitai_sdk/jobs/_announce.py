@@ -5,9 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
-
-import attrs
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ..models import Job
 from ._store import Record
@@ -37,7 +35,6 @@ def reject(future: "Future[T]", error: BaseException) -> None:
         return
 
 
-@attrs.define
 class Events:
     """What one commit did that somebody may wait for.
 
@@ -48,12 +45,13 @@ class Events:
         offers: What owners offer from now on, None where they offer nothing.
     """
 
-    records: dict[tuple[str, str], tuple[int, Record | None]] = attrs.Factory(
-        dict[tuple[str, str], tuple[int, Record | None]]
-    )
-    settled: list[Job] = attrs.Factory(list[Job])
-    due_by_type: dict[str, float] = attrs.Factory(dict[str, float])
-    offers: "dict[str, Standing | None]" = attrs.Factory(dict[str, Any])
+    __slots__ = ("due_by_type", "offers", "records", "settled")
+
+    def __init__(self) -> None:
+        self.records: dict[tuple[str, str], tuple[int, Record | None]] = {}
+        self.settled: list[Job] = []
+        self.due_by_type: dict[str, float] = {}
+        self.offers: dict[str, Standing | None] = {}
 
     def clear(self) -> None:
         """Note that nothing happened after all."""

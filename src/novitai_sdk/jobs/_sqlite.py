@@ -174,7 +174,7 @@ class SqliteStore:
     def commit(self, change: Change) -> "Future[None]":
         """Store *change*, all of it or nothing."""
         adds = () if change.writes or change.settle or change.held else change.jobs
-        task = _Task[None](lambda rows, events: rows.commit(change, events), adds)
+        task: _Task[None] = _Task(lambda rows, events: rows.commit(change, events), adds)
         return self._give(self._writer, task)
 
     def settle(self, settlements: Sequence[Settlement]) -> "Future[tuple[JobError | None, ...]]":
