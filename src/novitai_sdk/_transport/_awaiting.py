@@ -1,16 +1,20 @@
 """Requests of awaiting clients, on asyncio and trio."""
 
+import select
 import ssl
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Hashable, Iterable
 from contextlib import suppress
-from typing import Any, Final, cast
+from socket import socket
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 import anyio
 import attrs
 import httpcore
+from anyio.abc import ByteStream, SocketAttribute
+from anyio.streams.tls import TLSAttribute, TLSStream
 
 from .._calling import Async, drive
 from .._waiting import current_loop, has_ended
@@ -31,8 +35,7 @@ from ._wires import (
     where_to,
 )
 
-# Both loops through anyio. httpcore has a stand-in of that name for where anyio is missing, which hides the type.
-_BACKEND: Final = cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
+_LOST: Final = (anyio.BrokenResourceError, anyio.ClosedResourceError)
 
 
 class AsyncTransport:
@@ -166,7 +169,7 @@ class _AsyncWire(httpcore.AsyncNetworkBackend):
         self.http2 = http2
         self.trip = Trip(0.0)
         self._connect_timeout = connect_timeout
-        self._stream: httpcore.AsyncNetworkStream | None = None
+        self._stream: _AsyncStream | None = None
         proxy = proxy_of(url)
         pool: httpcore.AsyncConnectionPool
         if proxy is None:
@@ -228,13 +231,17 @@ class _AsyncWire(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        left = min(self._connect_timeout, self.trip.left())
         try:
-            stream = await _BACKEND.connect_tcp(host, port, left)
+            with anyio.fail_after(min(self._connect_timeout, self.trip.left())):
+                stream = await anyio.connect_tcp(host, port)
+        except TimeoutError as error:
+            raise httpcore.ConnectTimeout from error
+        except (OSError, anyio.BrokenResourceError) as error:
+            raise httpcore.ConnectError(_said(error)) from error
         except UnicodeError as error:
             raise httpcore.ConnectError(f"{host}: {error}") from error
-        self._stream = stream
-        return _AsyncStream(self, stream)
+        self._stream = _AsyncStream(self, stream)
+        return self._stream
 
 
 class _Content:
@@ -259,20 +266,33 @@ class _Content:
 
 
 class _AsyncStream(httpcore.AsyncNetworkStream):
-    """A stream that notes when the first byte leaves; its deadline is the caller's cancel scope."""
+    """A stream of anyio that notes when the first byte leaves; its deadline is the caller's cancel scope.
 
-    def __init__(self, wire: _AsyncWire, inner: httpcore.AsyncNetworkStream) -> None:
+    That of httpcore has a scope for each read and each write besides, which is a tenth of what a call costs.
+    """
+
+    def __init__(self, wire: _AsyncWire, inner: ByteStream) -> None:
         self._wire = wire
         self._inner = inner
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         trip = self._wire.trip
         trip.heard = trip.sent
-        return await self._inner.read(max_bytes)
+        try:
+            return await self._inner.receive(max_bytes)
+        except anyio.EndOfStream:
+            return b""
+        except _LOST as error:
+            raise httpcore.ReadError(_said(error)) from error
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        if not buffer:  # the end of a request without a body: nothing leaves
+            return
         self._wire.trip.sent = True
-        await self._inner.write(buffer)
+        try:
+            await self._inner.send(buffer)
+        except _LOST as error:
+            raise httpcore.WriteError(_said(error)) from error
 
     async def aclose(self) -> None:
         await self._inner.aclose()
@@ -286,11 +306,38 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
         trip = self._wire.trip
         trip.sent = False  # what was written before was for the proxy
         try:
-            inner = await self._inner.start_tls(ssl_context, server_hostname, trip.left())
+            with anyio.fail_after(trip.left()):
+                inner = await TLSStream.wrap(
+                    self._inner,
+                    hostname=server_hostname,
+                    ssl_context=ssl_context,
+                    standard_compatible=False,
+                )
+        except TimeoutError as error:
+            raise httpcore.ConnectTimeout from error
         except (OSError, anyio.EndOfStream, anyio.BrokenResourceError) as error:
-            # Not every httpcore of our range puts these into its own words.
-            raise httpcore.ConnectError(str(error) or type(error).__name__) from error
+            raise httpcore.ConnectError(_said(error)) from error
         return _AsyncStream(self._wire, inner)
 
     def get_extra_info(self, info: str) -> Any:
-        return self._inner.get_extra_info(info)
+        if info == "ssl_object":
+            return self._inner.extra(TLSAttribute.ssl_object, None)
+        if info == "is_readable":
+            return _is_readable(self._inner.extra(SocketAttribute.raw_socket, None))
+        return None
+
+
+def _said(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _is_readable(wire: socket | None) -> bool:
+    """Whether reading would not wait: something came, or the other side has hung up, or there is no socket left."""
+    if wire is None or wire.fileno() < 0:
+        return True
+    if not hasattr(select, "poll"):  # on Windows
+        return bool(select.select([wire], [], [], 0)[0])
+    # Not select() everywhere: it takes no descriptor above 1023.
+    look = select.poll()
+    look.register(wire, select.POLLIN)
+    return bool(look.poll(0))
