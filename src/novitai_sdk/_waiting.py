@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import AbstractContextManager, nullcontext, suppress
+from math import inf
 from threading import Lock, local
 from typing import Protocol, TypeVar
 from weakref import WeakKeyDictionary, ref
@@ -216,6 +217,19 @@ def loop_time() -> Callable[[], float]:
     import asyncio
 
     return asyncio.get_running_loop().time
+
+
+def is_cancelled() -> bool:
+    """Tell whether the running task is being cancelled: by a scope around it, or by asyncio itself."""
+    if anyio.current_effective_deadline() == -inf:
+        return True
+    if _on_trio():  # there is no other way
+        return False
+    import asyncio
+
+    # Python 3.10 does not tell.
+    asked = getattr(asyncio.current_task(), "cancelling", None)
+    return asked is not None and asked() > 0
 
 
 def has_ended(loop: Hashable) -> bool:

@@ -14,10 +14,11 @@ from anyio.lowlevel import checkpoint
 
 from .._calling import Async
 from .._job_event import JobEvent, OnJob
-from .._waiting import Waiter, loop_time
+from .._waiting import Waiter, is_cancelled, loop_time
+from ..models import Job
 from ._errors import ClaimLost
 from ._handling import SILENT, Handler, JobContext, Together, checked, describe, facts
-from ._schedule import JobRetryPolicy
+from ._schedule import Backoff, JobRetryPolicy
 from ._store import Claim, Outcome, Retry, Store
 from ._watching import listens
 
@@ -143,6 +144,11 @@ class Crew:
             self._end(self._todo.popleft(), {})
 
     @property
+    def at_work(self) -> bool:
+        """Whether any call is under way or about to be."""
+        return any(self.busy.values())
+
+    @property
     def ready(self) -> bool:
         """Whether `go` starts no task: then it may be called where none can be started, as in a call of the loop."""
         return self._lane_comes or self._idle is not None
@@ -216,7 +222,14 @@ class Crew:
             for claim in work.claims if self.heard else ():
                 self.tell(JobEvent(what="claimed", job=claim.job))
             lane.set_out(work)
-            outcomes = await self._attempt(work)
+            try:
+                outcomes = await self._attempt(work)
+            except (KeyboardInterrupt, GeneratorExit) as error:
+                # Ctrl-C may have hit the handler, so it goes on; but the attempt counts, or a handler that raises such
+                # a thing itself would be begun again for ever.
+                lane.work = None
+                self._end(work, self._failed(work, _not_an_error(error)))
+                raise
             lane.work = None
             self._end(work, outcomes)
             # What a handler leaves in its task must not be found by the next one.
@@ -245,6 +258,13 @@ class Crew:
             return self._failed(work, error)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is a failed attempt
             return self._failed(work, error)
+        except SystemExit as error:  # one job does not end the program, nor the others
+            return self._failed(work, _not_an_error(error))
+        except anyio.get_cancelled_exc_class() as error:
+            # The handler awaited what somebody else cancelled; nobody has cancelled the handler.
+            if is_cancelled():
+                raise
+            return self._failed(work, _not_an_error(error))
 
     def _end_of(self, work: Work, claim: Claim, answer: object) -> Outcome:
         if isinstance(answer, Exception):
@@ -268,7 +288,7 @@ class Crew:
         }
 
     def verdict(self, work: Work, claim: Claim, error: Exception) -> Retry:
-        """What follows from *error*."""
+        """What follows from *error*. It does not raise."""
         job, text = claim.job, describe(error)
         last = job.attempts >= job.max_attempts
         _log.log(
@@ -281,7 +301,7 @@ class Crew:
             text,
             extra=facts(job, self._waiter.monotonic() - work.began),
         )
-        return Retry(error=text, after=work.kind.policy.wait_after(job.attempts))
+        return Retry(error=text, after=_wait_after(work.kind.policy, job))
 
     def _end(self, work: Work, outcomes: Mapping[str, Outcome]) -> None:
         work.scope = None
@@ -304,3 +324,23 @@ class Crew:
             if not self._hook_failed:
                 _log.exception("on_job failed; its further failures are not logged")
             self._hook_failed = True
+
+
+def _not_an_error(error: BaseException) -> RuntimeError:
+    return RuntimeError(f"the handler raised {type(error).__name__}")
+
+
+def _wait_after(policy: JobRetryPolicy, job: Job) -> float:
+    try:
+        wait = float(policy.wait_after(job.attempts))
+    except Exception:  # noqa: BLE001 - a policy of the program's own; its mistake must not end all jobs
+        _log.exception(
+            "the retry policy of %s jobs failed; Backoff() is used in its place", job.type
+        )
+    else:
+        if -math.inf < wait < math.inf:
+            return wait
+        _log.error(
+            "the retry policy of %s jobs says %s; Backoff() is used in its place", job.type, wait
+        )
+    return Backoff().wait_after(job.attempts)

@@ -24,7 +24,7 @@ from ._errors import (
 from ._layout import establish
 from ._place import network_disk
 
-__all__ = ["StoreFile"]
+__all__ = ["StoreFile", "is_unfit"]
 
 _SWITCH_PAUSE: Final = 0.02
 
@@ -142,6 +142,13 @@ class StoreFile:
         translated = kind(f"{self.path}: {error}; {advice}")
         translated.__cause__ = error
         return translated
+
+
+def is_unfit(error: Exception) -> bool:
+    """Whether *error* tells of a value that cannot be kept, and not of a file that is in trouble."""
+    # The two classes are those of a value that cannot be bound, in one version of Python or the other.
+    unbound = (sqlite3.InterfaceError, sqlite3.ProgrammingError)
+    return isinstance(error, unbound) or not isinstance(error, sqlite3.Error | OSError)
 
 
 def _on_network(path: Path, what: str) -> str:

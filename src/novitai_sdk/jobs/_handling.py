@@ -1,15 +1,16 @@
 """What a handler is: a function of a job and what it knows besides it, which answers how the attempt ended."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias, cast
 
 import attrs
 
 from .._calling import Async
 from .._waiting import AsyncWaiter, Waiter
 from ..models import Job
-from ._store import Again, Change, Claim, Done, GiveUp, HandBack, Outcome, Retry
+from ._life import writable
+from ._store import Again, Change, Claim, Done, GiveUp, HandBack, NewJob, Outcome, Retry, Write
 
 __all__ = ["SILENT", "Commits", "Handler", "JobContext", "Together", "checked", "describe", "facts"]
 
@@ -94,22 +95,75 @@ SILENT: Final = LookupError("the handler did not say how this job's attempt ende
 
 
 def checked(answer: object) -> Outcome:
-    """Return *answer* if it is an outcome; raise TypeError otherwise."""
-    if isinstance(answer, _OUTCOMES):
+    """Return *answer* if it is an outcome that can be stored.
+
+    Raises TypeError when it is none, ValueError with all that is wrong with it.
+    """
+    if isinstance(answer, Done) and answer.writes == () and answer.jobs == ():
         return answer
+    if isinstance(answer, Done | Again | GiveUp | Retry | HandBack):
+        return _in_order(answer)
     raise TypeError(f"the handler answered {answer!r}, not an outcome")
 
 
-_OUTCOMES: Final = (Done, Again, GiveUp, Retry, HandBack)
+def _in_order(outcome: Outcome) -> Outcome:
+    # Looked at here, where it is one handler's mistake. A store would find it among all that it is told at once.
+    problems = list(_problems(outcome))
+    if problems:
+        name = type(outcome).__name__
+        raise ValueError(f"the handler answered {name} with what cannot be: {'; '.join(problems)}")
+    return outcome
+
+
+def _problems(outcome: object) -> Iterator[str]:
+    if isinstance(outcome, GiveUp | Retry) and not _is(outcome.error, str):
+        yield f"error is {outcome.error!r}, not a text"
+    if isinstance(outcome, Again | Retry) and not _is_time(outcome.after, _LONGEST):
+        yield f"after is {outcome.after!r}, not a number of seconds up to {_LONGEST:g}"
+    if isinstance(outcome, Again) and not (outcome.due is None or _is_time(outcome.due, _LAST)):
+        yield f"due is {outcome.due!r}, not a time in seconds since 1970 up to {_LAST:g}"
+    if isinstance(outcome, Done | Again | GiveUp):
+        if not _is_tuple(outcome.writes, Write):
+            yield "writes is not a tuple of Write: mind the comma behind a single one"
+        elif not all(_is(text, str) for one in outcome.writes for text in (one.kind, one.key)):
+            yield "writes has a kind or a key that is not a text"
+        if not _is_tuple(outcome.jobs, NewJob):
+            yield "jobs is not a tuple of NewJob: mind the comma behind a single one"
+
+
+def _is(value: object, wanted: type) -> bool:
+    """Whether *value* is what its annotation says, which nobody checked."""
+    return isinstance(value, wanted)
+
+
+def _is_tuple(value: object, wanted: type) -> bool:
+    return isinstance(value, tuple) and all(
+        isinstance(one, wanted) for one in cast(tuple[object, ...], value)
+    )
+
+
+def _is_time(value: object, most: float) -> bool:
+    return isinstance(value, int | float) and -most <= value <= most
+
+
+# A hundred years, and the year 5000: what is beyond cannot be a moment of the calendar.
+_LONGEST: Final = 100 * 365 * 86_400.0
+_LAST: Final = 95_617_584_000.0
 
 
 def describe(error: BaseException) -> str:
-    """Return class and message of *error*, and of what a group of errors holds; never a traceback."""
+    """Return class and message of *error*, and of what a group of errors holds; never a traceback.
+
+    It does not raise, whatever *error* does when it is asked.
+    """
     # Asked by attribute: before Python 3.11 groups come from a package that need not be installed.
-    inner: Sequence[BaseException] = getattr(error, "exceptions", ())
-    if inner:
-        return "; ".join(describe(one) for one in inner)
-    message = str(error)
+    try:
+        inner: object = getattr(error, "exceptions", ())
+        if inner and _is_tuple(inner, BaseException):
+            return "; ".join(describe(one) for one in cast(tuple[BaseException, ...], inner))
+        message = writable(str(error))
+    except Exception as worse:  # noqa: BLE001 - see above
+        message = f"(its message cannot be shown: {type(worse).__name__})"
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 

@@ -301,5 +301,11 @@ def _failed(job: Job, move: Move, now: float, error: str) -> Job:
     )
 
 
+def writable(text: str) -> str:
+    """Return *text* without what no file and no log can hold: halves of characters, as in some names of files."""
+    return text if text.isascii() else text.encode(errors="replace").decode()
+
+
 def _short(error: str) -> str:
+    error = writable(error)
     return error if len(error) <= LONGEST_ERROR else error[: LONGEST_ERROR - 1] + "…"

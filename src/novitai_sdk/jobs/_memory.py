@@ -27,6 +27,7 @@ from ._store import (
     key_taken,
     measured,
     queue_stats,
+    unfit,
 )
 
 __all__ = ["MemoryStore"]
@@ -62,11 +63,11 @@ class MemoryStore:
         future: Future[tuple[JobError | None, ...]] = Future()
         for settlement in settlements:
             error = self.commit(Change(settle=settlement)).exception()
-            if error is not None and (
-                not isinstance(error, JobError) or isinstance(error, StoreError)
-            ):
+            if isinstance(error, StoreError):
                 future.set_exception(error)
                 return future
+            if error is not None and not isinstance(error, JobError):
+                error = unfit(settlement, error)
             answers.append(error)
         future.set_result(tuple(answers))
         return future

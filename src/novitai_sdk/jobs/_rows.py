@@ -15,6 +15,7 @@ from ..models import Job, JobPriority, JobQueueStats, JobStatus
 from . import _counts, _life, _schedule, _upkeep
 from ._announce import Events
 from ._errors import ClaimLost, JobError, JobNotFound, JobRefused, RecordChanged
+from ._file import is_unfit
 from ._layout import LONGEST_INSIDE, Connection
 from ._listing import JobPage, JobQuery
 from ._store import (
@@ -32,6 +33,7 @@ from ._store import (
     settle,
     to_text,
     told_with,
+    unfit,
 )
 
 # Written out for each status, since SQLite uses a partial index only where it can see its condition.
@@ -217,14 +219,20 @@ class Rows:
         return tuple(self._settle_alone(one, events) for one in settlements)
 
     def _settle_all(self, settlements: Sequence[Settlement], events: Events) -> bool:
-        """End attempts by one statement, if every claim is held."""
-        jobs = [settle(one.claim.job, one) for one in settlements]
+        """End attempts by one statement, if every claim is held and nothing is wrong with any."""
         self._db.execute("SAVEPOINT settlements")
-        ended = self._db.executemany(
-            _SETTLE,
-            (_settled(job, one.claim) for job, one in zip(jobs, settlements, strict=True)),
-        )
-        held = ended.rowcount == len(settlements)
+        jobs: list[Job] = []
+        try:
+            jobs += [settle(one.claim.job, one) for one in settlements]
+            ended = self._db.executemany(
+                _SETTLE,
+                (_settled(job, one.claim) for job, one in zip(jobs, settlements, strict=True)),
+            )
+            held = ended.rowcount == len(settlements)
+        except Exception as error:
+            if not is_unfit(error):
+                raise
+            held = False
         if not held:
             self._db.execute("ROLLBACK TO settlements")
         self._db.execute("RELEASE settlements")
@@ -233,12 +241,6 @@ class Rows:
         return held
 
     def _settle_alone(self, settlement: Settlement, events: Events) -> JobError | None:
-        if not any(told_with(settlement)):
-            try:  # one statement: all of it or nothing as it is
-                self._settle(settlement, events)
-            except JobError as error:
-                return error
-            return None
         noted = Events()
         self._db.execute("SAVEPOINT settlement")
         try:
@@ -246,6 +248,11 @@ class Rows:
         except JobError as error:
             self._db.execute("ROLLBACK TO settlement")
             return error
+        except Exception as error:
+            if not is_unfit(error):
+                raise
+            self._db.execute("ROLLBACK TO settlement")
+            return unfit(settlement, error)
         else:
             events.add(noted)
             return None

@@ -71,6 +71,7 @@ class _Ending:
     outcome: Outcome
     at: float  # epoch seconds
     drop_at: float  # on the monotonic clock: past the lease the store would refuse anyway
+    refused: bool = False  # what the handler answered could not be stored
 
 
 class Runner:
@@ -184,18 +185,23 @@ class Runner:
         self._ran = self.running = True
         self._post = mailbox().post
         unsubscribe = self._store.on_work(self._on_work)
+        ended = False
         try:
             async with anyio.create_task_group() as self._tasks:
                 tasks = self._tasks
                 try:
                     await self._serve(tasks)
                     await self._drain(tasks)
+                    ended = True
                 except Exception as error:  # noqa: BLE001 - raised below, out of the task group
                     self.error = error
                 finally:
                     # Also when all of the runner is cancelled: its jobs shall not wait for their leases to end.
                     with anyio.CancelScope(shield=True):
                         await self._finish(tasks)
+            if not ended and self.error is None:
+                # Nobody stopped it, and it was not cancelled as a whole, or this line would not be reached.
+                self.error = RuntimeError("a task of it was cancelled by somebody else")
             if self.error is not None:
                 _log.error("the job runner died: %s", describe(self.error))
                 raise RunnerFailed(f"the job runner died: {describe(self.error)}") from self.error
@@ -263,14 +269,15 @@ class Runner:
         self._crew.leave()
         for work in dict.fromkeys(self._held.values()):
             work.cancel()
-        while self._held:
+        # Not while anything is held: what cannot be put down stays so, and lapses with its lease.
+        while self._endings or self._crew.at_work:
             self._stay_awake()
             try:
                 await self._turn(tasks, look=False)
-            except Exception as error:  # noqa: BLE001 - run() raises it; what is not put down lapses with its lease
+            except Exception as error:  # noqa: BLE001 - run() raises it
                 self.error = self.error or error
                 return
-            if self._held:  # a handler resists being cancelled
+            if self._crew.at_work:  # a handler resists being cancelled
                 await self._nap(self._lease / 3)
 
     def _stay_awake(self) -> None:
@@ -281,7 +288,7 @@ class Runner:
         """Tell the store all there is to tell, and start what it hands out; raise its first complaint."""
         self._take_delivered(tasks)
         endings, self._endings = self._endings, []
-        telling = self._store.settle([_settlement(one) for one in endings]) if endings else None
+        telling = self._tell(endings) if endings else None
         renewing = self._renew()
         claiming = self._claim() if look else None
         trouble: StoreError | None = None
@@ -293,6 +300,9 @@ class Runner:
                 except StoreError as error:
                     self._keep(endings, error)
                     trouble = error
+                except Exception as error:
+                    self._forget(endings, error)
+                    raise
             if renewing is not None:
                 try:
                     self._renewed(await self._waiter.result(renewing))
@@ -305,6 +315,13 @@ class Runner:
                     trouble = error
         if trouble is not None and not (trouble.passing and self._finishing):
             raise trouble
+
+    def _tell(self, endings: Sequence[_Ending]) -> "Future[tuple[JobError | None, ...]]":
+        try:
+            return self._store.settle([_settlement(one) for one in endings])
+        except Exception as error:
+            self._forget(endings, error)
+            raise
 
     def _claim(self) -> "Future[Batch]":
         free = {
@@ -455,8 +472,10 @@ class Runner:
             work, claim = ending.work, ending.claim
             if isinstance(refusal, ClaimLost):
                 self._drop(work, claim)
+            elif refusal is not None and ending.refused:  # so it will be refused each time
+                self._forget([ending], refusal)
             elif refusal is not None:  # what was to be stored with it
-                ending.outcome = self._crew.verdict(work, claim, refusal)
+                ending.outcome, ending.refused = self._crew.verdict(work, claim, refusal), True
                 self._endings.append(ending)
             else:
                 del self._held[claim.job.id, claim.number]
@@ -469,15 +488,20 @@ class Runner:
         for ending in endings:
             if error.passing and not self._finishing and now < ending.drop_at:
                 self._endings.append(ending)
-                continue
+            else:
+                self._forget([ending], error)
+
+    def _forget(self, endings: Sequence[_Ending], error: Exception) -> None:
+        """Let jobs go whose end cannot be stored; their leases end them."""
+        for ending in endings:
             claim = ending.claim
             _log.warning(
                 "the end of job %s was not stored, it will run again: %s",
                 claim.job.id,
                 describe(error),
-                extra=facts(claim.job, now - ending.work.began),
+                extra=facts(claim.job, self._waiter.monotonic() - ending.work.began),
             )
-            del self._held[claim.job.id, claim.number]
+            self._held.pop((claim.job.id, claim.number), None)
 
     def _drop(self, work: Work, claim: Claim) -> None:
         del self._held[claim.job.id, claim.number]

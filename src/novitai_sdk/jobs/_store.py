@@ -455,6 +455,15 @@ def settle(job: Job, settlement: Settlement) -> Job:
     return _life.hand_back(job, at)
 
 
+def unfit(settlement: Settlement, error: BaseException) -> JobRefused:
+    """Return the refusal of a *settlement* with something in it that no store can keep."""
+    refused = JobRefused(
+        f"the end of job {settlement.claim.job.id!r} was not stored: {type(error).__name__}: {error}"
+    )
+    refused.__cause__ = error
+    return refused
+
+
 # Made once: json.dumps would make an encoder for each call.
 _from_json: Final = json.JSONDecoder().decode
 _to_json: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
