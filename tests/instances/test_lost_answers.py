@@ -6,6 +6,7 @@ On virtual time: settling windows and outages of hours pass in milliseconds.
 from typing import Any
 
 import anyio
+import attrs
 import pytest
 import trio.testing
 from faces import WANTED
@@ -17,8 +18,8 @@ from novitai_sdk import (
     InstanceStatus,
     WaitTimedOut,
 )
-from novitai_sdk.emulator import Emulator, faults
-from novitai_sdk.errors import TransportFailed
+from novitai_sdk.emulator import DEFAULT_STOCK, Emulator, faults
+from novitai_sdk.errors import TransportFailed, ValidationError
 from novitai_sdk.testing import LoopClock, MemoryNetwork
 
 
@@ -208,5 +209,70 @@ def test_the_time_a_create_took_to_fail_proves_nothing_about_what_comes_after_it
         first, second = [one.at for one in cloud.requests if one.operation == "instances.create"]
         # 30 s until the first gave up, and 30 s more in which what it made could have appeared.
         assert second - first >= 60.0
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+class Meddled(MemoryNetwork):
+    """A network on which something of the program's own fails over the answer to the first create."""
+
+    def __init__(self, cloud: Emulator, failure: Exception) -> None:
+        super().__init__(cloud)
+        self.failures = [failure]
+
+    def awaiting(self) -> Any:
+        inner = super().awaiting()
+        send = inner.send
+
+        async def meddled(request: Any) -> Any:
+            reply = await send(request)
+            if request.url.endswith("/create") and self.failures:
+                raise self.failures.pop()
+            return reply
+
+        inner.send = meddled
+        return inner
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        ValueError("a hook of the program's own"),
+        ValidationError("the program's own check"),
+        UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed"),
+        TypeError("a hook of the program's own"),
+    ],
+    ids=lambda failure: type(failure).__name__,
+)
+def test_an_error_after_the_create_was_sent_is_no_refusal_whatever_it_is(failure):
+    async def main() -> None:
+        clock = LoopClock()
+        cloud = Emulator(clock=clock, life=60.0)
+        network = Meddled(cloud, failure)
+        async with AsyncNovitai(
+            api_key=cloud.api_key, network=network, clock=clock, store="memory"
+        ) as client:
+            made = await client.instances.create(**WANTED)
+            ready = await made.wait_until_ready(timeout=600)
+            assert cloud.calls("instances.create") == 1
+            assert ready.novita_instance_id == cloud.instances[0].id
+            await made.delete()
+            assert cloud.instances[0].status == "toRemove"
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_a_template_that_no_create_can_take_is_refused_before_anything_is_sent():
+    async def main() -> None:
+        clock = LoopClock()
+        template = attrs.evolve(DEFAULT_STOCK.templates[0], envs={"K" * 600: "v"})
+        cloud = Emulator(clock=clock, stock=attrs.evolve(DEFAULT_STOCK, templates=(template,)))
+        async with AsyncNovitai(
+            api_key=cloud.api_key, network=MemoryNetwork(cloud), clock=clock, store="memory"
+        ) as client:
+            made = await client.instances.create(**{**WANTED, "template_id": template.id})
+            with pytest.raises(InstanceFailed, match=r"envs\[0\].key: must be 1 to 511"):
+                await made.wait_until_ready(timeout=600)
+        assert cloud.calls("instances.create") == 0
 
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))

@@ -16,6 +16,7 @@ import attrs
 from .. import cloud
 from .._calling import Async
 from ..cloud import CloudInstances, CloudRegistries
+from ..cloud._limits import check_create
 from ..errors import (
     CallError,
     NotFound,
@@ -23,6 +24,7 @@ from ..errors import (
     ServerFailed,
     TransportFailed,
     UnexpectedReply,
+    ValidationError,
 )
 from ..jobs import Again, Done, GiveUp, Handler, JobContext, Outcome, Together
 from ..models import InstanceStatus, Job, JobType, Secret
@@ -89,6 +91,10 @@ class _Create:
     # -- sending -----------------------------------------------------------------------------------
 
     async def _send(self, managed: Managed, body: cloud.CreateInstance, sends: int = 1) -> Outcome:
+        try:
+            check_create(body)
+        except ValidationError as error:
+            return await self._fail(str(error))
         intended = await self._change(
             lambda one: (
                 attrs.evolve(one, intent=Intent(at=at(self._now()), sends=sends))
@@ -100,13 +106,14 @@ class _Create:
             return Done()  # deleted a moment ago: nothing was sent
         try:
             created = await CloudInstances.create(self.back.cloud.instances, body)
-        except ValueError as error:  # refused here, before anything was sent
-            await self._nothing_happened()
-            return await self._fail(str(error))
         except CallError as error:
             if error.resend_safe:
                 return await self._refused(error)
             return await self._lost(intended, intended.intent, str(error))
+        except Exception as error:  # noqa: BLE001 - whoever raised it did not say that nothing was sent
+            _log.exception("the create of %s ended in an unforeseen error", self.instance_id)
+            why = f"{type(error).__name__}: {error}"
+            return await self._lost(intended, intended.intent, why)
         return await self._adopt(created.id)
 
     async def _refused(self, error: CallError) -> Outcome:
