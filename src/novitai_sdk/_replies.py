@@ -7,9 +7,9 @@ from urllib.parse import SplitResult, urlsplit
 
 from ._convert import cloud_converter, explain
 from ._transport import Reply
-from .cloud._refusals import read_refusal
+from .cloud._refusals import read_refusal, request_id
 from .cloud._route import Route
-from .errors import ApiError, UnexpectedReply
+from .errors import ApiError, NotFound, UnexpectedReply
 from .models._base import Json
 
 __all__ = ["Clock", "as_it_came", "json_of", "read"]
@@ -57,6 +57,9 @@ def read(route: Route[B, A], reply: Reply, clock: Clock) -> A:
     # Some refusals come with a 200; without what was promised they are refusals all the same.
     if _complains(found, promised=True):
         raise _refused(reply, clock)
+    # Not a body that is empty: that is how answers look which something in between has lost.
+    if found in route.nothing and reply.body.strip():
+        raise _nothing(reply)
     raise _unexpected(route, reply, problems)
 
 
@@ -129,6 +132,14 @@ def _complains(found: object, *, promised: bool) -> bool:
 
 def _refused(reply: Reply, clock: Clock) -> ApiError:
     return read_refusal(reply.status, reply.headers, reply.body, now=clock()).error()
+
+
+def _nothing(reply: Reply) -> NotFound:
+    return NotFound(
+        "no such thing: the cloud answered 200 with nothing in it",
+        status=reply.status,
+        request_id=request_id(reply.headers),
+    )
 
 
 def _redirected(route: Route[Any, Any], reply: Reply) -> UnexpectedReply:

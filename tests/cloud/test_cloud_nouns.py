@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import anyio
 import pytest
 
+from novitai_sdk import Novitai
 from novitai_sdk._calling import Async, Sync
 from novitai_sdk._retry import RetryPolicy
 from novitai_sdk._session import Patience, Session
@@ -34,6 +35,7 @@ from novitai_sdk.errors import (
     ValidationError,
 )
 from novitai_sdk.models import Secret
+from novitai_sdk.testing import MemoryNetwork
 
 
 class Clock:
@@ -163,6 +165,47 @@ def test_an_unknown_instance_is_not_found_in_whichever_way_it_is_said(
     with pytest.raises(NotFound) as caught:
         world.call(instances.get, "nobody")
     assert caught.value.operation == "instances.get"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"  ",
+        b'{"status": "maintenance"}',
+        b'{"data": {"id": "x"}}',
+        b'{"ok": true}',
+        b"[]",
+        b"null",
+    ],
+)
+def test_only_an_empty_object_says_that_there_is_no_such_instance(
+    world: World, body: bytes
+) -> None:
+    made = world.call(world.cloud.instances.create, order())
+    world.emulator.order(faults.garbled_reply("instances.get", body=body))
+    with pytest.raises(UnexpectedReply):
+        world.call(world.cloud.instances.get, made.id)
+
+
+@pytest.mark.parametrize(("noun", "body"), [("instances", b"{}"), ("networks", b'{"network": []}')])
+def test_a_thing_not_found_by_a_success_is_told_with_all_that_is_known_of_the_call(
+    noun: str, body: bytes
+) -> None:
+    class Empty:
+        def handle(self, *_: Any) -> Any:
+            return 200, {"X-Request-Id": "r-1"}, body
+
+    with (
+        Novitai(api_key="k", network=MemoryNetwork(Empty()), store="memory") as client,
+        pytest.raises(NotFound) as caught,
+    ):
+        getattr(client.cloud, noun).get("nobody")
+    error = caught.value
+    assert (error.operation, error.status, error.request_id) == (f"{noun}.get", 200, "r-1")
+    assert [one.status for one in error.history] == [200]
+    assert (error.attempts, error.resend_safe) == (1, True)
+    assert error.elapsed > 0
 
 
 def test_a_record_without_an_id_is_not_taken_for_not_found(world: World) -> None:

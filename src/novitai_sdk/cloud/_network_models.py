@@ -23,6 +23,7 @@ __all__ = [
     "NetworkStorageList",
     "NetworkStorageQuery",
     "NetworkStorageRef",
+    "OneNetwork",
     "StorageCreated",
     "UpdateNetwork",
     "UpdateNetworkStorage",
@@ -130,7 +131,7 @@ class NetworkRef(Model):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class NetworkAnswer(Model):
-    """One network, wrapped; None where the cloud says nothing of it, which an empty list means too."""
+    """The network that was made, wrapped; None where the cloud does not say which, which an empty list means too."""
 
     network: Network | None = None
     extra: Mapping[str, Json] = extra_field()
@@ -143,6 +144,16 @@ class NetworkAnswer(Model):
         inner = _first(found.get("network"))
         named = isinstance(inner, dict) and (inner.get("Id") or inner.get("id"))
         return {**found, "network": inner if named else None}
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class OneNetwork(Model):
+    """One network, wrapped."""
+
+    network: Network
+    extra: Mapping[str, Json] = extra_field()
+
+    one_form = NetworkAnswer.one_form
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

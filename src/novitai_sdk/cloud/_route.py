@@ -42,6 +42,9 @@ class Route(Generic[B, A]):
     resend: Resend = Resend.SAFE
     prefix: str = GPU_V1
 
+    nothing: tuple[Any, ...] = attrs.field(default=(), eq=False)
+    """JSON of a success that says that there is no such thing, and nothing else."""
+
     urgent: bool = False
     """Whether it ends a bill: then it does not wait for the client's own rate limit."""
 

@@ -49,6 +49,7 @@ from ._network_models import (
     NetworkStorageList,
     NetworkStorageQuery,
     NetworkStorageRef,
+    OneNetwork,
     StorageCreated,
     UpdateNetwork,
     UpdateNetworkStorage,
@@ -85,7 +86,9 @@ CREATE_INSTANCE: Final = Route(
 LIST_INSTANCES: Final = Route(
     "instances.list", "GET", "/gpu/instances", InstanceQuery, InstanceList
 )
-GET_INSTANCE: Final = Route("instances.get", "GET", "/gpu/instance", InstanceRef, Instance)
+GET_INSTANCE: Final = Route(
+    "instances.get", "GET", "/gpu/instance", InstanceRef, Instance, nothing=({},)
+)
 
 # Start and stop answer nothing by the documents, {instanceId, state} in practice, and a state that is out of
 # date either way: the answer is not read, so neither form can break a call that had its effect.
@@ -184,7 +187,14 @@ LIST_REGISTRIES: Final = Route[None, RegistryList](
 # -- networks ------------------------------------------------------------------------------------
 
 LIST_NETWORKS: Final = Route("networks.list", "GET", "/networks", NetworkQuery, NetworkList)
-GET_NETWORK: Final = Route("networks.get", "GET", "/network", NetworkRef, NetworkAnswer)
+GET_NETWORK: Final = Route(
+    "networks.get",
+    "GET",
+    "/network",
+    NetworkRef,
+    OneNetwork,
+    nothing=({}, {"network": []}, {"network": {}}, {"network": {"Id": ""}}, {"network": None}),
+)
 CREATE_NETWORK: Final = Route(
     "networks.create", "POST", "/network/create", CreateNetwork, NetworkAnswer, Resend.NEVER
 )

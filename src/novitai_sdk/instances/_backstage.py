@@ -20,6 +20,10 @@ from ._records import KIND, Managed, read_record, rewrite
 # A wrong base URL: it says nothing of any machine, and all of them would be taken for gone.
 _NO_SUCH_ROUTE: Final = "API_NOT_FOUND"
 
+# How often, and at most how many seconds apart, the cloud has to answer with nothing before a machine is gone.
+_LOOKS: Final = 3
+_BETWEEN_LOOKS: Final = 1.0
+
 INSTANCE_ID: Final = "NOVITAI_INSTANCE_ID"
 """The environment variable in which a machine carries the id this library gave it."""
 
@@ -97,12 +101,17 @@ class Backstage(Generic[Mode]):
         """Look at a machine, if *urgent* before whatever waits; None when the cloud does not know it."""
         session = self.cloud._session
         instances = CloudInstances(session.urgent() if urgent else session)
-        try:
-            return await CloudInstances.get(instances, machine)
-        except NotFound as error:
-            if error.reason == _NO_SUCH_ROUTE:
-                raise
-            return None
+        looks = 0
+        while True:
+            try:
+                return await CloudInstances.get(instances, machine)
+            except NotFound as error:
+                if error.reason == _NO_SUCH_ROUTE:
+                    raise
+                looks += 1
+                if not _is_doubtful(error) or looks == _LOOKS:
+                    return None
+            await self.waiter.sleep(min(_BETWEEN_LOOKS, self.settings.poll_interval))
 
     def listing(self) -> Walk[Instance]:
         """Return a way through the pages of all machines of this account."""
@@ -111,7 +120,8 @@ class Backstage(Generic[Mode]):
     async def machine_of(self, instance_id: str, *, name: str | None = None) -> str | None:
         """Return the cloud's id of the machine that carries *instance_id*, or None when a complete listing has none.
 
-        With *name*, only machines of that name are looked at.
+        With *name*, only machines of that name are looked at. Raises CallError, also when it cannot be told whose one
+        of them is.
         """
         for listed in await CloudInstances.list(self.cloud.instances, name=name):
             machine = listed
@@ -119,7 +129,9 @@ class Backstage(Generic[Mode]):
                 # A listing may leave the environment out; only the full record can say whose it is.
                 try:
                     machine = await CloudInstances.get(self.cloud.instances, listed.id)
-                except NotFound:
+                except NotFound as error:
+                    if _is_doubtful(error):
+                        raise
                     continue
             own = machine.env(INSTANCE_ID)
             if own is not None and own.reveal() == instance_id:
@@ -146,3 +158,8 @@ class Backstage(Generic[Mode]):
                 f"the job runner of this client stopped: {error!r}; unfinished jobs wait in the store for the "
                 "next client"
             ) from error
+
+
+def _is_doubtful(error: NotFound) -> bool:
+    """Whether it was no refusal that said so, but a success with nothing in it: a fault looks like that, too."""
+    return error.status < 400

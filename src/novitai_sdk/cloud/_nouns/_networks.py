@@ -5,7 +5,6 @@ from collections.abc import Iterable
 import attrs
 
 from ..._calling import Mode, dual, dual_iter
-from ...errors import NotFound
 from .. import _routes as routes
 from .._limits import (
     check_create_network,
@@ -89,16 +88,9 @@ class CloudNetworks(Noun[Mode]):
     async def get(self, network_id: str) -> Network:
         """Return one network with the addresses of the instances in it. Raises NotFound when there is none."""
         check_id("networkId", network_id)
-        answer = await self._session.call(routes.GET_NETWORK, NetworkRef(network_id=network_id))
-        if answer.network is None:
-            # Beside 400 and 404: a success with nothing in it.
-            raise NotFound(
-                f"no network {network_id}: the cloud answered with none",
-                status=200,
-                operation=routes.GET_NETWORK.name,
-                resend_safe=True,
-            )
-        return answer.network
+        return (
+            await self._session.call(routes.GET_NETWORK, NetworkRef(network_id=network_id))
+        ).network
 
     @dual
     async def create(self, cluster_id: str, *, name: str | None = None) -> Network | None:
