@@ -100,6 +100,16 @@ def test_fewer_than_promised_is_an_error(pages: dict[int, str]) -> None:
     assert caught.value.operation == "things.list"
 
 
+@pytest.mark.parametrize("total", [-1, 0, 1, 2, 3, 4, 6])
+@pytest.mark.parametrize("repeats", [True, False])
+def test_a_total_that_promises_too_little_ends_no_listing(total: int, repeats: bool) -> None:
+    pages = {0: "ab", 1: "ab", 2: "cd", 3: "ef", 4: "g"}
+    if not repeats:
+        pages = {0: "ab", 1: "cd", 2: "ef", 3: "g"}
+    steps = Walk(Book(pages, total).fetch, first=0, operation="things.list", page_size=2)
+    assert "".join(thing.id for thing in drive(steps.everything())) == "abcdefg"
+
+
 def test_a_listing_without_end_is_an_error() -> None:
     asked: list[int] = []
 

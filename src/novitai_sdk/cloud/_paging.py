@@ -1,8 +1,9 @@
 """A listing page by page: everything on it once, or an error. A listing cut short never looks complete.
 
 What the cloud's pages can be trusted with is little: page 0 and page 1 may be the same page, ``total`` may be
-missing, things come and go between two pages. So pages are walked from the first number the listing may have until
-everything that was promised has been seen, and entries are told apart by id.
+missing or too small, things come and go between two pages. So pages are walked from the first number the listing may
+have until one is not full, is empty or shows nothing new, and entries are told apart by id. ``total`` can show that some
+are missing, and never that none is.
 
 Where it is not yet known what stands is kept as spans of places. When ``total`` falls between two pages, what stood
 behind the things that went has moved forward, some of it into pages already read, so those spans grow forward and the
@@ -82,6 +83,7 @@ class Walk(Generic[T]):
         self._size = 0  # how many fit on a page; known with the first page that has any
         self._unread: list[_Span]  # in pages until then, in places from there on
         self._furthest: int
+        self._full = True  # whether the page read last may have others behind it
         self._total: int | None = None  # what the last page promised
         self._fewest: int | None = None  # the least that was ever promised
         self._went = 0  # by how much the total fell, all falls together
@@ -158,6 +160,7 @@ class Walk(Generic[T]):
             self._size = self._asked if 0 < promised <= len(page.items) else len(page.items)
             self._unread = [(number * self._size, inf)]
         size = self._size or 1
+        self._full = len(page.items) >= size
         end = inf if self._is_beyond(page, number, fresh=fresh) else (number + 1) * size
         self._unread = list(_without(self._unread, number * size, end))
         self._furthest = max(self._furthest, number)
@@ -173,7 +176,8 @@ class Walk(Generic[T]):
 
     def _ended(self) -> bool:
         seen = len(self._seen)
-        if self._total is not None and seen >= self._total + self._went:
+        # A page that is not full is the last one; unless that was promised it may as well have been cut short.
+        if self._total is not None and seen >= self._total + self._went and not self._full:
             return True
         if not self._unread:
             if self._fewest is None or seen >= self._fewest:
