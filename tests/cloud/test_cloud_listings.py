@@ -2,12 +2,15 @@
 
 from typing import Any
 
+import anyio
 import attrs
 import pytest
+import trio.testing
 
-from novitai_sdk import Novitai
+from novitai_sdk import AsyncNovitai, Novitai
 from novitai_sdk.emulator import DEFAULT_STOCK, Quirks, faults
-from novitai_sdk.errors import ServerFailed, UnexpectedReply
+from novitai_sdk.errors import CallTimedOut, ServerFailed, UnexpectedReply
+from novitai_sdk.testing import LoopClock, MemoryNetwork
 
 # As many images as may be prewarmed.
 ALL = 5
@@ -131,6 +134,49 @@ def test_an_iteration_goes_on_where_an_error_stopped_it(told: Any, noun: str) ->
         assert len({one.id for one in [*found, *rest]}) == len(found) + len(rest) == ALL
 
     told.tell(story)
+
+
+class Slow(MemoryNetwork):
+    """A network on which every answer takes 0.3 s."""
+
+    def awaiting(self) -> Any:
+        inner = super().awaiting()
+        send = inner.send
+
+        async def slowly(request: Any) -> Any:
+            await anyio.sleep(min(0.3, request.timeout))
+            if request.timeout < 0.3:
+                raise CallTimedOut("no answer in time")
+            return await send(request)
+
+        inner.send = slowly
+        return inner
+
+
+@pytest.mark.parametrize("told", ["trio"], indirect=True)
+@pytest.mark.parametrize("noun", LISTINGS)
+def test_the_timeout_is_for_all_pages_of_a_list_and_for_each_of_an_iteration(
+    told: Any, noun: str
+) -> None:
+    told.build(stock=STOCK)
+    LISTINGS[noun](told)
+
+    async def main() -> None:
+        async with AsyncNovitai(
+            api_key=told.emulator.api_key,
+            network=Slow(told.emulator),
+            clock=LoopClock(),
+            store="memory",
+            timeout=1,
+        ) as client:
+            began = anyio.current_time()
+            with pytest.raises(CallTimedOut):
+                await getattr(client.cloud, noun).list(page_size=1)
+            assert anyio.current_time() - began == pytest.approx(1.0)
+            assert len(await all_of(getattr(client.cloud, noun).iterate(page_size=1))) == ALL
+            assert len(await getattr(client.cloud, noun).list(page_size=2 * ALL)) == ALL
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
 def test_no_listing_by_pages_is_left_out() -> None:

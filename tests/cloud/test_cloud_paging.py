@@ -35,7 +35,7 @@ class Book:
         self.total = total
         self.asked: list[int] = []
 
-    async def fetch(self, number: int) -> Leaf:
+    async def fetch(self, number: int, _: float | None) -> Leaf:
         self.asked.append(number)
         return Leaf([Thing(one) for one in self.pages.get(number, "")], self.total)
 
@@ -83,8 +83,8 @@ def test_a_thing_that_moved_to_the_next_page_is_listed_once() -> None:
 def test_a_total_that_shrinks_meanwhile_is_believed() -> None:
     book = Book({0: "ab", 1: "c"}, 4)
 
-    async def fetch(number: int) -> Leaf:
-        leaf = await book.fetch(number)
+    async def fetch(number: int, _: float | None) -> Leaf:
+        leaf = await book.fetch(number, None)
         book.total = 3  # one was deleted between the pages
         return leaf
 
@@ -113,7 +113,7 @@ def test_a_total_that_promises_too_little_ends_no_listing(total: int, repeats: b
 def test_a_listing_without_end_is_an_error() -> None:
     asked: list[int] = []
 
-    async def fetch(number: int) -> Leaf:
+    async def fetch(number: int, _: float | None) -> Leaf:
         asked.append(number)
         return Leaf([Thing(str(number))], None)
 
@@ -123,7 +123,7 @@ def test_a_listing_without_end_is_an_error() -> None:
 
 
 def test_a_failing_page_fails_the_listing() -> None:
-    async def fetch(number: int) -> Leaf:
+    async def fetch(number: int, _: float | None) -> Leaf:
         if number:
             raise ConnectionError
         return Leaf([Thing("a")], 2)
@@ -144,7 +144,7 @@ def test_every_dialect_of_paging_gives_everything_once(
 ) -> None:
     names = [f"t{number}" for number in range(count)]
 
-    async def fetch(number: int) -> Leaf:
+    async def fetch(number: int, _: float | None) -> Leaf:
         index = max(0, number - 1) if repeats else number - first
         page = names[index * size : (index + 1) * size]
         return Leaf([Thing(name) for name in page], count if says else None)
@@ -187,11 +187,11 @@ def test_after_an_error_the_same_page_is_asked_for_again() -> None:
     book = Book({0: "ab", 1: "cd"}, 4)
     broken = [1]
 
-    async def fetch(number: int) -> Leaf:
+    async def fetch(number: int, _: float | None) -> Leaf:
         if number in broken:
             broken.remove(number)
             raise ConnectionError
-        return await book.fetch(number)
+        return await book.fetch(number, None)
 
     steps = Walk(fetch, first=0, operation="things.list")
     assert [drive(steps.step()).id for _ in range(2)] == ["a", "b"]
@@ -201,7 +201,7 @@ def test_after_an_error_the_same_page_is_asked_for_again() -> None:
 
 
 def test_two_callers_at_once_are_told_so() -> None:
-    async def fetch(number: int) -> Leaf:
+    async def fetch(number: int, _: float | None) -> Leaf:
         with pytest.raises(RuntimeError, match="two callers at once"):
             await steps.step()
         return Leaf([Thing("a")], 1)
@@ -215,11 +215,11 @@ async def test_an_iteration_given_up_in_a_page_goes_on_with_that_page() -> None:
     book = Book({0: "ab", 1: "cd"}, 4)
     scope = anyio.CancelScope()
 
-    async def fetch(number: int) -> Leaf:
+    async def fetch(number: int, _: float | None) -> Leaf:
         if number == 1:
             scope.cancel()
         await anyio.lowlevel.checkpoint()
-        return await book.fetch(number)
+        return await book.fetch(number, None)
 
     steps = Walk(fetch, first=0, operation="things.list")
     assert [(await steps.step()).id for _ in range(2)] == ["a", "b"]
@@ -259,7 +259,7 @@ class Shelf:
             if self.names:
                 del self.names[place % len(self.names)]
 
-    async def fetch(self, number: int) -> Leaf:
+    async def fetch(self, number: int, _: float | None) -> Leaf:
         if self.fetches and self.events:
             self.events.pop(0)()
         self.fetches += 1
@@ -317,8 +317,8 @@ def test_a_cut_listing_never_looks_complete(count: int, size: int, cut: int, rep
     names = [f"t{number}" for number in range(count)]
     shelf = Shelf(names[: min(cut, count - 1)], size, newest_first=True, repeats=repeats, says=True)
 
-    async def fetch(number: int) -> Leaf:
-        return attrs.evolve(await shelf.fetch(number), total=count)
+    async def fetch(number: int, _: float | None) -> Leaf:
+        return attrs.evolve(await shelf.fetch(number, None), total=count)
 
     with pytest.raises(UnexpectedReply, match="cut short"):
         drive(Walk(fetch, first=0, operation="things.list").everything())

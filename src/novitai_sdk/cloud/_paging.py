@@ -2,8 +2,8 @@
 
 What the cloud's pages can be trusted with is little: page 0 and page 1 may be the same page, ``total`` may be
 missing or too small, things come and go between two pages. So pages are walked from the first number the listing may
-have until one is not full, is empty or shows nothing new, and entries are told apart by id. ``total`` can show that some
-are missing, and never that none is.
+have until one is not full, is empty or shows nothing new, and entries are told apart by id. ``total`` can show that
+some are missing, and never that none is.
 
 Where it is not yet known what stands is kept as spans of places. When ``total`` falls between two pages, what stood
 behind the things that went has moved forward, some of it into pages already read, so those spans grow forward and the
@@ -61,12 +61,13 @@ class Walk(Generic[T]):
     """One way through all pages of a listing, fetching as it goes.
 
     No generator: there is nothing to close when somebody stops halfway, and after an error the walk has not ended, as
-    a generator's would, but asks for the same page again. *first* is the lowest number the first page may have.
+    a generator's would, but asks for the same page again. *fetch* is given the number of a page, and how many seconds
+    it may take if that is not as long as usual. *first* is the lowest number the first page may have.
     """
 
     def __init__(
         self,
-        fetch: Callable[[int], Awaitable[Page[T]]],
+        fetch: Callable[[int, float | None], Awaitable[Page[T]]],
         *,
         first: int,
         operation: str,
@@ -105,14 +106,17 @@ class Walk(Generic[T]):
             self._ready.extend(page)
         return self._ready.popleft()
 
-    async def everything(self) -> tuple[T, ...]:
-        """Return all there is. Raises UnexpectedReply if some of it is missing."""
+    async def everything(self, left: Callable[[], float] | None = None) -> tuple[T, ...]:
+        """Return all there is. Raises UnexpectedReply if some of it is missing.
+
+        *left* says how many seconds are left for all of it; without, each page may take as long as usual.
+        """
         found: list[T] = []
-        while (page := await self.more()) is not None:
+        while (page := await self.more(left)) is not None:
             found.extend(page)
         return tuple(found)
 
-    async def more(self) -> Sequence[T] | None:
+    async def more(self, left: Callable[[], float] | None = None) -> Sequence[T] | None:
         """Fetch one page and return what is new on it, or None after the last.
 
         Raises what fetching raises, and UnexpectedReply if the pages end before ``total`` things were seen or do not
@@ -125,7 +129,7 @@ class Walk(Generic[T]):
         number = int(min(self._unread)[0] // (self._size or 1))
         self._fetching = True
         try:
-            page = await self._fetch(number)
+            page = await self._fetch(number, None if left is None else left())
         finally:
             self._fetching = False
         self._fetched += 1

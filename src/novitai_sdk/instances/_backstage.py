@@ -113,9 +113,9 @@ class Backstage(Generic[Mode]):
                     return None
             await self.waiter.sleep(min(_BETWEEN_LOOKS, self.settings.poll_interval))
 
-    def listing(self) -> Walk[Instance]:
-        """Return a way through the pages of all machines of this account."""
-        return self.cloud.instances._pages(None, None, None, PAGE_SIZE)
+    def listing(self, name: str | None = None) -> Walk[Instance]:
+        """Return a way through the pages of all machines of this account, or of those with *name* in their name."""
+        return self.cloud.instances._pages(name, None, None, PAGE_SIZE)
 
     async def machine_of(self, instance_id: str, *, name: str | None = None) -> str | None:
         """Return the cloud's id of the machine that carries *instance_id*, or None when a complete listing has none.
@@ -123,20 +123,23 @@ class Backstage(Generic[Mode]):
         With *name*, only machines of that name are looked at. Raises CallError, also when it cannot be told whose one
         of them is.
         """
-        for listed in await CloudInstances.list(self.cloud.instances, name=name):
-            machine = listed
-            if not listed.envs:
-                # A listing may leave the environment out; only the full record can say whose it is.
-                try:
-                    machine = await CloudInstances.get(self.cloud.instances, listed.id)
-                except NotFound as error:
-                    if _is_doubtful(error):
-                        raise
-                    continue
-            own = machine.env(INSTANCE_ID)
-            if own is not None and own.reveal() == instance_id:
-                return machine.id
+        walk = self.listing(name)
+        while (page := await walk.more()) is not None:
+            for listed in page:
+                machine = listed if listed.envs else await self._full(listed)
+                own = machine.env(INSTANCE_ID)
+                if own is not None and own.reveal() == instance_id:
+                    return machine.id
         return None
+
+    async def _full(self, listed: Instance) -> Instance:
+        """A listing may leave the environment out; only the full record can say whose a machine is."""
+        try:
+            return await CloudInstances.get(self.cloud.instances, listed.id)
+        except NotFound as error:
+            if _is_doubtful(error):
+                raise
+            return listed
 
     async def ask_to_remove(self, machine: str) -> None:
         """Ask the cloud to remove a machine. One that is gone, or going, is no error. Raises CallError."""

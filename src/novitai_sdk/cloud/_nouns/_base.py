@@ -1,5 +1,6 @@
 """What every noun of the cloud stands on."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import attrs
@@ -22,3 +23,9 @@ class Noun(Moded[Mode]):
     def mode(self) -> type[Mode]:
         """`Sync` or `Async`."""
         return self._session.mode
+
+    def _left(self) -> Callable[[], float]:
+        """Return what says how many seconds are left of an operation that begins now, for those of several calls."""
+        waiter = self._session.waiter
+        ends = waiter.monotonic() + self._session.patience.timeout
+        return lambda: ends - waiter.monotonic()

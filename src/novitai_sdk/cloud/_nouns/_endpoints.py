@@ -39,7 +39,7 @@ class CloudEndpoints(Noun[Mode]):
     @dual
     async def list(self, *, page_size: int = PAGE_SIZE) -> tuple[Endpoint, ...]:
         """Return all endpoints, from all pages, each once. Raises UnexpectedReply if the pages end early."""
-        return await self._pages(page_size).everything()
+        return await self._pages(page_size).everything(self._left())
 
     @dual_iter
     def iterate(self, *, page_size: int = PAGE_SIZE) -> Walk[Endpoint]:
@@ -53,8 +53,8 @@ class CloudEndpoints(Noun[Mode]):
         query = EndpointQuery(page_size=page_size)
         check_endpoint_query(query)
         return Walk(
-            lambda number: self._session.call(
-                routes.LIST_ENDPOINTS, attrs.evolve(query, page_num=number)
+            lambda number, timeout: self._session.call(
+                routes.LIST_ENDPOINTS, attrs.evolve(query, page_num=number), timeout=timeout
             ),
             first=0,
             operation=routes.LIST_ENDPOINTS.name,

@@ -82,7 +82,7 @@ class CloudInstances(Noun[Mode]):
         *name* and *product_name* match parts. Connection details and port endpoints are left out by the cloud; read
         them with :meth:`get`. Raises UnexpectedReply if the pages end before all were seen.
         """
-        return await self._pages(name, product_name, status, page_size).everything()
+        return await self._pages(name, product_name, status, page_size).everything(self._left())
 
     @dual_iter
     def iterate(
@@ -111,8 +111,8 @@ class CloudInstances(Noun[Mode]):
         )
         check_instance_query(query)
         return Walk(
-            lambda number: self._session.call(
-                routes.LIST_INSTANCES, attrs.evolve(query, page_num=number)
+            lambda number, timeout: self._session.call(
+                routes.LIST_INSTANCES, attrs.evolve(query, page_num=number), timeout=timeout
             ),
             first=0,
             operation=routes.LIST_INSTANCES.name,

@@ -52,9 +52,8 @@ class CloudJobs(Noun[Mode]):
 
         Raises UnexpectedReply if the pages end before all were seen.
         """
-        return await self._pages(
-            _query(job_id, state, type, start_time, end_time, creators, page_size)
-        ).everything()
+        query = _query(job_id, state, type, start_time, end_time, creators, page_size)
+        return await self._pages(query).everything(self._left())
 
     @dual_iter
     def iterate(
@@ -77,8 +76,8 @@ class CloudJobs(Noun[Mode]):
     def _pages(self, query: CloudJobQuery) -> Walk[CloudJob]:
         check_job_query(query)
         return Walk(
-            lambda number: self._session.call(
-                routes.LIST_JOBS, attrs.evolve(query, page_num=number)
+            lambda number, timeout: self._session.call(
+                routes.LIST_JOBS, attrs.evolve(query, page_num=number), timeout=timeout
             ),
             first=0,
             operation=routes.LIST_JOBS.name,
@@ -154,10 +153,11 @@ class CloudMetrics(Noun[Mode]):
             instance_id=instance_id, start_time=start_time, end_time=end_time, interval=interval
         )
         check_metrics_query(query)
+        left = self._left()
         try:
             return await self._session.call(routes.GET_METRICS, query)
         except NotFound as error:
             # Two paths are in circulation; what is missing here is the operation, not the instance.
             if error.reason != "API_NOT_FOUND":
                 raise
-        return await self._session.call(_METRICS_ELSEWHERE, query)
+        return await self._session.call(_METRICS_ELSEWHERE, query, timeout=left())

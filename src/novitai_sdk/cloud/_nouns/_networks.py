@@ -51,7 +51,7 @@ class CloudNetworks(Noun[Mode]):
 
         Raises UnexpectedReply if the pages end before all were seen.
         """
-        return await self._pages(_query(name, creators, page_size)).everything()
+        return await self._pages(_query(name, creators, page_size)).everything(self._left())
 
     @dual_iter
     def iterate(
@@ -70,8 +70,8 @@ class CloudNetworks(Noun[Mode]):
     def _pages(self, query: NetworkQuery) -> Walk[Network]:
         check_network_query(query)
         return Walk(
-            lambda number: self._session.call(
-                routes.LIST_NETWORKS, attrs.evolve(query, page_num=number)
+            lambda number, timeout: self._session.call(
+                routes.LIST_NETWORKS, attrs.evolve(query, page_num=number), timeout=timeout
             ),
             first=0,
             operation=routes.LIST_NETWORKS.name,
@@ -144,7 +144,7 @@ class CloudNetworkStorages(Noun[Mode]):
         query = NetworkStorageQuery(
             page_size=page_size, storage_name=storage_name, storage_id=storage_id
         )
-        return await self._pages(query).everything()
+        return await self._pages(query).everything(self._left())
 
     @dual_iter
     def iterate(
@@ -166,8 +166,8 @@ class CloudNetworkStorages(Noun[Mode]):
     def _pages(self, query: NetworkStorageQuery) -> Walk[NetworkStorage]:
         check_storage_query(query)
         return Walk(
-            lambda number: self._session.call(
-                routes.LIST_STORAGES, attrs.evolve(query, page_no=number)
+            lambda number, timeout: self._session.call(
+                routes.LIST_STORAGES, attrs.evolve(query, page_no=number), timeout=timeout
             ),
             first=1,
             operation=routes.LIST_STORAGES.name,

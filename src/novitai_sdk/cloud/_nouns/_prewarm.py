@@ -51,7 +51,7 @@ class CloudImagePrewarm(Noun[Mode]):
         Raises UnexpectedReply if the pages end before all were seen.
         """
         query = PrewarmQuery(page_size=page_size, state=state, cluster_id=cluster_id, name=name)
-        return await self._pages(query).everything()
+        return await self._pages(query).everything(self._left())
 
     @dual_iter
     def iterate(
@@ -72,8 +72,8 @@ class CloudImagePrewarm(Noun[Mode]):
     def _pages(self, query: PrewarmQuery) -> Walk[PrewarmTask]:
         check_prewarm_query(query)
         return Walk(
-            lambda number: self._session.call(
-                routes.LIST_PREWARM, attrs.evolve(query, page=number)
+            lambda number, timeout: self._session.call(
+                routes.LIST_PREWARM, attrs.evolve(query, page=number), timeout=timeout
             ),
             first=1,
             operation=routes.LIST_PREWARM.name,

@@ -37,7 +37,7 @@ class CloudTemplates(Noun[Mode]):
         *channel* is ``official``, ``community``, ``private`` or several separated by commas. A template made a
         moment ago may be missing though :meth:`get` finds it. Raises UnexpectedReply if the pages end early.
         """
-        return await self._pages(name, channel, is_my_community, page_size).everything()
+        return await self._pages(name, channel, is_my_community, page_size).everything(self._left())
 
     @dual_iter
     def iterate(
@@ -62,8 +62,8 @@ class CloudTemplates(Noun[Mode]):
         )
         check_template_query(query)
         return Walk(
-            lambda number: self._session.call(
-                routes.LIST_TEMPLATES, attrs.evolve(query, page_num=number)
+            lambda number, timeout: self._session.call(
+                routes.LIST_TEMPLATES, attrs.evolve(query, page_num=number), timeout=timeout
             ),
             first=1,
             operation=routes.LIST_TEMPLATES.name,
