@@ -1,16 +1,21 @@
 """What every noun of the cloud stands on."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
 from ..._calling import Mode, Moded
+from ...errors import CallError, NotFound
+from .._route import Route
 
 if TYPE_CHECKING:  # the session stands above the models and routes this package also holds
     from ..._session import Session
 
-__all__ = ["Noun"]
+__all__ = ["Noun", "may_be_done"]
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 @attrs.frozen
@@ -29,3 +34,16 @@ class Noun(Moded[Mode]):
         waiter = self._session.waiter
         ends = waiter.monotonic() + self._session.patience.timeout
         return lambda: ends - waiter.monotonic()
+
+    async def _remove(self, route: Route[B, A], body: B) -> None:
+        """Call *route*, which removes something. If an earlier try may have done so, its absence is no error."""
+        try:
+            await self._session.call(route, body)
+        except NotFound as error:
+            if error.reason == "API_NOT_FOUND" or not may_be_done(error):
+                raise
+
+
+def may_be_done(error: CallError) -> bool:
+    """Whether a try before the one that was refused may have had its effect: its answer was lost."""
+    return any(one.sent and (one.status is None or one.status >= 500) for one in error.history[:-1])

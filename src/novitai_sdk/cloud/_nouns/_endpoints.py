@@ -94,4 +94,4 @@ class CloudEndpoints(Noun[Mode]):
     async def delete(self, endpoint_id: str) -> None:
         """Remove an endpoint and its workers. Raises NotFound when there is none of that id."""
         check_id("id", endpoint_id)
-        await self._session.call(routes.DELETE_ENDPOINT, EndpointName(name=endpoint_id))
+        await self._remove(routes.DELETE_ENDPOINT, EndpointName(name=endpoint_id))

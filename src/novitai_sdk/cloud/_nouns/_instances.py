@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import attrs
 
 from ..._calling import Mode, dual, dual_iter
+from ...errors import CallError, InvalidState
 from .. import _routes as routes
 from .._change_models import (
     AutoMigrate,
@@ -34,8 +35,9 @@ from .._limits import (
     check_upgrade,
 )
 from .._paging import PAGE_SIZE, Walk
-from .._words import CloudStatus
-from ._base import Noun
+from .._route import Route
+from .._words import CloudStatus, Phase
+from ._base import Noun, may_be_done
 
 __all__ = ["CloudInstances"]
 
@@ -129,13 +131,13 @@ class CloudInstances(Noun[Mode]):
     async def start(self, instance_id: str) -> None:
         """Start a stopped instance. Raises InvalidState unless it is stopped, NoCapacity if nothing is free."""
         check_id("instanceId", instance_id)
-        await self._session.call(routes.START_INSTANCE, InstanceRef(instance_id=instance_id))
+        await self._bring(routes.START_INSTANCE, instance_id, (Phase.UP, Phase.PROVISIONING))
 
     @dual
     async def stop(self, instance_id: str) -> None:
         """Stop a running instance; its storage goes on costing. Raises InvalidState unless it runs."""
         check_id("instanceId", instance_id)
-        await self._session.call(routes.STOP_INSTANCE, InstanceRef(instance_id=instance_id))
+        await self._bring(routes.STOP_INSTANCE, instance_id, (Phase.STOPPED, Phase.STOPPING))
 
     @dual
     async def delete(self, instance_id: str) -> None:
@@ -144,7 +146,28 @@ class CloudInstances(Noun[Mode]):
         Raises NotFound when it is gone already, InvalidState for a monthly one that has not expired.
         """
         check_id("instanceId", instance_id)
-        await self._session.call(routes.DELETE_INSTANCE, InstanceRef(instance_id=instance_id))
+        await self._bring(routes.DELETE_INSTANCE, instance_id, (Phase.GONE,))
+
+    async def _bring(
+        self, route: Route[InstanceRef, None], instance_id: str, wanted: tuple[Phase, ...]
+    ) -> None:
+        """Call *route*. A refusal is no error if an earlier try brought the instance where it is *wanted*."""
+        body = InstanceRef(instance_id=instance_id)
+        try:
+            if Phase.GONE in wanted:
+                await self._remove(route, body)
+            else:
+                await self._session.call(route, body)
+        except InvalidState as error:
+            if not may_be_done(error):
+                raise
+            left = self._session.patience.timeout - error.elapsed
+            try:
+                sight = await self._session.call(routes.GET_INSTANCE, body, timeout=left)
+            except CallError:
+                raise error from None
+            if sight.status is None or sight.status.phase not in wanted:
+                raise
 
     @dual
     async def restart(self, instance_id: str) -> None:

@@ -114,7 +114,7 @@ class CloudNetworks(Noun[Mode]):
     async def delete(self, network_id: str) -> None:
         """Remove a network. Refused while instances are in it."""
         check_id("networkId", network_id)
-        await self._session.call(routes.DELETE_NETWORK, NetworkRef(network_id=network_id))
+        await self._remove(routes.DELETE_NETWORK, NetworkRef(network_id=network_id))
 
 
 def _query(name: str | None, creators: Iterable[str] | None, page_size: int) -> NetworkQuery:
@@ -206,4 +206,4 @@ class CloudNetworkStorages(Noun[Mode]):
     async def delete(self, storage_id: str) -> None:
         """Remove a storage and all that is on it. Refused while an instance has it mounted."""
         check_id("storageId", storage_id)
-        await self._session.call(routes.DELETE_STORAGE, NetworkStorageRef(storage_id=storage_id))
+        await self._remove(routes.DELETE_STORAGE, NetworkStorageRef(storage_id=storage_id))

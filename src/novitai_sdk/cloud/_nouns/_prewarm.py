@@ -108,4 +108,4 @@ class CloudImagePrewarm(Noun[Mode]):
         """Remove tasks, at least one."""
         body = PrewarmRefs(ids=tuple(task_ids))
         check_prewarm_refs(body)
-        await self._session.call(routes.DELETE_PREWARM, body)
+        await self._remove(routes.DELETE_PREWARM, body)

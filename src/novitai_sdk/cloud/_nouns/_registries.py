@@ -38,4 +38,4 @@ class CloudRegistries(Noun[Mode]):
     async def delete(self, credential_id: str) -> None:
         """Remove a credential. Raises NotFound when there is none of that id, InvalidState while it is in use."""
         check_id("id", credential_id)
-        await self._session.call(routes.DELETE_REGISTRY, RegistryRef(id=credential_id))
+        await self._remove(routes.DELETE_REGISTRY, RegistryRef(id=credential_id))

@@ -107,4 +107,4 @@ class CloudTemplates(Noun[Mode]):
     async def delete(self, template_id: str) -> None:
         """Remove a template of one's own. Raises NotFound."""
         check_id("templateId", template_id)
-        await self._session.call(routes.DELETE_TEMPLATE, TemplateRef(template_id=template_id))
+        await self._remove(routes.DELETE_TEMPLATE, TemplateRef(template_id=template_id))
