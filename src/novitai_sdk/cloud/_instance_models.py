@@ -121,7 +121,9 @@ class CreateInstance(Model):
     rootfs_size: int | None = None
     """Root disk in GB, 10 to 6144 and within the product's own limits; required for a GPU machine."""
 
-    image_auth: Secret | None = None
+    image_auth: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(Secret)
+    )
     """``user:password`` of the image's registry, up to 10239 characters."""
 
     image_auth_id: str | None = None

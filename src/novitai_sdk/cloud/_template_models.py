@@ -142,7 +142,9 @@ class NewTemplate(Model):
     channel: Channel = Channel.PRIVATE
     """Nothing else is taken: set it in a copy of an official template."""
 
-    image_auth: Secret | None = None
+    image_auth: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(Secret)
+    )
     """Id of a registry credential, or ``user:password``."""
 
     start_command: str = ""

@@ -1,6 +1,7 @@
 """The limits of what is asked of serverless endpoints."""
 
 from collections.abc import Sequence
+from typing import cast
 
 from .._endpoint_models import (
     CreateEndpoint,
@@ -13,14 +14,14 @@ from .._endpoint_models import (
     WorkerConfig,
 )
 from .._instance_models import EnvVar
-from ._problems import Problems, check_envs, check_port
+from ._problems import Problems, check_envs
 
 __all__ = ["check_create_endpoint", "check_endpoint_query", "check_update_endpoint"]
 
 
 def check_endpoint_query(query: EndpointQuery) -> None:
     """Raise ValidationError unless *query* keeps to the documented limits."""
-    found = Problems()
+    found = Problems.of("the listing", query, EndpointQuery)
     found.number("pageSize", query.page_size, 1)
     found.number("pageNum", query.page_num, 0)
     found.done("the listing")
@@ -28,7 +29,7 @@ def check_endpoint_query(query: EndpointQuery) -> None:
 
 def check_create_endpoint(body: CreateEndpoint) -> None:
     """Raise ValidationError unless *body* keeps to the documented limits."""
-    found = Problems()
+    found = Problems.of("the create", body, CreateEndpoint, "endpoint.")
     found.text("endpoint.name", body.name, 220)
     found.text("endpoint.appName", body.app_name, 255)
     _common(found, "endpoint.", body.worker_config, body.ports, body.image, body.envs)
@@ -41,14 +42,13 @@ def check_create_endpoint(body: CreateEndpoint) -> None:
     found.text("endpoint.clusterID", body.cluster_id, 255)
     _volumes(found, "endpoint.", body.volume_mounts, body.cluster_id)
     found.text("endpoint.healthy.path", body.healthy.path, 255, least=1)
-    if body.type not in (None, "sync", "async"):
-        found.add("endpoint.type", "must be sync or async", body.type[:100])
+    found.word("endpoint.type", body.type, "sync", "async")
     found.done("the create")
 
 
 def check_update_endpoint(body: UpdateEndpoint) -> None:
     """Raise ValidationError unless *body* keeps to the documented limits."""
-    found = Problems()
+    found = Problems.of("the update", body, UpdateEndpoint)
     found.text("id", body.id, 255, least=1)
     found.text("name", body.name, 220)
     _common(found, "", body.worker_config, body.ports, body.image, body.envs)
@@ -68,7 +68,8 @@ def _common(
     image: EndpointImage,
     envs: Sequence[EnvVar] | None,
 ) -> None:
-    found.number(f"{path}workerConfig.minNum", workers.min_num, 0, workers.max_num)
+    most = workers.max_num if isinstance(cast(object, workers.max_num), int) else None
+    found.number(f"{path}workerConfig.minNum", workers.min_num, 0, most)
     found.number(f"{path}workerConfig.maxNum", workers.max_num, 1)
     found.number(f"{path}workerConfig.freeTimeout", workers.free_timeout, 0)
     found.number(f"{path}workerConfig.maxConcurrent", workers.max_concurrent, 1)
@@ -78,10 +79,7 @@ def _common(
     if len(ports) != 1:
         found.add(f"{path}ports", f"must be exactly one HTTP port, not {len(ports)}")
     for one in ports:
-        if one.port.isascii() and one.port.isdecimal():
-            check_port(found, f"{path}ports", int(one.port))
-        else:
-            found.add(f"{path}ports", "a port is a number, as text", one.port[:100])
+        found.port(f"{path}ports", one.port)
     found.text(f"{path}image.image", image.image, 511, least=1)
     found.text(f"{path}image.authId", image.auth_id, 255)
     found.text(f"{path}image.command", image.command, 2047)
@@ -89,8 +87,7 @@ def _common(
 
 
 def _policy(found: Problems, path: str, policy: EndpointPolicy) -> None:
-    if not policy.type.known:
-        found.add(f"{path}policy.type", "must be queue or concurrency", str(policy.type)[:100])
+    found.word(f"{path}policy.type", policy.type, "queue", "concurrency")
     found.number(f"{path}policy.value", policy.value, 1)
 
 
@@ -99,8 +96,7 @@ def _volumes(
 ) -> None:
     for index, one in enumerate(volumes):
         where = f"{path}volumeMounts[{index}]"
-        if one.type not in ("local", "network"):
-            found.add(f"{where}.type", "must be local or network", one.type[:100])
+        found.word(f"{where}.type", one.type, "local", "network")
         if one.type == "local" and not one.size:
             found.add(f"{where}.size", "is required for a local disk")
         if one.type == "network" and not one.id:

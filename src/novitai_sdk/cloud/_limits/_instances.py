@@ -15,15 +15,14 @@ _PORT: Final = re.compile(r"\s*(\d{1,5})/(http|tcp)\s*", re.ASCII)
 
 def check_create(body: CreateInstance) -> None:
     """Raise ValidationError unless *body* keeps to every documented limit."""
-    found = Problems()
+    found = Problems.of("the create", body, CreateInstance)
     found.text("name", body.name, 255)
     found.text("productId", body.product_id, 255, least=1)
-    if body.kind is not InstanceKind.CPU:
+    found.word("kind", body.kind, "gpu", "cpu")
+    if body.kind != InstanceKind.CPU:
         _machine(found, body)
     found.text("imageUrl", body.image_url, 500, least=1)
-    found.text(
-        "imageAuth", body.image_auth.reveal() if body.image_auth else None, 10239, secret=True
-    )
+    found.text("imageAuth", body.image_auth, 10239)
     found.text("imageAuthId", body.image_auth_id, 255)
     ports = _ports(found, body.ports)
     check_envs(found, body.envs or ())
@@ -31,6 +30,7 @@ def check_create(body: CreateInstance) -> None:
     found.text("command", body.command, 2047)
     found.text("entrypoint", body.entrypoint, 2047)
     _mounts(found, body.network_storages or ())
+    found.word("billingMode", body.billing_mode, "onDemand", "monthly", "spot")
     found.number("month", body.month, 0)
     found.number("autoRenewMonth", body.auto_renew_month, 1, 12)
     found.done("the create")
@@ -47,7 +47,7 @@ def _machine(found: Problems, body: CreateInstance) -> None:
 
 
 def _ports(found: Problems, text: str | None) -> int:
-    entries = text.split(",") if text else []
+    entries = text.split(",") if isinstance(text, str) and text else []
     for entry in entries:
         match = _PORT.fullmatch(entry)
         if match is None:
@@ -61,12 +61,9 @@ def _ports(found: Problems, text: str | None) -> int:
 
 def _tools(found: Problems, tools: Sequence[Tool], ports: int) -> None:
     for index, tool in enumerate(tools):
-        if tool.port is None:
-            continue
-        if tool.port.isascii() and tool.port.isdigit() and len(tool.port) <= 5:
-            check_port(found, f"tools[{index}].port", int(tool.port))
-        else:
-            found.add(f"tools[{index}].port", "must be a port number as text", tool.port[:100])
+        found.text(f"tools[{index}].name", tool.name, 255, least=1)
+        found.port(f"tools[{index}].port", tool.port)
+        found.word(f"tools[{index}].type", tool.type, "http")
     if ports + len(tools) > MOST_PORTS:
         found.add(
             "ports", f"ports and tools together must be at most {MOST_PORTS}", ports + len(tools)
@@ -77,12 +74,13 @@ def _mounts(found: Problems, mounts: Iterable[NetworkMount]) -> None:
     mounts = tuple(mounts)
     found.count("networkStorages", mounts, 30)
     for index, mount in enumerate(mounts):
+        found.text(f"networkStorages[{index}].Id", mount.id, 255, least=1)
         found.text(f"networkStorages[{index}].mountPoint", mount.mount_point, 4095, least=1)
 
 
 def check_instance_query(query: InstanceQuery) -> None:
     """Raise ValidationError unless *query* keeps to the documented limits."""
-    found = Problems()
+    found = Problems.of("the listing", query, InstanceQuery)
     found.number("pageSize", query.page_size, 0)
     found.number("pageNum", query.page_num, 0)
     found.text("name", query.name, 255)

@@ -8,8 +8,9 @@ __all__ = ["check_product_query"]
 
 def check_product_query(query: ProductQuery) -> None:
     """Raise ValidationError unless *query* keeps to the documented limits."""
-    found = Problems()
+    found = Problems.of("the listing", query, ProductQuery)
     found.number("gpuNum", query.gpu_num, 0, 8)
+    found.word("billingMethod", query.billing_method, "onDemand", "monthly", "spot")
     for name, value in (
         ("minCpuPerGpu", query.min_cpu_per_gpu),
         ("minMemoryPerGpu", query.min_memory_per_gpu),

@@ -1,7 +1,7 @@
 """What every noun of the cloud stands on."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import attrs
 
@@ -12,7 +12,7 @@ from .._route import Route
 if TYPE_CHECKING:  # the session stands above the models and routes this package also holds
     from ..._session import Session
 
-__all__ = ["Noun", "may_be_done"]
+__all__ = ["Noun", "may_be_done", "several"]
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -42,6 +42,13 @@ class Noun(Moded[Mode]):
         except NotFound as error:
             if error.reason == "API_NOT_FOUND" or not may_be_done(error):
                 raise
+
+
+def several(texts: "str | Iterable[str]") -> tuple[str, ...]:
+    """Return what was given as a tuple; a text is an iterable of texts, too: of letters."""
+    # What is no iterable at all is refused with what else is wrong.
+    one = isinstance(texts, str) or not isinstance(cast(object, texts), Iterable)
+    return (cast(str, texts),) if one else tuple(texts)
 
 
 def may_be_done(error: CallError) -> bool:

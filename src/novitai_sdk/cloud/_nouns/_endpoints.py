@@ -58,7 +58,7 @@ class CloudEndpoints(Noun[Mode]):
             ),
             first=0,
             operation=routes.LIST_ENDPOINTS.name,
-            page_size=page_size,
+            page_size=page_size or PAGE_SIZE,
         )
 
     @dual

@@ -37,7 +37,7 @@ from .._limits import (
 from .._paging import PAGE_SIZE, Walk
 from .._route import Route
 from .._words import CloudStatus, Phase
-from ._base import Noun, may_be_done
+from ._base import Noun, may_be_done, several
 
 __all__ = ["CloudInstances"]
 
@@ -118,7 +118,7 @@ class CloudInstances(Noun[Mode]):
             ),
             first=0,
             operation=routes.LIST_INSTANCES.name,
-            page_size=page_size,
+            page_size=page_size or PAGE_SIZE,
         )
 
     @dual
@@ -194,7 +194,7 @@ class CloudInstances(Noun[Mode]):
         """
         body = EditInstance(
             instance_id=instance_id,
-            ports=None if ports is None else tuple(ports),
+            ports=tuple(ports) if isinstance(ports, Iterable) else ports,
             expand_root_disk=expand_root_disk,
         )
         check_edit(body)
@@ -249,9 +249,11 @@ class CloudInstances(Noun[Mode]):
         self, instance_ids: str | Iterable[str], *, auto_renew: bool, auto_renew_month: int = 1
     ) -> None:
         """Say whether monthly instances are renewed when they expire, and for how many months (1 to 12) each time."""
-        # A text is an iterable of texts, too: of letters.
-        ids = (instance_ids,) if isinstance(instance_ids, str) else tuple(instance_ids)
-        body = AutoRenew(instance_ids=ids, auto_renew=auto_renew, auto_renew_month=auto_renew_month)
+        body = AutoRenew(
+            instance_ids=several(instance_ids),
+            auto_renew=auto_renew,
+            auto_renew_month=auto_renew_month,
+        )
         check_auto_renew(body)
         await self._session.call(routes.SET_AUTO_RENEW, body)
 

@@ -22,7 +22,7 @@ from .._job_models import (
 from .._limits import check_id, check_job_query, check_metrics_query, check_save_image
 from .._paging import PAGE_SIZE, Walk
 from .._words import JobPhase, JobType
-from ._base import Noun
+from ._base import Noun, several
 
 __all__ = ["CloudJobs", "CloudMetrics"]
 
@@ -45,7 +45,7 @@ class CloudJobs(Noun[Mode]):
         type: JobType | None = None,
         start_time: datetime | None = None,
         end_time: datetime | None = None,
-        creators: Iterable[str] | None = None,
+        creators: str | Iterable[str] | None = None,
         page_size: int = PAGE_SIZE,
     ) -> tuple[CloudJob, ...]:
         """Return all jobs that match, from all pages, each once; *start_time* and *end_time* say when they were made.
@@ -64,7 +64,7 @@ class CloudJobs(Noun[Mode]):
         type: JobType | None = None,
         start_time: datetime | None = None,
         end_time: datetime | None = None,
-        creators: Iterable[str] | None = None,
+        creators: str | Iterable[str] | None = None,
         page_size: int = PAGE_SIZE,
     ) -> Walk[CloudJob]:
         """Yield what :meth:`list` returns one by one, fetching pages of *page_size* as they are needed.
@@ -117,7 +117,7 @@ def _query(
     kind: JobType | None,
     start_time: datetime | None,
     end_time: datetime | None,
-    creators: Iterable[str] | None,
+    creators: str | Iterable[str] | None,
     page_size: int,
 ) -> CloudJobQuery:
     return CloudJobQuery(
@@ -127,7 +127,7 @@ def _query(
         type=kind,
         start_time=start_time,
         end_time=end_time,
-        creators=None if creators is None else tuple(creators),
+        creators=None if creators is None else several(creators),
     )
 
 

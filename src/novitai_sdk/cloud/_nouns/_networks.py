@@ -30,7 +30,7 @@ from .._network_models import (
     UpdateNetworkStorage,
 )
 from .._paging import PAGE_SIZE, Walk
-from ._base import Noun
+from ._base import Noun, several
 
 __all__ = ["CloudNetworkStorages", "CloudNetworks"]
 
@@ -44,7 +44,7 @@ class CloudNetworks(Noun[Mode]):
         self,
         *,
         name: str | None = None,
-        creators: Iterable[str] | None = None,
+        creators: str | Iterable[str] | None = None,
         page_size: int = PAGE_SIZE,
     ) -> tuple[Network, ...]:
         """Return all networks with *name* in their name, from all pages, each once; *creators* are users.
@@ -58,7 +58,7 @@ class CloudNetworks(Noun[Mode]):
         self,
         *,
         name: str | None = None,
-        creators: Iterable[str] | None = None,
+        creators: str | Iterable[str] | None = None,
         page_size: int = PAGE_SIZE,
     ) -> Walk[Network]:
         """Yield what :meth:`list` returns one by one, fetching pages of *page_size* as they are needed.
@@ -117,11 +117,11 @@ class CloudNetworks(Noun[Mode]):
         await self._remove(routes.DELETE_NETWORK, NetworkRef(network_id=network_id))
 
 
-def _query(name: str | None, creators: Iterable[str] | None, page_size: int) -> NetworkQuery:
+def _query(name: str | None, creators: str | Iterable[str] | None, page_size: int) -> NetworkQuery:
     return NetworkQuery(
         page_size=page_size,
         name=name,
-        creators=None if creators is None else tuple(creators),
+        creators=None if creators is None else several(creators),
     )
 
 

@@ -23,7 +23,7 @@ from .._prewarm_models import (
     PrewarmTask,
 )
 from .._words import PrewarmState
-from ._base import Noun
+from ._base import Noun, several
 
 __all__ = ["CloudImagePrewarm"]
 
@@ -104,8 +104,8 @@ class CloudImagePrewarm(Noun[Mode]):
         await self._session.call(routes.EDIT_PREWARM, body)
 
     @dual
-    async def delete(self, task_ids: Iterable[str]) -> None:
+    async def delete(self, task_ids: str | Iterable[str]) -> None:
         """Remove tasks, at least one."""
-        body = PrewarmRefs(ids=tuple(task_ids))
+        body = PrewarmRefs(ids=several(task_ids))
         check_prewarm_refs(body)
         await self._remove(routes.DELETE_PREWARM, body)

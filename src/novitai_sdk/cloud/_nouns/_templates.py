@@ -67,7 +67,7 @@ class CloudTemplates(Noun[Mode]):
             ),
             first=1,
             operation=routes.LIST_TEMPLATES.name,
-            page_size=page_size,
+            page_size=page_size or PAGE_SIZE,
         )
 
     @dual
@@ -90,8 +90,8 @@ class CloudTemplates(Noun[Mode]):
 
         Never sent twice. Raises ValidationError before anything is sent.
         """
-        body = attrs.evolve(body, id=None)
         check_template(body)
+        body = attrs.evolve(body, id=None)
         answer = await self._session.call(routes.CREATE_TEMPLATE, TemplateToKeep(template=body))
         return answer.template_id
 
