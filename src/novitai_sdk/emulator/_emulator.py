@@ -21,7 +21,15 @@ from ._answers import ANSWERS, Call, Operation
 from ._checks import check
 from ._http import Answer, Server
 from ._quirks import Quirks
-from ._state import Account, Clock, EmulatedInstance, Refused, SystemClock, World
+from ._state import (
+    WRONG_STATE,
+    Account,
+    Clock,
+    EmulatedInstance,
+    Refused,
+    SystemClock,
+    World,
+)
 from ._stock import DEFAULT_STOCK, Stock
 from .faults import Fault
 
@@ -259,7 +267,7 @@ class Emulator:
             try:
                 answer = self._respond(operation, query, headers, body)
             except Refused as no:
-                answer = _refusal(no, no_stock_in=self._world.quirks.no_stock_in)
+                answer = _refusal(_worded(no, operation, self._world.quirks))
             except Exception:  # noqa: BLE001 - logged and answered: silence would look like the program's own fault
                 _log.exception("the emulator failed to answer %s %s", method, path)
                 answer = _refusal(
@@ -369,17 +377,30 @@ def _json(status: int, found: object, *extra: tuple[str, str]) -> Answer:
     return Answer(status=status, headers=(("content-type", "application/json"), *extra), body=body)
 
 
-def _refusal(no: Refused, *extra: tuple[str, str], no_stock_in: str = "reason") -> Answer:
+def _refusal(no: Refused, *extra: tuple[str, str]) -> Answer:
     fields: dict[str, object] = {
-        "code": no.status,
+        "code": no.code or no.status,
         "reason": no.reason,
         "message": no.message,
         "metadata": dict(no.metadata),
     }
-    if no.reason == deeds.NO_STOCK and no_stock_in != "reason":
-        said = {"code": no.reason} if no_stock_in == "code" else {"message": no.reason}
-        fields.update({"reason": "", "message": "refused", **said})
     return _json(no.status, fields, *extra)
+
+
+def _worded(no: Refused, operation: Operation | None, quirks: Quirks) -> Refused:
+    """Return a refusal as a cloud of these habits puts it."""
+    if no.reason == deeds.NO_STOCK and quirks.no_stock_in != "reason":
+        if quirks.no_stock_in == "code":
+            return Refused(no.status, "", "refused", no.metadata, code=no.reason)
+        return Refused(no.status, "", no.reason, no.metadata)
+    if no.message.startswith(WRONG_STATE) and quirks.wrong_state_in == "reason":
+        return Refused(no.status, "CONFLICT", "refused", no.metadata)
+    elsewhere = operation is not None and not operation.route.name.startswith("instances.")
+    if elsewhere and no.reason.endswith("_NOT_FOUND") and quirks.unknown_thing != "400":
+        if quirks.unknown_thing == "404":
+            return Refused(404, no.reason, no.message, no.metadata)
+        return Refused(no.status, "", no.message.replace("not found", "not fount"), no.metadata)
+    return no
 
 
 def _ordered(deed: deeds.Refusal) -> Answer:

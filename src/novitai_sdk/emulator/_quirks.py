@@ -14,8 +14,20 @@ class Quirks:
     prices_as_text: bool = True
     """Prices are texts; documented as numbers."""
 
+    counts_as_text: bool = True
+    """``cpuNum``, ``memory`` and ``gpuNum`` of an instance are texts, as documented; otherwise numbers."""
+
     blank_enums: bool = True
-    """``spotStatus`` of an instance that is not spot is ``""``; otherwise the field is left out."""
+    """``spotStatus`` of an instance that is not spot, and ``billingMode`` of one whose create named none, are ``""``.
+
+    Otherwise the first is left out, and the second is ``onDemand``.
+    """
+
+    product_regions: Literal["names", "codes"] = "names"
+    """What the regions of a product are: names of clusters as they are, or, as they once were, without the place."""
+
+    kind_may_be_left_out: bool = True
+    """A create without ``kind`` is taken for one of a GPU instance; documented as required."""
 
     starts_pending: bool = True
     """A new instance is ``pending`` before ``toCreate``; not documented."""
@@ -30,10 +42,16 @@ class Quirks:
     """``total`` is a text."""
 
     page_zero_is_page_one: bool = True
-    """Pages 0 and 1 of the instances are the same page; otherwise they follow each other."""
+    """Pages 0 and 1 of instances, jobs and networks are the same page; otherwise they follow each other."""
 
     unknown_instance: Literal["404", "400", "empty"] = "404"
     """How an unknown instance is answered: 404, 400 with ``not fount``, or (on reads) 200 with ``{}``."""
+
+    unknown_thing: Literal["400", "404", "fount"] = "400"
+    """How what is not there is answered of all else: 400 with ``not found``, 404, or 400 with ``not fount``."""
+
+    wrong_state_in: Literal["message", "reason"] = "message"
+    """Where a refusal for the state of a thing says so: ``invalid state change``, or ``CONFLICT`` and no word of it."""
 
     removed_lingers: bool = True
     """A deleted instance is found as ``removed`` for a while; otherwise it is gone at once."""
@@ -79,6 +97,9 @@ class Quirks:
 
     passwords_masked: bool = False
     """Passwords of registry credentials are listed as stars, as some say; documented as they are."""
+
+    endpoint_deleted_by_id: bool = True
+    """The delete of an endpoint takes ``id`` as well; documented as ``name``, whose value is the id."""
 
     endpoint_wrapped: bool = False
     """The record of one serverless endpoint is inside an ``endpoint``; documented flat."""

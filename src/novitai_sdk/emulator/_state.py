@@ -43,10 +43,14 @@ __all__ = [
     "Machine",
     "Refused",
     "SystemClock",
+    "WRONG_STATE",
     "World",
     "wrong_state",
 ]
 
+
+WRONG_STATE: Final = "invalid state change"
+"""How a refusal begins that is for the state a thing is in."""
 
 MONTH: Final = 30 * 24 * 3600.0
 """Seconds of what is paid by the month."""
@@ -80,8 +84,15 @@ class Refused(Exception):
     """The emulated cloud says no, in the words it would use."""
 
     def __init__(
-        self, status: int, reason: str, message: str, metadata: Mapping[str, str] | None = None
+        self,
+        status: int,
+        reason: str,
+        message: str,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        code: str | None = None,
     ) -> None:
+        self.code = code  # in the place of the status, which is repeated there otherwise
         self.status = status
         self.reason = reason
         self.message = message
@@ -94,7 +105,7 @@ def wrong_state(action: str, status: str, what: str = "an instance") -> Refused:
     return Refused(
         400,
         "OPERATION_LIMIT",
-        f"invalid state change: cannot {action} {what} that is {status}",
+        f"{WRONG_STATE}: cannot {action} {what} that is {status}",
     )
 
 

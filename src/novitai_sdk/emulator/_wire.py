@@ -60,9 +60,9 @@ def _record(world: World, machine: Machine) -> Wire:
         "imageAuthId": spec.get("imageAuthId") or "",
         "command": spec.get("command") or "",
         "entrypoint": spec.get("entrypoint") or "",
-        "cpuNum": str(product.cpu * machine.gpus),
-        "memory": str(product.memory * machine.gpus),
-        "gpuNum": str(gpus),
+        "cpuNum": product.cpu * machine.gpus,
+        "memory": product.memory * machine.gpus,
+        "gpuNum": gpus,
         "portMappings": [],
         "productId": product.id,
         "productName": product.name,
@@ -74,7 +74,7 @@ def _record(world: World, machine: Machine) -> Wire:
         "envs": [{"key": key, "value": value} for key, value in machine.envs],
         "tools": [dict(tool) for tool in machine.tools],
         "kind": machine.kind,
-        "billingMode": machine.billing,
+        "billingMode": _billing(world, machine),
         "endTime": "-1" if machine.expires_at is None else str(int(machine.expires_at)),
         "spotStatus": machine.spot_status,
         "spotReclaimTime": str(int(machine.spot_reclaim_at)),
@@ -89,11 +89,18 @@ def _record(world: World, machine: Machine) -> Wire:
         ],
         "createdAt": str(int(machine.created_at)),
     }
+    if world.quirks.counts_as_text:
+        record.update({name: str(record[name]) for name in ("cpuNum", "memory", "gpuNum")})
     if not world.quirks.blank_enums and not machine.spot_status:
         del record["spotStatus"]
     if world.quirks.node_in_list:
         record["node"] = [record["node"]]
     return record
+
+
+def _billing(world: World, machine: Machine) -> str:
+    unset = machine.billing == "onDemand" and not machine.spec.get("billingMode")
+    return "" if unset and world.quirks.blank_enums else machine.billing
 
 
 def _port_mappings(machine: Machine, *, endpoints: bool) -> list[Wire]:

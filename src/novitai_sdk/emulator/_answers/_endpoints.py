@@ -264,8 +264,9 @@ def _update(call: Call) -> Any:
 
 @answers(routes.DELETE_ENDPOINT, (a_text("name"), a_text("id")))
 def _delete(call: Call) -> Any:
-    # The key is `name` and the value an id, as documented; `id` is taken as well.
-    wanted = call.fields.get("name") or call.fields.get("id")
+    # The key is `name` and the value an id, as documented.
+    taken = call.world.quirks.endpoint_deleted_by_id and call.fields.get("id")
+    wanted = call.fields.get("name") or taken
     if not wanted:
         raise invalid("name", "is required")
     del call.world.endpoints[_known(call, wanted).id]

@@ -40,9 +40,9 @@ _CREATE: Final = (
         kind=list,
         most=15,
         items=(
-            a_text("name", least=1, required=True),
+            Rule(name="name", required=True, choices=("Jupyter",)),
             a_text("port", 5),
-            Rule(name="type", choices=("http", "tcp")),
+            Rule(name="type", choices=("http",)),
         ),
     ),
     a_text("command", 2047),
@@ -75,6 +75,8 @@ _LIST: Final = (
 @answers(routes.CREATE_INSTANCE, _CREATE)
 def _create(call: Call) -> Any:
     world, fields = call.world, call.fields
+    if not (fields.get("kind") or world.quirks.kind_may_be_left_out):
+        raise invalid("kind", "is required")
     ports = parse_ports(fields.get("ports", ""))
     tools = fields.get("tools", [])
     if len(ports) + len(tools) > 15:

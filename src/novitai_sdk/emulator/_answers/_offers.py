@@ -62,6 +62,8 @@ def _clusters(call: Call) -> Any:
 def _product_row(world: World, one: StockProduct, cluster_id: str | None) -> Wire:
     """Return a row of the products list; stock is that of one cluster, or of all."""
     names = {cluster.id: cluster.name for cluster in world.stock.clusters}
+    if world.quirks.product_regions == "codes":
+        names = {place: name.partition(" ")[0] for place, name in names.items()}
     places = [cluster_id] if cluster_id else list(one.free)
     left = sum(world.free.get((one.id, place), 0) for place in places)
     began = sum(one.free.get(place, 0) for place in places)
