@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import anyio
 import pytest
 import trio.testing
 from faces import WANTED
@@ -79,11 +80,35 @@ def test_an_answer_that_is_no_record_does_not_end_an_instance(body: bytes):
     tell(story)
 
 
-def test_a_machine_that_the_cloud_has_forgotten_is_gone_when_it_says_so_again():
+def test_a_machine_that_is_listed_is_not_gone_however_often_its_record_is_empty():
     async def story(client: AsyncNovitai, cloud: Emulator, between: Between) -> None:
         ready = await (await client.instances.create(**WANTED)).wait_until_ready(timeout=600)
         between.said["instance"] = b"{}"
+        with pytest.raises(UnexpectedReply, match="the listing has it"):
+            await ready.refresh()
+        between.said.clear()
+        assert (await ready.refresh()).status is InstanceStatus.RUNNING
+
+    tell(story)
+
+
+def test_a_machine_that_is_neither_found_nor_listed_is_gone():
+    async def story(client: AsyncNovitai, cloud: Emulator, between: Between) -> None:
+        ready = await (await client.instances.create(**WANTED)).wait_until_ready(timeout=600)
+        cloud.post("/gpu/instance/delete", {"instanceId": ready.novita_instance_id})
+        await anyio.sleep(3600)
+        between.said["instance"] = b"{}"
         assert (await ready.refresh()).status is InstanceStatus.TERMINATED
+
+    tell(story)
+
+
+def test_a_rental_is_not_given_back_where_everything_is_answered_with_nothing():
+    async def story(client: AsyncNovitai, cloud: Emulator, between: Between) -> None:
+        with pytest.raises(CleanupFailed, match="may still bill"):
+            async with client.instances.rent(**WANTED):
+                between.said = dict.fromkeys(("delete", "instance", "instances"), b"{}")
+        assert cloud.instances[0].status == "running"
 
     tell(story)
 

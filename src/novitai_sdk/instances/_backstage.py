@@ -9,7 +9,7 @@ from .._calling import Mode
 from .._waiting import Waiter
 from ..cloud import Cloud, CloudInstances, CloudTemplates, Instance, Template
 from ..cloud._paging import PAGE_SIZE, Walk
-from ..errors import InvalidState, JobError, NotFound
+from ..errors import InvalidState, JobError, NotFound, UnexpectedReply
 from ..jobs import Change, NewJob, Record, Store
 from ..settings import Settings
 from ._jobs import webhook_jobs
@@ -20,7 +20,8 @@ from ._records import KIND, Managed, read_record, rewrite
 # A wrong base URL: it says nothing of any machine, and all of them would be taken for gone.
 _NO_SUCH_ROUTE: Final = "API_NOT_FOUND"
 
-# How often, and at most how many seconds apart, the cloud has to answer with nothing before a machine is gone.
+# How often, and at most how many seconds apart, the cloud has to answer with nothing before a machine that no
+# listing has is gone.
 _LOOKS: Final = 3
 _BETWEEN_LOOKS: Final = 1.0
 
@@ -98,7 +99,10 @@ class Backstage(Generic[Mode]):
         )
 
     async def sight(self, machine: str, *, urgent: bool = False) -> Instance | None:
-        """Look at a machine, if *urgent* before whatever waits; None when the cloud does not know it."""
+        """Look at a machine, if *urgent* before whatever waits; None when the cloud does not know it.
+
+        Raises CallError, also when it cannot be told whether the cloud knows it.
+        """
         session = self.cloud._session
         instances = CloudInstances(session.urgent() if urgent else session)
         looks = 0
@@ -109,9 +113,24 @@ class Backstage(Generic[Mode]):
                 if error.reason == _NO_SUCH_ROUTE:
                     raise
                 looks += 1
-                if not _is_doubtful(error) or looks == _LOOKS:
+                if not _is_doubtful(error):
+                    return None
+                if looks == _LOOKS:
+                    await self._check_unlisted(machine)
                     return None
             await self.waiter.sleep(min(_BETWEEN_LOOKS, self.settings.poll_interval))
+
+    async def _check_unlisted(self, machine: str) -> None:
+        """Raise UnexpectedReply if a machine is listed whose record is empty: it may well run."""
+        walk = self.listing()
+        while (page := await walk.more()) is not None:
+            if any(one.id == machine for one in page):
+                raise UnexpectedReply(
+                    f"the record of {machine} is empty, and the listing has it",
+                    status=200,
+                    operation="instances.get",
+                    resend_safe=True,
+                )
 
     def listing(self, name: str | None = None) -> Walk[Instance]:
         """Return a way through the pages of all machines of this account, or of those with *name* in their name."""
