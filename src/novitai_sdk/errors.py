@@ -9,7 +9,8 @@
     ├── CallError                  one operation of the cloud did not end well
     │   ├── TransportFailed        no whole reply arrived
     │   │   ├── ConnectFailed      nothing was sent, so nothing happened
-    │   │   │   └── CircuitOpen    held back, for no call has got through of late
+    │   │   │   ├── CircuitOpen    held back, for no call has got through of late
+    │   │   │   └── NoFreeConnection   all connections of this client were in use until the deadline
     │   │   └── CallTimedOut       the deadline passed (also a TimeoutError)
     │   ├── UnexpectedReply        a reply arrived that is not what the contract says
     │   └── ApiError               a reply arrived, and it was a refusal
@@ -64,6 +65,7 @@ __all__ = [
     "InvalidState",
     "JobError",
     "NoCapacity",
+    "NoFreeConnection",
     "NoSuitableProduct",
     "NotFound",
     "NovitaError",
@@ -178,7 +180,19 @@ class TransportFailed(CallError):
     """No whole reply arrived; what the network layer raised is the cause.
 
     Unless it is a :class:`ConnectFailed`, the request may have had its effect.
+
+    Attributes:
+        same_again: Whether another try would end the same, as with a reply that is larger than what is read.
     """
+
+    def __init__(self, message: str, *, same_again: bool = False, **context: Any) -> None:
+        self.same_again: bool = same_again
+        super().__init__(message, **context)
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same may succeed later; not where the same reply would come again."""
+        return not self.same_again
 
 
 class ConnectFailed(TransportFailed):
@@ -201,6 +215,13 @@ class CircuitOpen(ConnectFailed):
         self.why: str = why
         self.probe_at: datetime = probe_at
         super().__init__(message, **context)
+
+
+class NoFreeConnection(ConnectFailed):
+    """Nothing was sent, since all connections of this client were in use until the deadline.
+
+    It says nothing about the cloud, and opens no circuit.
+    """
 
 
 class CallTimedOut(TransportFailed, TimeoutError):

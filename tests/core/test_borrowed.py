@@ -1,5 +1,6 @@
 """Clients of httpx that somebody else configured, and other engines behind the port."""
 
+import gzip
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,8 +21,17 @@ from novitai_sdk._transport import (
     Request,
     _wires,
 )
+from novitai_sdk.cloud import CreateInstance
+from novitai_sdk.cloud._refusals import read_refusal
 from novitai_sdk.emulator import Emulator
-from novitai_sdk.errors import CallTimedOut, ClientClosed, JobError, TransportFailed
+from novitai_sdk.errors import (
+    ApiError,
+    CallTimedOut,
+    ClientClosed,
+    JobError,
+    NoFreeConnection,
+    TransportFailed,
+)
 from novitai_sdk.transport import Async, Sync
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -186,6 +196,149 @@ def test_a_hook_that_refuses_the_answer_is_a_failure_like_any_other(
 
     hooks = {"response": [plain if borrow.face == "plain" else awaiting]}
     assert type(borrow.one(get(serve().url), event_hooks=hooks)) is TransportFailed
+
+
+def hooks_of(borrow: Any, hook: Callable[[httpx.Response], object]) -> dict[str, Any]:
+    async def awaiting(response: httpx.Response) -> None:
+        hook(response)
+
+    return {"event_hooks": {"response": [hook if borrow.face == "plain" else awaiting]}}
+
+
+def asks_elsewhere(response: httpx.Response) -> None:
+    httpx.post("http://127.0.0.1:1/audit")
+
+
+def says_it_was_ours(response: httpx.Response) -> None:
+    raise httpx.ConnectError("the audit is down", request=response.request)
+
+
+def has_no_place_left(response: httpx.Response) -> None:
+    raise httpx.PoolTimeout("the audit is busy", request=response.request)
+
+
+def says_nothing_of_whose(response: httpx.Response) -> None:
+    raise httpx.ProxyError("the audit is behind a proxy")
+
+
+HOOKS = [asks_elsewhere, says_it_was_ours, has_no_place_left, says_nothing_of_whose]
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_what_a_hook_could_not_reach_does_not_make_our_request_unsent(
+    borrow: Any, serve: Any, hook: Any
+) -> None:
+    found = borrow.one(get(serve().url), **hooks_of(borrow, hook))
+    assert isinstance(found, TransportFailed)
+    assert not isinstance(found, ConnectFailed)
+
+
+@pytest.mark.parametrize("kind", [httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout])
+def test_where_an_engine_tells_nothing_its_requests_count_as_sent(borrow: Any, kind: Any) -> None:
+    def carry(request: httpx.Request) -> httpx.Response:
+        raise kind("perhaps", request=request)
+
+    found = borrow.one(get("http://cloud.test/"), transport=httpx.MockTransport(carry))
+    assert isinstance(found, TransportFailed)
+    assert not isinstance(found, ConnectFailed)
+
+
+def test_a_create_whose_answer_met_a_broken_hook_is_not_sent_again(cloud: Emulator) -> None:
+    def hook(response: httpx.Response) -> None:
+        if response.request.url.path.endswith("/create"):
+            asks_elsewhere(response)
+
+    body = CreateInstance(product_id="4090.16c62g", image_url="a/b:1", gpu_num=1, rootfs_size=60)
+    with (
+        httpx.Client(event_hooks={"response": [hook]}) as mine,
+        Novitai(**options(cloud), http_client=mine) as client,
+        pytest.raises(TransportFailed) as caught,
+    ):
+        client.cloud.instances.create(body)
+    assert caught.value.resend_safe is False
+    assert len(cloud.instances) == 1
+
+
+def test_a_proxy_that_makes_no_tunnel_sent_nothing(borrow: Any, serve: Any) -> None:
+    proxy = serve(every(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"))
+    assert type(borrow.one(get("https://cloud.test/x"), proxy=proxy.url)) is ConnectFailed
+    assert proxy.requests[0].startswith(b"CONNECT ")
+
+
+def test_a_name_that_is_no_url_sent_nothing(borrow: Any) -> None:
+    assert type(borrow.one(get("http://cloud.test:port/"))) is ConnectFailed
+
+
+def test_where_no_connection_came_free_nothing_was_sent(serve: Any) -> None:
+    server = serve()
+    with (
+        httpx.Client(limits=httpx.Limits(max_connections=1)) as client,
+        client.stream("GET", server.url),
+        pytest.raises(NoFreeConnection, match="nothing was sent"),
+    ):
+        drive(BorrowedTransport(client).send(get(server.url, timeout=0.1)))
+    assert len(server.requests) == 1
+
+
+PACKED = gzip.compress(b'{"message": "not today"}')
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_a_hook_may_read_the_answer_first(borrow: Any, serve: Any, status: int) -> None:
+    head = f"HTTP/1.1 {status} X\r\nContent-Encoding: gzip\r\nContent-Length: {len(PACKED)}\r\n\r\n"
+    server = serve(every(head.encode() + PACKED))
+    found = borrow.one(get(server.url), **reading_hooks(borrow))
+    assert (found.status, found.body) == (status, b'{"message": "not today"}')
+
+
+def test_what_a_hook_read_is_bounded_too(
+    borrow: Any, serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_wires, "LARGEST_REPLY", 1)
+    found = borrow.one(get(serve().url), **reading_hooks(borrow))
+    assert type(found) is TransportFailed
+    assert "larger than" in str(found)
+
+
+def test_a_refusal_raised_by_a_hook_that_read_it_is_that_refusal(borrow: Any, serve: Any) -> None:
+    answer = b"HTTP/1.1 404 X\r\nX-Request-Id: r-1\r\nContent-Length: 4\r\n\r\ngone"
+    found = borrow.one(get(serve(every(answer)).url), **reading_hooks(borrow, strict=True))
+    assert (found.status, found.headers["x-request-id"], found.body) == (404, "r-1", b"gone")
+
+
+def test_a_refusal_raised_before_it_was_read_proves_nothing_gone(borrow: Any, serve: Any) -> None:
+    server = serve(every(b"HTTP/1.1 404 X\r\nContent-Length: 4\r\n\r\ngone"))
+    strict = hooks_of(borrow, lambda response: response.raise_for_status())
+    found = borrow.one(get(server.url), **strict)
+    assert found.status == 404
+    assert type(read_refusal(found.status, found.headers, found.body, now=0.0).error()) is ApiError
+
+
+def test_a_refusal_of_what_a_hook_asked_elsewhere_is_not_the_answer(
+    borrow: Any, serve: Any
+) -> None:
+    other = serve(every(b"HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n"))
+
+    def audits(response: httpx.Response) -> None:
+        httpx.get(other.url).raise_for_status()
+
+    assert type(borrow.one(get(serve().url), **hooks_of(borrow, audits))) is TransportFailed
+
+
+def reading_hooks(borrow: Any, strict: bool = False) -> dict[str, Any]:
+    """Hooks as httpx documents them: they read the answer, and may raise for its status."""
+
+    def plain(response: httpx.Response) -> None:
+        response.read()
+        if strict:
+            response.raise_for_status()
+
+    async def awaiting(response: httpx.Response) -> None:
+        await response.aread()
+        if strict:
+            response.raise_for_status()
+
+    return {"event_hooks": {"response": [plain if borrow.face == "plain" else awaiting]}}
 
 
 # -- clients -----------------------------------------------------------------------------------------

@@ -1,22 +1,24 @@
 """Requests over a client of httpx that somebody else configured: its proxies, certificates and hooks hold.
 
-What cannot be had there is said here: httpx does not tell whether a byte has left, so less counts as unsent; and a
-plain client meets its deadline between two reads, not in the middle of one.
+What cannot be had there is said here: whether anything has left is told by the trace of httpcore alone, so where an
+engine gives none, everything counts as sent; and a plain client meets its deadline between two parts of a body, while
+the head of an answer may take as long as it drips.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import anyio.to_thread
+import httpcore
 import httpx
 
 from .._calling import Async, Sync, drive
 from .._waiting import current_loop
 from ..errors import CallTimedOut, ClientClosed, ConnectFailed, SettingsError, TransportFailed
 from ._messages import Reply, Request, Transport
-from ._wires import Body, Trip, bare, collect
+from ._wires import Body, Trip, bare, collect, no_slot
 
 __all__ = [
     "BorrowedAsyncTransport",
@@ -26,13 +28,7 @@ __all__ = [
     "is_http_client",
 ]
 
-_UNSENT: Final = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
-    httpx.UnsupportedProtocol,
-)
+_UNSENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 _FAULTS: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError)
 
 
@@ -41,26 +37,103 @@ def is_http_client(found: object, mode: type[Sync] | type[Async]) -> bool:
     return isinstance(found, httpx.Client if mode is Sync else httpx.AsyncClient)
 
 
+# What httpcore does before a request is written. Whatever else it tells of counts as the request on its way.
+_BEFORE: Final = frozenset({"connection", "proxy", "socks"})
+
+
+class _Trace:
+    """Listens to what httpcore does for one request: whether anything was heard, and whether it may have left."""
+
+    def __init__(self) -> None:
+        self.heard = False
+        self.sent = False
+
+    def note(self, event: str, facts: Mapping[str, Any]) -> None:
+        self.heard = True
+        where, _, what = event.partition(".")
+        if where not in _BEFORE and what.endswith(".started") and not _is_for_proxy(facts):
+            self.sent = True
+
+    async def anote(self, event: str, facts: Mapping[str, Any]) -> None:
+        self.note(event, facts)
+
+    def proves_unsent(self, error: Exception, asked: httpx.Request) -> bool:
+        """Whether *error* shows that nothing of *asked* has left. The user's hooks may raise the same classes, for
+        requests of their own, when the answer to ours is there already.
+        """
+        if self.sent or not isinstance(error, _UNSENT) or _request_of(error) is not asked:
+            return False
+        # For a place in its pool httpcore waits without a word.
+        return self.heard or isinstance(error.__cause__, httpcore.PoolTimeout)
+
+
+def _is_for_proxy(facts: Mapping[str, Any]) -> bool:
+    request = facts.get("request")
+    return isinstance(request, httpcore.Request) and request.method == b"CONNECT"
+
+
+def _request_of(error: Exception) -> httpx.Request | None:
+    try:
+        return error.request if isinstance(error, httpx.RequestError) else None
+    except RuntimeError:  # who raised it did not say
+        return None
+
+
 def _dress(
-    client: httpx.Client | httpx.AsyncClient, request: Request, left: float
+    client: httpx.Client | httpx.AsyncClient, request: Request, left: float, trace: object
 ) -> httpx.Request:
     own = client.timeout.connect
-    return client.build_request(
-        request.method,
-        request.url,
-        headers={"Accept-Encoding": "gzip", **request.headers},
-        content=request.content or None,
-        timeout=httpx.Timeout(left, connect=left if own is None else min(own, left)),
-    )
+    try:
+        return client.build_request(
+            request.method,
+            request.url,
+            headers={"Accept-Encoding": "gzip", **request.headers},
+            content=request.content or None,
+            timeout=httpx.Timeout(left, connect=left if own is None else min(own, left)),
+            extensions={"trace": trace},
+        )
+    except httpx.InvalidURL as error:
+        raise ConnectFailed(f"nothing was sent: {error}") from bare(error)
 
 
-def _failed(error: Exception, request: Request) -> TransportFailed:
+def _failed(error: Exception, request: Request, *, unsent: bool) -> TransportFailed:
     said = str(error) or type(error).__name__
-    if isinstance(error, _UNSENT):
+    if unsent and isinstance(error, httpx.PoolTimeout):
+        return no_slot(request)
+    if unsent:
         return ConnectFailed(f"no connection, nothing was sent: {said}")
     if isinstance(error, httpx.TimeoutException):
         return _late(request)
     return TransportFailed(f"the connection broke: {said}")
+
+
+def _refused_by_hook(error: httpx.HTTPError, asked: httpx.Request) -> Reply | None:
+    """The answer that a hook refused with `raise_for_status`: it is for us to say what it means."""
+    if not isinstance(error, httpx.HTTPStatusError) or error.response.request is not asked:
+        return None
+    response = error.response
+    if response.status_code < 300:
+        return None
+    return _read_by_hook(response) or _unread(response)
+
+
+def _read_by_hook(response: httpx.Response) -> Reply | None:
+    """The reply whose body a hook has read already; None if it is still to come."""
+    try:
+        content = response.content
+    except httpx.ResponseNotRead:
+        return None
+    body = Body(())  # httpx unpacked it
+    body.add(content)
+    return collect(response.status_code, response.headers.raw, body)
+
+
+def _unread(response: httpx.Response) -> Reply:
+    # Its body is gone with its connection. What stands for it must be no empty body: an empty 404 means that a thing
+    # is gone, and nobody knows whether this one did.
+    body = Body(())
+    body.add(b"its body was not read before a hook of the http_client raised")
+    return collect(response.status_code, response.headers.raw, body)
 
 
 def _late(request: Request) -> CallTimedOut:
@@ -83,17 +156,22 @@ class BorrowedTransport:
         """Return the reply of *request*."""
         if self._closed:
             raise ClientClosed
-        trip = Trip(request.timeout)
+        trip, trace = Trip(request.timeout), _Trace()
+        asked = _dress(self._client, request, trip.left(), trace.note)
         try:
-            return self._send(request, trip)
+            return self._send(asked, request, trip)
         except _FAULTS as error:
-            raise _failed(error, request) from bare(error)
+            if isinstance(error, httpx.HTTPError) and (reply := _refused_by_hook(error, asked)):
+                return reply
+            unsent = trace.proves_unsent(error, asked)
+            raise _failed(error, request, unsent=unsent) from bare(error)
 
-    def _send(self, request: Request, trip: Trip) -> Reply:
-        asked = _dress(self._client, request, trip.left())
+    def _send(self, asked: httpx.Request, request: Request, trip: Trip) -> Reply:
         # The key is ours, so no other way to say who asks; and it goes to the base URL only.
         response = self._client.send(asked, stream=True, auth=None, follow_redirects=False)
         try:
+            if reply := _read_by_hook(response):
+                return reply
             body = Body(response.headers.raw)
             for part in response.iter_raw():
                 if not trip.left():
@@ -151,18 +229,23 @@ class BorrowedAsyncTransport:
         if self._closed:
             raise ClientClosed
         self._home.check()
-        trip = Trip(request.timeout)
+        trip, trace = Trip(request.timeout), _Trace()
+        asked = _dress(self._client, request, trip.left(), trace.anote)
         try:
             with anyio.move_on_after(trip.left()):
-                return await self._send(request, trip)
+                return await self._send(asked)
         except _FAULTS as error:
-            raise _failed(error, request) from bare(error)
+            if isinstance(error, httpx.HTTPError) and (reply := _refused_by_hook(error, asked)):
+                return reply
+            unsent = trace.proves_unsent(error, asked)
+            raise _failed(error, request, unsent=unsent) from bare(error)
         raise _late(request)
 
-    async def _send(self, request: Request, trip: Trip) -> Reply:
-        asked = _dress(self._client, request, trip.left())
+    async def _send(self, asked: httpx.Request) -> Reply:
         response = await self._client.send(asked, stream=True, auth=None, follow_redirects=False)
         try:
+            if reply := _read_by_hook(response):
+                return reply
             body = Body(response.headers.raw)
             try:
                 async for part in response.aiter_raw():

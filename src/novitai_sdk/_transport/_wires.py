@@ -14,7 +14,7 @@ import attrs
 import httpcore
 import httpx
 
-from ..errors import CallTimedOut, ConnectFailed, TransportFailed
+from ..errors import CallTimedOut, ConnectFailed, NoFreeConnection, TransportFailed
 from ._messages import Reply, Request
 
 LARGEST_REPLY: Final = 32 * 1024 * 1024
@@ -71,8 +71,8 @@ class Trip:
         return TransportFailed(f"the connection broke: {said}")
 
 
-def no_slot(request: Request) -> ConnectFailed:
-    return ConnectFailed(f"no free connection within {request.timeout:g} s; nothing was sent")
+def no_slot(request: Request) -> NoFreeConnection:
+    return NoFreeConnection(f"no free connection within {request.timeout:g} s; nothing was sent")
 
 
 def bare(error: BaseException) -> BaseException:
@@ -226,7 +226,8 @@ class Body:
         self._packed = encoding in (b"gzip", b"x-gzip")
         self._wrong: Exception | None = None
         if not self._packed and encoding not in (b"", b"identity"):
-            self._wrong = TransportFailed(f"the reply is packed as {encoding!r}, not asked for")
+            said = f"the reply is packed as {encoding!r}, not asked for"
+            self._wrong = TransportFailed(said, same_again=True)
         if self._packed:
             self._gzip = zlib.decompressobj(_GZIP)
         self._parts: list[bytes] = []
@@ -253,7 +254,8 @@ class Body:
         self._parts.append(part)
         self._size += len(part)
         if self._size > LARGEST_REPLY:
-            raise TransportFailed(f"the reply is larger than {LARGEST_REPLY // 2**20} MB")
+            said = f"the reply is larger than {LARGEST_REPLY // 2**20} MB"
+            raise TransportFailed(said, same_again=True)
 
     def check(self) -> None:
         """Raise what is wrong with it so far."""
