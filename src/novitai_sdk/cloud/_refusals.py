@@ -74,8 +74,15 @@ _BY_REASON: Final[Mapping[str, Meaning]] = {
         ),
         InsufficientBalance,
     ),
-    **dict.fromkeys(("VALIDATOR_PARAM", "REQUEST", "INVALID_COMMAND_PARAM"), RequestRefused),
+    "INVALID_COMMAND_PARAM": RequestRefused,
 }  # fmt: skip
+
+# Words for anything, each with what it means if nothing else tells more.
+_GENERIC: Final[Mapping[str, Meaning]] = {
+    "UNKNOWN": ServerFailed,
+    "VALIDATOR_PARAM": RequestRefused,
+    "REQUEST": RequestRefused,
+}
 
 # "not fount" is how the API spells some of its own answers.
 _BY_MESSAGE: Final[tuple[tuple[str, Meaning], ...]] = (
@@ -105,7 +112,12 @@ _PLAIN_BY_STATUS: Final = frozenset({Unauthorized, InsufficientBalance, RateLimi
 _REASON: Final = re.compile(r"[A-Z][A-Z0-9_]{0,99}", re.ASCII)
 _WORD: Final = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+", re.ASCII)
 _REQUEST_ID: Final = re.compile(r"request-?id|trace-?id", re.IGNORECASE)
+_SECONDS: Final = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
+_TAG: Final = re.compile(r"<[^>]{0,200}>")
 _LONGEST_MESSAGE: Final = 500
+_LONGEST_READ: Final = 2000
+_LONGEST_WAIT: Final = 1e9
+"""Seconds: 31 years, which nobody waits, and a number that can be reckoned with."""
 
 
 @attrs.frozen(kw_only=True)
@@ -166,8 +178,8 @@ def read_retry_after(value: str | None, *, now: float) -> float | None:
     if value is None:
         return None
     text = value.strip()
-    if text.isascii() and text.isdigit() and len(text) < 10:
-        return float(text)
+    if _SECONDS.fullmatch(text):
+        return min(float(text), _LONGEST_WAIT)
     try:
         moment = parsedate_to_datetime(text)
     except (ValueError, TypeError, OverflowError):
@@ -198,22 +210,46 @@ def _stand_in(status: int, body: bytes, *, foreign: bool) -> str:
     if not foreign:
         return f"the cloud answered {status} without a message"
     # The start of a proxy's page tells more than nothing; markup and control characters tell nothing.
-    text = re.sub(r"<[^>]{0,200}>", " ", body[:2000].decode("utf-8", "replace"))
-    return f"the cloud answered {status} with something that is not its own: {_short(text)}"
+    text = body[:_LONGEST_READ].decode("utf-8", "replace")
+    said = _short(_TAG.sub(" ", text), cut=len(body) > _LONGEST_READ)
+    return f"the cloud answered {status} with something that is not its own: {said}"
 
 
-def _short(text: str) -> str:
-    clean = " ".join("".join(char if char.isprintable() else " " for char in text[:2000]).split())
-    return clean if len(clean) <= _LONGEST_MESSAGE else clean[:_LONGEST_MESSAGE] + "…"
+def _short(text: str, longest: int = _LONGEST_MESSAGE, *, cut: bool = False) -> str:
+    clean = _clean(text[:_LONGEST_READ])
+    cut = cut or len(text) > _LONGEST_READ or len(clean) > longest
+    # The mark tells those who mask secrets, too, that one may have been cut in two.
+    return clean[:longest] + "…" if cut else clean
+
+
+def _clean(text: str) -> str:
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+
+
+def excerpt(body: bytes) -> str:
+    """The start of what cannot be read, fit to be shown."""
+    text = body[:_LONGEST_READ].decode("utf-8", "replace")
+    return _short(text, 80, cut=len(body) > _LONGEST_READ)
+
+
+def shown(text: str) -> tuple[str, str]:
+    """How *text* looks in the message of an error that repeats it, and in one made of a page."""
+    return _clean(text), _clean(_TAG.sub(" ", text))
+
+
+def is_known_reason(reason: str) -> bool:
+    """Whether it is a word of the API's own table."""
+    return reason in _BY_REASON or reason in _GENERIC
 
 
 def _reason(fields: Mapping[str, object], message: str, status: int) -> str | None:
     given = [fields.get(name) for name in ("reason", "code")]
     reasons = [value for value in given if isinstance(value, str) and _REASON.fullmatch(value)]
     # A word for anything must not hide one that means something.
-    telling = [reason for reason in reasons if reason != "UNKNOWN"]
+    known = [reason for reason in reasons if reason in _BY_REASON]
+    telling = [reason for reason in reasons if reason not in _GENERIC]
     if reasons:
-        return (telling or reasons)[0]
+        return (known or telling or reasons)[0]
     # The text of a server fault is not its reason: "lookup failed: RESOURCE_NOT_FOUND" does not make a thing gone.
     found = _WORD.search(message) if status < 500 else None
     return found.group() if found else None
@@ -240,4 +276,4 @@ def _meaning(status: int, reason: str | None, message: str) -> Meaning:
         return ServerFailed
     lowered = message.lower()
     by_message = next((meaning for words, meaning in _BY_MESSAGE if words in lowered), None)
-    return by_message or by_status
+    return by_message or _GENERIC.get(reason or "", by_status)
