@@ -108,7 +108,7 @@ class RetryPolicy(Model):
     """Exponential backoff with jitter, bounded in tries and in time.
 
     A call is tried again when nothing was sent, when the server refused it unseen (429), and, if doing it twice
-    does no harm, when no reply arrived or the server failed (500, 502, 503, 504). Times are in seconds, and at most
+    does no harm, when no reply arrived or the server failed (5xx). Times are in seconds, and at most
     a year. Raises ValueError or TypeError for wrong values.
 
     >>> policy = RetryPolicy(spread=exactly)
@@ -149,4 +149,4 @@ class RetryPolicy(Model):
 def may_repeat(attempt: Attempt) -> bool:
     if not attempt.sent or attempt.status == 429:
         return True
-    return attempt.repeatable and attempt.status in (None, 500, 502, 503, 504)
+    return attempt.repeatable and (attempt.status is None or attempt.status >= 500)

@@ -22,7 +22,11 @@ EXACT = RetryPolicy(spread=exactly)
         *[(Attempt(number=1, status=status, repeatable=True), True) for status in (500, 502, 503)],
         (Attempt(number=1, status=504, repeatable=True), True),
         (Attempt(number=1, status=504), False),
-        (Attempt(number=1, status=501, repeatable=True), False),
+        *[
+            (Attempt(number=1, status=status, repeatable=True), True)
+            for status in (501, 505, 507, 520, 522, 524, 529)
+        ],
+        (Attempt(number=1, status=524), False),
         (Attempt(number=1, status=400, repeatable=True), False),
         (Attempt(number=1, status=404, repeatable=True), False),
     ],
