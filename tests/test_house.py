@@ -62,6 +62,7 @@ FLOOR = {
     # 1, contract
     "_convert": 1,
     "_gates": 1,
+    "_masking": 1,
     "_readers": 1,
     "_values": 1,
     "cloud._change_models": 1,

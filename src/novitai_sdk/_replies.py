@@ -7,7 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from ._convert import cloud_converter, explain
 from ._transport import Reply
-from .cloud._refusals import read_refusal, request_id
+from .cloud._refusals import excerpt, read_refusal, read_retry_after, request_id
 from .cloud._route import Route
 from .errors import ApiError, NotFound, UnexpectedReply
 from .models._base import Json
@@ -35,7 +35,7 @@ def as_it_came(route: Route[Any, Any], reply: Reply, clock: Clock) -> Reply:
 def json_of(route: Route[Any, Any], reply: Reply, clock: Clock) -> Json:
     """Return the JSON of a success, None for an empty one."""
     _check_status(route, reply, clock)
-    return cast(Json, _json(route, reply)) if reply.body.strip() else None
+    return cast(Json, _json(route, reply, clock)) if reply.body.strip() else None
 
 
 def read(route: Route[B, A], reply: Reply, clock: Clock) -> A:
@@ -43,10 +43,10 @@ def read(route: Route[B, A], reply: Reply, clock: Clock) -> A:
     if reply.status != 200:
         _check_status(route, reply, clock)
     if route.answer is None:
-        if _complains(_json(route, reply, lenient=True), promised=False):
+        if _complains(_json(route, reply, clock, lenient=True), promised=False):
             raise _refused(reply, clock)
         return cast(A, None)  # a route without an answer has A = None
-    found = _json(route, reply, lenient=not route.promises)
+    found = _json(route, reply, clock, lenient=not route.promises)
     # Anything at all can be read as what promises nothing, a refusal too.
     if not route.promises and _complains(found, promised=False):
         raise _refused(reply, clock)
@@ -60,20 +60,21 @@ def read(route: Route[B, A], reply: Reply, clock: Clock) -> A:
     # Not a body that is empty: that is how answers look which something in between has lost.
     if found in route.nothing and reply.body.strip():
         raise _nothing(reply)
-    raise _unexpected(route, reply, problems)
+    raise _unexpected(route, reply, clock, problems)
 
 
 def _check_status(route: Route[Any, Any], reply: Reply, clock: Clock) -> None:
     if reply.status in SUCCESS:
         return
     if 300 <= reply.status < 400:
-        raise _redirected(route, reply)
+        raise _redirected(route, reply, clock)
     if reply.status < 300:
-        raise _unexpected(route, reply, [f"status {reply.status} is not part of the contract"])
+        problem = f"status {reply.status} is not part of the contract"
+        raise _unexpected(route, reply, clock, [problem])
     raise _refused(reply, clock)
 
 
-def _json(route: Route[Any, Any], reply: Reply, *, lenient: bool = False) -> object:
+def _json(route: Route[Any, Any], reply: Reply, clock: Clock, *, lenient: bool = False) -> object:
     """The JSON of a reply; an empty body stands for an empty object, and so does, *lenient*, what is not JSON."""
     text = reply.body.strip()
     if not text:
@@ -81,15 +82,16 @@ def _json(route: Route[Any, Any], reply: Reply, *, lenient: bool = False) -> obj
     try:
         found: object = json.loads(text, parse_constant=_no_number)
     except RecursionError:
-        raise _too_deep(route, reply) from None
+        raise _too_deep(route, reply, clock) from None
     except ValueError:
         # Writes are documented to answer nothing; what they answer all the same need not be JSON. A page is not
         # an answer of the cloud, though, but of something in between.
         if lenient and not text.startswith(b"<"):
             return {}
-        raise _unexpected(route, reply, [f"not JSON: {text[:80]!r}"]) from None
+        problem = f"not JSON: {excerpt(text)}"
+        raise _unexpected(route, reply, clock, [problem]) from None
     if text.count(b"{") + text.count(b"[") > _DEEPEST and _depth(found) > _DEEPEST:
-        raise _too_deep(route, reply)
+        raise _too_deep(route, reply, clock)
     return found
 
 
@@ -142,12 +144,12 @@ def _nothing(reply: Reply) -> NotFound:
     )
 
 
-def _redirected(route: Route[Any, Any], reply: Reply) -> UnexpectedReply:
+def _redirected(route: Route[Any, Any], reply: Reply, clock: Clock) -> UnexpectedReply:
     # Only where to, without path and query: they may hold what is nobody else's business.
     parts = _split(reply.headers.get("location", ""))
     to = f"to {parts.scheme}://{parts.hostname}" if parts and parts.hostname else "to another path"
     advice = f"it redirects {to}, which is not followed: the API key goes to the base URL only. Is that right?"
-    return _unexpected(route, reply, [advice])
+    return _unexpected(route, reply, clock, [advice])
 
 
 def _split(url: str) -> SplitResult | None:
@@ -157,12 +159,20 @@ def _split(url: str) -> SplitResult | None:
         return None
 
 
-def _too_deep(route: Route[Any, Any], reply: Reply) -> UnexpectedReply:
-    return _unexpected(route, reply, [f"nested deeper than {_DEEPEST} levels"])
+def _too_deep(route: Route[Any, Any], reply: Reply, clock: Clock) -> UnexpectedReply:
+    return _unexpected(route, reply, clock, [f"nested deeper than {_DEEPEST} levels"])
 
 
-def _unexpected(route: Route[Any, Any], reply: Reply, problems: list[str]) -> UnexpectedReply:
+def _unexpected(
+    route: Route[Any, Any], reply: Reply, clock: Clock, problems: list[str]
+) -> UnexpectedReply:
     message = (
         f"{route.method} {route.path} answered {reply.status} with something else than promised"
     )
-    return UnexpectedReply(message, status=reply.status, problems=problems)
+    return UnexpectedReply(
+        message,
+        status=reply.status,
+        problems=problems,
+        request_id=request_id(reply.headers),
+        retry_after=read_retry_after(reply.headers.get("retry-after"), now=clock()),
+    )

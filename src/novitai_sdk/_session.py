@@ -20,6 +20,7 @@ from ._circuit_life import CLEAR, Event
 from ._convert import cloud_converter
 from ._drift import noted
 from ._gates import Gates
+from ._masking import Mask, hide
 from ._passing import pass_gates
 from ._rate import RateLimit
 from ._replies import SUCCESS, as_it_came, json_of
@@ -35,11 +36,14 @@ from .errors import (
     CallTimedOut,
     CircuitOpen,
     ConnectFailed,
+    NoFreeConnection,
     ServerFailed,
+    TransportFailed,
     UnexpectedReply,
+    ValidationError,
 )
-from .models import Secret
-from .models._base import MASK, Json, secrets_in
+from .models import Secret, ValidationErrorDetail
+from .models._base import Json, secrets_in
 from .settings import Limits, read_limits
 
 A = TypeVar("A")
@@ -170,7 +174,7 @@ class Session(Moded[Mode], Generic[Mode]):
         replies: list[Reply] = []
 
         def keep(route: AnyRoute, reply: Reply, clock: Callable[[], float]) -> Reply:
-            replies.append(reply)
+            replies.append(reply if reply.status in SUCCESS else self._masked(reply, body))
             return as_it_came(route, reply, clock)
 
         # A refusal was the last word: a fault of the transport after it would be raised in its place.
@@ -220,13 +224,12 @@ class Session(Moded[Mode], Generic[Mode]):
                 self._gates.meter.count(at=ended, took=ended - begun, failed=reply.status >= 400)
                 if breaker is not None and breaker.circuit is not CLEAR and reply.status < 500:
                     breaker.tell(Event.SUCCESS, ended)
-                if reply.status not in SUCCESS:
-                    reply = self._masked(reply, body)
                 answer = read(route, reply, waiter.time)
                 if noted:
                     self._gates.tally.take()
             except CallError as failed:
                 error = failed
+                self._hide(error, body, reply)
             except BaseException:
                 if probing and breaker is not None:
                     breaker.tell(Event.NOTHING, waiter.monotonic())
@@ -244,7 +247,7 @@ class Session(Moded[Mode], Generic[Mode]):
             attempt = self._attempt(
                 route, request, number, begun - now, ended - begun, reply, error
             )
-            self._note(attempt, limit, ended)
+            self._note(attempt, error, limit, ended)
             attempt = attrs.evolve(attempt, wait=self._wait_after(attempt, ended, ends))
             history = [] if history is None else history
             self._tell(attempt, history)
@@ -254,16 +257,17 @@ class Session(Moded[Mode], Generic[Mode]):
             now = waiter.monotonic()
         raise self._given_up(route, error, tuple(history or ()), waiter.monotonic() - started)
 
-    def _note(self, attempt: Attempt, limit: float, ended: float) -> None:
+    def _note(self, attempt: Attempt, error: CallError, limit: float, ended: float) -> None:
         """Tell meter and circuit of a try that failed; what arrived was told when it did."""
         if attempt.status is None:
             self._gates.meter.count(at=ended, took=attempt.seconds, failed=True)
         breaker = self._breaker
         if breaker is None or (attempt.status is not None and attempt.status < 500):
             return
-        # Who is in a hurry and runs out of time proves nothing about the cloud.
+        # Who is in a hurry and runs out of time proves nothing about the cloud; nor does who held all connections.
         hurried = limit < self._patience.attempt_timeout and attempt.seconds >= limit
-        if attempt.status is None and hurried:
+        unasked = isinstance(error, NoFreeConnection) or _ends_the_same(error)
+        if attempt.status is None and (hurried or unasked):
             breaker.tell(Event.NOTHING, ended)
         elif breaker.tell(Event.FAULT, ended, f"{attempt.fault}: {attempt.message}"):
             _log.warning(
@@ -292,6 +296,8 @@ class Session(Moded[Mode], Generic[Mode]):
             error.resend_safe = True
         error.operation = route.name
         error.history = history
+        if history and error.request_id is None:
+            error.request_id = history[-1].request_id
         error.attempts = len(history)
         error.elapsed = elapsed
         if len(history) > 1 and may_repeat(history[-1]):
@@ -315,7 +321,6 @@ class Session(Moded[Mode], Generic[Mode]):
         reply: Reply | None,
         error: CallError | None = None,
     ) -> Attempt:
-        refused = error if isinstance(error, ApiError) else None
         return Attempt(
             number=number,
             operation=route.name,
@@ -327,11 +332,10 @@ class Session(Moded[Mode], Generic[Mode]):
             status=reply.status if reply else None,
             fault=type(error).__name__ if error else "",
             message=error.message if error else "",
-            request_id=request_id(reply.headers) if reply else None,
-            retry_after=refused.retry_after if refused else None,
+            request_id=_id_of(reply, error),
+            retry_after=error.retry_after if error else None,
             sent=not isinstance(error, ConnectFailed),
-            # A reply that cannot be read is not asked for again: it would be the same.
-            repeatable=route.resend is not Resend.NEVER and not isinstance(error, UnexpectedReply),
+            repeatable=route.resend is not Resend.NEVER and not _ends_the_same(error),
         )
 
     def _tell(self, attempt: Attempt, history: list[Attempt] | None) -> None:
@@ -346,19 +350,17 @@ class Session(Moded[Mode], Generic[Mode]):
                 _log.exception("%s: a hook failed: %r", attempt.operation, hook)
 
     def _masked(self, reply: Reply, body: object) -> Reply:
-        """Take our secrets out of what is not a success: some services repeat what they refuse, and it is shown."""
-        headers, content = reply.headers, reply.body
-        for secret in (self._key, *secrets_in(body)):
-            text = secret.reveal()
-            headers = {name: value.replace(text, MASK) for name, value in headers.items()}
-            # As it is, and as JSON writes it.
-            for written in {
-                text,
-                json.dumps(text)[1:-1],
-                json.dumps(text, ensure_ascii=False)[1:-1],
-            }:
-                content = content.replace(written.encode(), MASK.encode())
-        return attrs.evolve(reply, headers=headers, body=content)
+        """Take our secrets out of a refusal that is handed on as it came: it is shown like an error."""
+        mask = Mask((self._key, *secrets_in(body)))
+        headers = {name: mask.text(value) for name, value in reply.headers.items()}
+        return attrs.evolve(reply, headers=headers, body=mask.data(reply.body))
+
+    def _hide(self, error: CallError, body: object, reply: Reply | None) -> None:
+        """Take our secrets out of what an error says, before anybody is told."""
+        hide(error, Mask((self._key, *secrets_in(body))))
+        if reply is not None:
+            # Where it was read, local variables hold the reply as it came, and a report may show those of any frame.
+            error.__traceback__ = error.__context__ = None
 
     def _written(self, route: AnyRoute, body: object, timeout: float | None) -> Request:
         """The request that *body* makes: it is the query of a GET, the JSON of anything else."""
@@ -368,9 +370,12 @@ class Session(Moded[Mode], Generic[Mode]):
         return self._request(route, {}, _json_bytes(written), timeout)
 
     def _as_given(
-        self, route: AnyRoute, query: Mapping[str, Json], body: Json, timeout: float | None
+        self, route: AnyRoute, query: object, body: Json, timeout: float | None
     ) -> Request:
-        return self._request(route, query, b"" if body is None else _json_bytes(body), timeout)
+        if not isinstance(query, Mapping):
+            raise _unsendable("query", "must be a mapping of names to values")
+        content = b"" if body is None else _json_bytes(body)
+        return self._request(route, cast("Mapping[str, Any]", query), content, timeout)
 
     # Never content and headers by themselves: as locals of a frame they would show what a request's repr hides.
     def _request(
@@ -389,20 +394,57 @@ class Session(Moded[Mode], Generic[Mode]):
         url = self._base + route.url
         if not query:
             return url
-        pairs = [(name, _in_query(value)) for name, value in query.items()]
-        return f"{url}?{urlencode(pairs, quote_via=quote)}"
+        given = {name: value for name, value in query.items() if value is not None}
+        return f"{url}?{_in_url(given)}" if given else url
+
+
+def _in_url(query: Mapping[str, Any]) -> str:
+    pairs = [(name, _in_query(name, value)) for name, value in query.items()]
+    try:
+        return urlencode(pairs, quote_via=quote)
+    except UnicodeError:
+        problem = "holds half of a surrogate pair, which no address can hold"
+    raise _unsendable("query", problem)
 
 
 def _json_bytes(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+    try:
+        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+    except (ValueError, TypeError, RecursionError) as error:
+        problem = f"cannot be written as JSON: {error}"
+    raise _unsendable("body", problem)
 
 
-def _in_query(value: object) -> str:
+def _in_query(name: str, value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ",".join(_one_in_query(name, one) for one in cast(list[object], value))
+    return _one_in_query(name, value)
+
+
+def _one_in_query(name: str, value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, list | tuple):
-        return ",".join(map(str, cast(list[object], value)))
-    return str(value)
+    if isinstance(value, str | int | float):
+        return str(value)
+    raise _unsendable(f"query.{name}", "must be text, a number, a boolean or a list of such")
+
+
+def _unsendable(field: str, problem: str) -> ValidationError:
+    detail = ValidationErrorDetail(field=field, message=problem)
+    return ValidationError("this request cannot be sent", [detail])
+
+
+def _id_of(reply: Reply | None, error: CallError | None) -> str | None:
+    if error is not None:
+        return error.request_id
+    return request_id(reply.headers) if reply else None
+
+
+def _ends_the_same(error: CallError | None) -> bool:
+    """Whether another try would bring the same reply, which cannot be read."""
+    return isinstance(error, UnexpectedReply) or (
+        isinstance(error, TransportFailed) and error.same_again
+    )
 
 
 def _resend_safe(route: AnyRoute, error: CallError) -> bool:

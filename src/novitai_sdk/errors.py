@@ -147,12 +147,20 @@ class CallError(NovitaError):
         history: What came of each try, and how long was waited after it.
         elapsed: Seconds from the first try to this error.
         resend_safe: Whether trying again cannot do the same thing twice.
+        reason: The cloud's word for it, such as ``INSUFFICIENT_RESOURCE``, or None.
+        metadata: What else the cloud said, as text; empty where it said nothing.
+        request_id: The cloud's id of the last request, where one came.
+        retry_after: Seconds the cloud asked to wait, or None.
     """
 
     def __init__(
         self,
         message: str,
         *,
+        reason: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        request_id: str | None = None,
+        retry_after: float | None = None,
         operation: str = "",
         attempts: int = 1,
         elapsed: float = 0.0,
@@ -165,7 +173,16 @@ class CallError(NovitaError):
         self.attempts: int = attempts
         self.elapsed: float = elapsed
         self.resend_safe: bool = resend_safe
+        self.reason: str | None = reason
+        self.metadata: Mapping[str, str] = dict(metadata or {})
+        self.request_id: str | None = request_id
+        self.retry_after: float | None = retry_after
         super().__init__(message)
+
+    @property
+    def status(self) -> int | None:
+        """HTTP status of the last reply, None where none came."""
+        return None
 
     def __str__(self) -> str:
         tries = (
@@ -232,49 +249,36 @@ class UnexpectedReply(CallError):
     """A reply arrived that is not what the contract says; ``problems`` has one line per path.
 
     Attributes:
-        status: HTTP status of the reply.
         problems: What is wrong with it.
     """
 
     def __init__(
         self, message: str, *, status: int = 0, problems: Sequence[str] = (), **context: Any
     ) -> None:
-        self.status: int = status
+        self._status = status
         self.problems: tuple[str, ...] = tuple(problems)
         super().__init__(message, **context)
+
+    @property
+    def status(self) -> int:
+        """HTTP status of the reply."""
+        return self._status
 
     def __str__(self) -> str:
         return super().__str__() + "".join(f"\n  {line}" for line in self.problems)
 
 
 class ApiError(CallError):
-    """The cloud refused.
+    """The cloud refused."""
 
-    Attributes:
-        status: HTTP status.
-        reason: The cloud's word for it, such as ``INSUFFICIENT_RESOURCE``, or None.
-        metadata: What else the cloud said, as text.
-        request_id: The id of the request, where one came.
-        retry_after: Seconds the cloud asked to wait, or None.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        status: int = 0,
-        reason: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-        request_id: str | None = None,
-        retry_after: float | None = None,
-        **context: Any,
-    ) -> None:
-        self.status: int = status
-        self.reason: str | None = reason
-        self.metadata: Mapping[str, str] = dict(metadata or {})
-        self.request_id: str | None = request_id
-        self.retry_after: float | None = retry_after
+    def __init__(self, message: str, *, status: int = 0, **context: Any) -> None:
+        self._status = status
         super().__init__(message, **context)
+
+    @property
+    def status(self) -> int:
+        """HTTP status."""
+        return self._status
 
     def __str__(self) -> str:
         facts = [f"HTTP {self.status}" if self.status else "", self.reason or ""]

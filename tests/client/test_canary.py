@@ -160,6 +160,17 @@ def test_no_secret_is_shown_in_a_whole_life(
                     faults.garbled_reply(body=json.dumps({"instances": 5}).encode(), times=None),
                     client.cloud.instances.list,
                 ),
+                *(
+                    (faults.garbled_reply(body=said, times=None), call)
+                    for said, call in (
+                        (f'{{"error": "no key {API_KEY}"}}'.encode(), client.cloud.instances.list),
+                        (f"<p>{API_KEY}".encode(), client.cloud.instances.list),
+                        (
+                            f'{{"error": "not {ENV}, {IMAGE_AUTH}"}}'.encode(),
+                            lambda: client.cloud.instances.create(body),
+                        ),
+                    )
+                ),
             ):
                 cloud.order(ordered)
                 try:

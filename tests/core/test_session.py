@@ -61,7 +61,8 @@ AGAIN: dict[str, tuple[Scripted, bool, bool, bool]] = {
     "502, a page": (page(502), True, False, True),
     "503": (refusal(503), True, False, True),
     "504": (refusal(504), True, False, True),
-    "501": (refusal(501), False, False, False),
+    "501": (refusal(501), True, False, True),
+    "524, a page": (page(524), True, False, True),
     "400": (refusal(400), False, False, False),
     "400 without stock": (refusal(400, "INSUFFICIENT_RESOURCE"), False, False, False),
     "400 of a kind unknown to the cloud": (refusal(400, "UNKNOWN"), False, False, False),
@@ -226,9 +227,9 @@ def test_where_nothing_is_promised_anything_but_a_page_or_a_refusal_will_do(body
         (b"{}", ["required field missing @ $.id"]),
         (b'{"id": null}', None),
         (b'{"id": [1], "parts": [{"size": "x"}, {}]}', None),
-        (b"<html>login</html>", ["not JSON: b'<html>login</html>'"]),
-        (b'{"id": "t-1"', ["""not JSON: b'{"id": "t-1"'"""]),
-        (b'{"id": "t-1", "x": NaN}', ["""not JSON: b'{"id": "t-1", "x": NaN}'"""]),
+        (b"<html>login</html>", ["not JSON: <html>login</html>"]),
+        (b'{"id": "t-1"', ['not JSON: {"id": "t-1"']),
+        (b'{"id": "t-1", "x": NaN}', ['not JSON: {"id": "t-1", "x": NaN}']),
         (b'{"id": "t-1", "x": -Infinity}', None),
         (b'{"id": "\xff\xfe"}', None),
         (b"[]", None),
@@ -574,6 +575,28 @@ def test_a_refusal_that_stays_is_the_answer_and_a_lost_one_is_an_error() -> None
 def test_the_key_is_masked_in_a_refusal_that_repeats_it() -> None:
     found = raw(Desk(refusal(401, message=f"no such key: {KEY}")))
     assert KEY.encode() not in found.body
+
+
+# -- what every error tells ----------------------------------------------------------------------------
+
+
+def test_every_error_tells_status_request_and_wait_where_a_reply_came() -> None:
+    headers = {"x-request-id": "r-9", "retry-after": "7"}
+    odd = Desk(Reply(status=200, headers=headers, body=b"<html>")).fails()
+    assert (odd.status, odd.request_id, odd.retry_after) == (200, "r-9", 7.0)
+    assert (odd.reason, odd.metadata) == (None, {})
+    lost = Desk(*[TransportFailed("the connection broke")] * 4).fails()
+    assert (lost.status, lost.request_id, lost.retry_after) == (None, None, None)
+    assert (lost.reason, lost.metadata) == (None, {})
+
+
+@pytest.mark.parametrize("route", [READ, STOP])
+def test_a_reply_that_would_be_the_same_again_is_not_fetched_again(
+    route: Route[Asked, Any],
+) -> None:
+    desk = Desk(TransportFailed("the reply is larger than 32 MB", same_again=True), GOOD)
+    error = desk.fails(route)
+    assert (desk.sent, error.retryable) == (1, False)
 
 
 # -- siblings, meters, the other face ----------------------------------------------------------------

@@ -18,7 +18,14 @@ from novitai_sdk._retry import Attempt, RetryPolicy, exactly
 from novitai_sdk._session import Patience, Session
 from novitai_sdk._transport import Reply, Request
 from novitai_sdk._waiting import AsyncWaiter
-from novitai_sdk.errors import CallTimedOut, CircuitOpen, ConnectFailed, NotFound, ServerFailed
+from novitai_sdk.errors import (
+    CallTimedOut,
+    CircuitOpen,
+    ConnectFailed,
+    NoFreeConnection,
+    NotFound,
+    ServerFailed,
+)
 from novitai_sdk.models import Secret
 from novitai_sdk.testing import ScriptedTransport
 
@@ -223,6 +230,24 @@ def test_an_open_circuit_refuses_at_once_and_says_since_when_why_and_until_when(
         "whole reply); the next is let through at 00:00:13 UTC"
     )
     assert (error.attempts, error.resend_safe, error.elapsed, desk.sent) == (0, True, 0.0, 3)
+
+
+FULL = NoFreeConnection("no free connection")
+
+
+def test_our_own_lack_of_connections_opens_no_circuit() -> None:
+    desk = Desk(*[FULL] * 20, GOOD, took=6.0, circuit_breaker=BREAKER, retry=ONCE)
+    for _ in range(20):
+        assert type(desk.fails()) is NoFreeConnection
+    desk.call()
+
+
+def test_a_probe_without_a_connection_lets_another_see() -> None:
+    desk = broken(FULL, GOOD, GOOD)
+    desk.waiter.clock.advance(10.0)
+    assert desk.fails() is FULL
+    desk.call()
+    desk.call()
 
 
 def test_after_its_rest_one_call_sees_and_closes_it() -> None:

@@ -27,7 +27,13 @@ from novitai_sdk._transport import (
     user_agent,
 )
 from novitai_sdk.emulator import Emulator
-from novitai_sdk.errors import CallTimedOut, ClientClosed, ConnectFailed, TransportFailed
+from novitai_sdk.errors import (
+    CallTimedOut,
+    ClientClosed,
+    ConnectFailed,
+    NoFreeConnection,
+    TransportFailed,
+)
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 TLS = Path(__file__).parent / "tls"
@@ -139,6 +145,7 @@ def test_a_reply_that_cannot_be_unpacked_is_a_failure(
     found = ask.one(serve(every(reply(body, f"Content-Encoding: {encoding}"))).url)
     assert type(found) is TransportFailed
     assert said in str(found)
+    assert found.same_again is (encoding == "br")
 
 
 def test_redirects_are_handed_back_and_the_key_goes_nowhere_else(ask: Any, serve: Any) -> None:
@@ -192,6 +199,7 @@ def test_a_reply_that_never_ends_is_bounded(ask: Any, serve: Any, small_limit: i
     found = ask.one(server.url)
     assert type(found) is TransportFailed
     assert "larger than 1 MB" in str(found)
+    assert found.same_again
     assert server.settles_at(0)
     assert next(sent) * 65_536 < 64 * small_limit
 
@@ -209,6 +217,7 @@ def test_a_few_bytes_that_stand_for_gigabytes_are_not_unpacked(
     found = ask.one(serve(every(reply(bomb, "Content-Encoding: gzip"))).url)
     assert type(found) is TransportFailed
     assert "larger than 1 MB" in str(found)
+    assert found.same_again
 
 
 def test_endless_headers_are_bounded(ask: Any, serve: Any) -> None:
@@ -661,7 +670,7 @@ def test_who_waits_in_vain_for_a_connection_is_told_that_nothing_was_sent(serve:
     holder = threading.Thread(target=lambda: drive(transport.send(get(server.url))))
     holder.start()
     wait_until(lambda: len(server.requests) == 1)
-    with pytest.raises(ConnectFailed, match=r"no free connection within 0\.05 s"):
+    with pytest.raises(NoFreeConnection, match=r"no free connection within 0\.05 s"):
         drive(transport.send(get(server.url, timeout=0.05)))
     done.set()
     holder.join(10)

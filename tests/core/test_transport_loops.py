@@ -16,7 +16,7 @@ import pytest
 import trio
 
 from novitai_sdk._transport import AsyncTransport, Reply, Request
-from novitai_sdk.errors import ClientClosed, ConnectFailed
+from novitai_sdk.errors import ClientClosed, NoFreeConnection
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 BOTH = pytest.mark.parametrize("backend", ["asyncio", "trio"])
@@ -239,7 +239,7 @@ def test_who_waits_in_vain_for_a_connection_is_told_that_nothing_was_sent(
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(transport.send, get(server.url))
             await until(lambda: len(server.requests) == 1)
-            with pytest.raises(ConnectFailed, match=r"no free connection within 0\.05 s"):
+            with pytest.raises(NoFreeConnection, match=r"no free connection within 0\.05 s"):
                 await transport.send(get(server.url, timeout=0.05))
             tasks.cancel_scope.cancel()
         await transport.close()

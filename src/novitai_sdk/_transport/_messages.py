@@ -26,7 +26,7 @@ class Reply:
     """One whole reply; header names are lower-case."""
 
     status: int
-    headers: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
     body: bytes = attrs.field(default=b"", repr=False)
 
 
