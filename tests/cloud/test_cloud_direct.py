@@ -9,15 +9,18 @@ from faces import FACES, Face
 from novitai_sdk import (
     CallTimedOut,
     NotFound,
+    Novitai,
     RateLimit,
     RequestRefused,
     RetryPolicy,
+    Secret,
     SettingsError,
     ValidationError,
 )
 from novitai_sdk.cloud import ClusterList, InstanceRef, Resend, Route
 from novitai_sdk.emulator import Emulator, faults
-from novitai_sdk.testing import MemoryNetwork
+from novitai_sdk.testing import MemoryNetwork, ScriptedTransport
+from novitai_sdk.transport import Reply, Sync
 
 V1 = "/gpu-instance/openapi/v1"
 CLUSTERS = Route[None, ClusterList]("clusters.mine", "GET", "/clusters", None, ClusterList)
@@ -86,8 +89,6 @@ def test_what_is_tried_again_is_for_the_caller_to_say() -> None:
 
 
 def client_of(cloud: Emulator, **options: Any) -> Any:
-    from novitai_sdk import Novitai
-
     return Novitai(
         api_key="k",
         network=MemoryNetwork(cloud),
@@ -121,6 +122,57 @@ def test_a_path_that_could_lead_elsewhere_is_refused_before_anything_is_sent(pat
                 ask("STEAL", path)
             assert [one.field for one in caught.value.details] == ["method", "path"]
     assert told == []
+
+
+@pytest.mark.parametrize(
+    "path", ["@evil.test/x", ".evil.test/", "x", "/a\r\nHost: b", "/ü", "/a?b=1", "/\\evil", None]
+)
+def test_a_route_that_could_lead_elsewhere_cannot_be_made(path: Any) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Route[None, ClusterList]("clusters.mine", "GET", path, None, None, prefix="")
+    assert [one.field for one in caught.value.details] == ["path"]
+    with pytest.raises(ValidationError) as caught:
+        Route[None, ClusterList]("clusters.mine", "STEAL", "/x", None, None)  # type: ignore[arg-type]  # that is the test
+    assert [one.field for one in caught.value.details] == ["method"]
+    with pytest.raises(ValidationError):
+        Route[None, ClusterList]("clusters.mine", "GET", "/x", None, None, prefix="@evil.test")
+
+
+CIRCLE: list[Any] = []
+CIRCLE.append(CIRCLE)
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"body": {"a": float("nan")}}, "body"),
+        ({"body": {"a": Secret("hush-secret-text")}}, "body"),
+        ({"body": CIRCLE}, "body"),
+        ({"query": {"a": {"b": 1}}}, "query.a"),
+        ({"query": {"a": [1, None]}}, "query.a"),
+        ({"query": {"a": Secret("hush-secret-text")}}, "query.a"),
+        ({"query": {"a": "\ud800"}}, "query"),
+        ({"query": "a=1"}, "query"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_anything_is_sent(given: Any, field: str) -> None:
+    told: list[Any] = []
+    with client_of(Emulator(api_key="k"), on_attempt=told.append) as client:
+        for ask in (client.cloud.request, client.cloud.raw.request):
+            with pytest.raises(ValidationError) as caught:
+                ask("POST", "/a", **given)
+            assert [one.field for one in caught.value.details] == [field]
+            assert "hush" not in str(caught.value)
+    assert told == []
+
+
+def test_a_query_leaves_out_what_is_none_and_writes_lists_with_commas() -> None:
+    transport = ScriptedTransport(Sync, [Reply(status=200)] * 2)
+    with Novitai(api_key="k", transport=transport, store="memory") as client:
+        client.cloud.request("GET", "/a", query={"a": None, "b": [1, "x", True], "c": False})
+        client.cloud.request("GET", "/a", query={"a": None})
+    asked = [one.url.partition("novita.ai/a")[2] for one in transport.requests]
+    assert asked == ["?b=1%2Cx%2Ctrue&c=false", ""]
 
 
 def test_a_refusal_is_raised_as_what_it_is() -> None:

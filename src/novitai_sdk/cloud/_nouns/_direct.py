@@ -7,8 +7,6 @@ import attrs
 from typing_extensions import Unpack
 
 from ..._calling import Async, Mode, Sync, drive, dual
-from ...errors import ValidationError
-from ...models import ValidationErrorDetail
 from ...models._base import Json
 from ...settings import Limits
 from .._raw import RawReply
@@ -20,7 +18,6 @@ __all__ = ["CloudRaw", "Direct"]
 A = TypeVar("A")
 B = TypeVar("B")
 
-_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _NO_QUERY: Final[Mapping[str, Json]] = {}
 
 
@@ -51,7 +48,7 @@ class CloudRaw(Noun[Mode]):
     ) -> RawReply:
         """Do what `Cloud.request` does, and return the answer as it came.
 
-        Raises ValidationError for a method or path that cannot be one, TransportFailed when no whole answer arrived.
+        Raises ValidationError for what cannot be sent, TransportFailed when no whole answer arrived.
         """
         route = _route(method, path, resend)
         return await self._session.limited(limits).raw_json(route, query, body)
@@ -113,9 +110,10 @@ class Direct(Noun[Mode]):
     ) -> Json:
         """Send a request to *path* below the base URL and return the JSON of its answer; None for an empty one.
 
-        *resend* says when it may be sent again: without it, a GET always, anything else only when it is proven that
-        nothing was sent. *limits* are as in :meth:`call`. Raises ValidationError for a method or path that cannot be
-        one, CallError, and SettingsError for wrong limits.
+        What is None in *query* is left out, and a list is written with commas. *resend* says when it may be sent again:
+        without it, a GET always, anything else only when it is proven that nothing was sent. *limits* are as in
+        :meth:`call`. Raises ValidationError for what cannot be sent: a method, path or query that cannot be one, a body
+        that is no JSON; CallError, and SettingsError for wrong limits.
 
         >>> from novitai_sdk import Novitai
         >>> from novitai_sdk.emulator import Emulator
@@ -133,29 +131,6 @@ class Direct(Noun[Mode]):
 
 
 def _route(method: str, path: str, resend: Resend | None) -> AnyRoute:
-    problems: list[ValidationErrorDetail] = []
-    if method not in _METHODS:
-        problems.append(
-            ValidationErrorDetail(
-                field="method", message=f"must be one of {', '.join(_METHODS)}", value=method
-            )
-        )
-    # What follows the host unescaped must not be able to become part of it: the key goes to the base URL only.
-    if (
-        not path.startswith("/")
-        or not path.isascii()
-        or not path.isprintable()
-        or set(path) & set("?#\\ ")
-    ):
-        problems.append(
-            ValidationErrorDetail(
-                field="path",
-                message="must begin with / and hold neither spaces nor a query (see query=)",
-                value=path,
-            )
-        )
-    if problems:
-        raise ValidationError("this request cannot be sent", problems)
     return Route(
         f"{method} {path}",
         cast(Any, method),
