@@ -221,7 +221,13 @@ def says_nothing_of_whose(response: httpx.Response) -> None:
     raise httpx.ProxyError("the audit is behind a proxy")
 
 
-HOOKS = [asks_elsewhere, says_it_was_ours, has_no_place_left, says_nothing_of_whose]
+def asks_with_another_client_of_ours(response: httpx.Response) -> None:
+    raise ConnectFailed("the audit is down")
+
+
+HOOKS = [
+    asks_elsewhere, says_it_was_ours, has_no_place_left, says_nothing_of_whose, asks_with_another_client_of_ours,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("hook", HOOKS)

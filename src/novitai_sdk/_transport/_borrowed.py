@@ -16,7 +16,14 @@ import httpx
 
 from .._calling import Async, Sync, drive
 from .._waiting import current_loop
-from ..errors import CallTimedOut, ClientClosed, ConnectFailed, SettingsError, TransportFailed
+from ..errors import (
+    CallError,
+    CallTimedOut,
+    ClientClosed,
+    ConnectFailed,
+    SettingsError,
+    TransportFailed,
+)
 from ._messages import Reply, Request, Transport
 from ._wires import Body, Trip, bare, collect, no_slot
 
@@ -107,6 +114,11 @@ def _failed(error: Exception, request: Request, *, unsent: bool) -> TransportFai
     return TransportFailed(f"the connection broke: {said}")
 
 
+def _of_another_call(error: CallError) -> TransportFailed:
+    # A hook may use a client of this library, too. What that one proves, it proves of its own requests.
+    return TransportFailed(f"a hook of the http_client raised {type(error).__name__}: {error}")
+
+
 def _refused_by_hook(error: httpx.HTTPError, asked: httpx.Request) -> Reply | None:
     """The answer that a hook refused with `raise_for_status`: it is for us to say what it means."""
     if not isinstance(error, httpx.HTTPStatusError) or error.response.request is not asked:
@@ -168,7 +180,10 @@ class BorrowedTransport:
 
     def _send(self, asked: httpx.Request, request: Request, trip: Trip) -> Reply:
         # The key is ours, so no other way to say who asks; and it goes to the base URL only.
-        response = self._client.send(asked, stream=True, auth=None, follow_redirects=False)
+        try:
+            response = self._client.send(asked, stream=True, auth=None, follow_redirects=False)
+        except CallError as error:
+            raise _of_another_call(error) from bare(error)
         try:
             if reply := _read_by_hook(response):
                 return reply
@@ -242,7 +257,12 @@ class BorrowedAsyncTransport:
         raise _late(request)
 
     async def _send(self, asked: httpx.Request) -> Reply:
-        response = await self._client.send(asked, stream=True, auth=None, follow_redirects=False)
+        try:
+            response = await self._client.send(
+                asked, stream=True, auth=None, follow_redirects=False
+            )
+        except CallError as error:
+            raise _of_another_call(error) from bare(error)
         try:
             if reply := _read_by_hook(response):
                 return reply
