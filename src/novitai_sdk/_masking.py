@@ -30,7 +30,9 @@ _HALF_AN_ESCAPE: Final = re.compile(r"(?:&[^;\s]{0,7}|\\\S{0,5}|%.?)\Z")
 
 
 def _without_backslashes(text: str) -> str:
-    return _ESCAPED.sub(_one_character, text)
+    read = _ESCAPED.sub(_one_character, text)
+    # JSON writes what is beyond 16 bits in two halves, which are one character, and no text by themselves.
+    return read.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _one_character(found: "re.Match[str]") -> str:
@@ -99,7 +101,8 @@ class Mask:
 def _forms(text: str) -> Iterator[str]:
     # The password of user:password is a secret by itself.
     for part in (text, text.partition(":")[2]):
-        for form in (part, *shown(part)):
+        # JSON in a text, too, has its spaces put in order with it.
+        for form in (part, *shown(part), *shown(json.dumps(part)[1:-1])):
             if len(form) >= _SHORTEST:
                 yield form
 

@@ -77,6 +77,10 @@ def says_twice_written(text: str) -> Reply:
     return Reply(status=400, body=json.dumps({"message": as_go_does(text)}).encode())
 
 
+def says_in_ascii(text: str) -> Reply:
+    return Reply(status=400, body=json.dumps({"message": json.dumps({"given": text})}).encode())
+
+
 def says_page_escaped(text: str) -> Reply:
     return Reply(status=502, body=f"<p>no such key: {escape(text)}</p>".encode())
 
@@ -96,8 +100,8 @@ def says_first_half(text: str) -> Reply:
 
 
 ECHOES: list[Says] = [
-    says_error, says_page, says_type, says_as_go, says_with_slashes, says_twice_written, says_page_escaped,
-    says_address, says_facts, says_first_half,
+    says_error, says_page, says_type, says_as_go, says_with_slashes, says_twice_written, says_in_ascii,
+    says_page_escaped, says_address, says_facts, says_first_half,
 ]  # fmt: skip
 
 
@@ -118,7 +122,7 @@ def shown_by(error: CallError, caplog: pytest.LogCaptureFixture) -> str:
 
 
 @pytest.mark.parametrize("says", ECHOES)
-@pytest.mark.parametrize("secret", [PASSWORD, LONG, "  two\n lines  "])
+@pytest.mark.parametrize("secret", [PASSWORD, LONG, "  two\n lines  ", "the \U0001f511 is secret"])
 def test_a_secret_is_masked_whatever_the_reply_that_repeats_it(
     says: Says, secret: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -126,6 +130,7 @@ def test_a_secret_is_masked_whatever_the_reply_that_repeats_it(
     error = kept(says(secret), secret)
     assert MASK in f"{error} {vars(error)}" or says is says_type
     shown = shown_by(error, caplog)
+    shown.encode()
     for form in (secret, " ".join(secret.split()), escape(secret), quote(secret, safe="")):
         assert form not in shown
         assert form[:12] not in shown.replace("x" * 480, "")
