@@ -12,7 +12,7 @@ import nox
 from packaging.requirements import Requirement
 
 nox.needs_version = ">=2025.2.9"
-nox.options.sessions = ["lint", "types", "tests", "lowest", "docs", "strangers", "build"]
+nox.options.sessions = ["lint", "types", "tests", "lowest", "strangers", "build"]
 nox.options.reuse_venv = "yes"
 
 PROJECT = nox.project.load_toml("pyproject.toml")
@@ -96,7 +96,7 @@ def at_its_lowest(line: str) -> str:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """The examples in the README, the guides and the docstrings."""
+    """The examples in the README, the guides and the docstrings, which `tests` runs too, alone."""
     needs(session, "docs")
     session.run("pytest", "tests/docs", *session.posargs)
 
