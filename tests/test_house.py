@@ -96,6 +96,7 @@ FLOOR = {
     "_retry": 0,
     "_version": 0,
     "errors": 0,
+    "jobs._checks": 0,
     "jobs._errors": 0,
     "jobs._life": 0,
     "jobs._schedule": 0,

@@ -13,7 +13,7 @@ Both stores move jobs through these functions only, so a memory store and a file
 what an attempt costs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from enum import Enum
 from functools import lru_cache
@@ -22,7 +22,8 @@ from typing import Final
 
 import attrs
 
-from ..models import Job, JobStatus
+from ..models import Job, JobPriority, JobStatus, JobType
+from ._checks import MOST, attempts_problems, is_text, key_problems, priority_problems
 from ._errors import JobRefused, JobStateError
 
 __all__ = ["NEXT", "Move", "moment", "when"]
@@ -89,7 +90,9 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 # Remembered, for what happens to a batch of jobs happens to all of them at the same time.
 @lru_cache(maxsize=64)
 def moment(seconds: float) -> datetime:
-    """Return the aware datetime of *seconds* since 1970-01-01 UTC."""
+    """Return the aware datetime of *seconds* since 1970-01-01 UTC. Raises ValueError outside the years 1 to 9999."""
+    if not is_moment(seconds):
+        raise ValueError(f"{seconds} seconds since 1970 is no time of the years 1 to 9999")
     # Not fromtimestamp(): on Windows it fails for times a test may well use, such as the first day.
     return _EPOCH + timedelta(seconds=seconds)
 
@@ -97,6 +100,15 @@ def moment(seconds: float) -> datetime:
 def when(at: datetime) -> float:
     """Return the seconds since 1970-01-01 UTC of *at*."""
     return (at - _EPOCH).total_seconds()
+
+
+_FIRST: Final = when(datetime.min.replace(tzinfo=timezone.utc))
+_END: Final = when(datetime.max.replace(tzinfo=timezone.utc))
+
+
+def is_moment(seconds: float) -> bool:
+    """Whether *seconds* since 1970-01-01 UTC is a time of the years 1 to 9999."""
+    return _FIRST <= seconds < _END
 
 
 def rounded(now: float) -> float:
@@ -112,31 +124,18 @@ def due(job: Job) -> float:
     return when(job.next_retry_at or job.created_at)
 
 
-def admit(job: Job) -> Job:
-    """Return *job* as a store takes it in; raise JobRefused with every reason if it must not."""
-    if _in_order(job):
+def admit(job: Job, key: str | None = None) -> Job:
+    """Return *job* as a store takes it in, with *key*; raise JobRefused with every reason if it must not."""
+    if _in_order(job, key):
         return job
-    problems = [
-        problem
-        for wrong, problem in (
-            (not job.id, "it has no id"),
-            (not str(job.type), "it has no type"),
-            (job.status is not JobStatus.PENDING, f"it is {job.status}, not pending"),
-            (job.attempts != 0, f"{job.attempts} attempts are counted already"),
-            (job.max_attempts < 1, f"max_attempts is {job.max_attempts}, less than 1"),
-            (not 1 <= job.priority <= 4, f"priority {job.priority} is not 1 to 4"),
-            (job.created_at.tzinfo is None, "created_at has no time zone"),
-            (
-                job.next_retry_at is not None and job.next_retry_at.tzinfo is None,
-                "next_retry_at has no time zone",
-            ),
-        )
-        if wrong
-    ]
+    problems = list(_problems(job, key))
     if problems:
         raise JobRefused(f"job {job.id!r} was not stored: " + "; ".join(problems))
     return attrs.evolve(
         job,
+        type=JobType(job.type),
+        status=JobStatus.PENDING,
+        priority=JobPriority(job.priority),
         created_at=job.created_at.astimezone(timezone.utc),
         next_retry_at=job.next_retry_at and job.next_retry_at.astimezone(timezone.utc),
         processed_at=None,
@@ -146,18 +145,59 @@ def admit(job: Job) -> Job:
     )
 
 
-def _in_order(job: Job) -> bool:
+def _problems(job: Job, key: str | None) -> Iterator[str]:
+    yield from _name_problems("id", job.id)
+    yield from _name_problems("type", job.type)
+    if job.status != JobStatus.PENDING:
+        yield f"it is {job.status}, not pending"
+    if job.attempts != 0:
+        yield f"{job.attempts} attempts are counted already"
+    yield from attempts_problems(job.max_attempts)
+    yield from priority_problems(job.priority)
+    yield from _time_problems("created_at", job.created_at)
+    if job.next_retry_at is not None:
+        yield from _time_problems("next_retry_at", job.next_retry_at)
+    yield from key_problems(key)
+
+
+def _name_problems(what: str, name: object) -> Iterator[str]:
+    if name is None or name == "":
+        yield f"it has no {what}"
+    elif not is_text(name):
+        yield f"its {what} {name!r} is not a text that can be stored"
+
+
+def _time_problems(what: str, at: object) -> Iterator[str]:
+    if not isinstance(at, datetime):
+        yield f"{what} is {at!r}, not a time"
+    elif at.utcoffset() is None:
+        yield f"{what} has no time zone"
+    elif not is_moment(when(at)):
+        yield f"{what} is {at}, which is none of the years 1 to 9999 in UTC"
+
+
+def _in_order(job: Job, key: str | None) -> bool:
     """Whether *job* is as `new_job` makes it, so that there is nothing to look for and nothing to change."""
-    due_at = job.next_retry_at
-    return (
-        job.status is JobStatus.PENDING
-        and job.created_at.tzinfo is timezone.utc
-        and (due_at is None or due_at.tzinfo is timezone.utc)
-        and not (job.attempts or job.processed_at or job.completed_at or job.error or job.extra)
-        and job.max_attempts >= 1
-        and 1 <= job.priority <= 4
-        and bool(job.id and job.type)
-    )
+    id_, type_, most, due_at = job.id, job.type, job.max_attempts, job.next_retry_at
+    try:
+        return (
+            job.status is JobStatus.PENDING
+            and job.created_at.tzinfo is timezone.utc
+            and (due_at is None or due_at.tzinfo is timezone.utc)
+            and not (job.attempts or job.processed_at or job.completed_at or job.error or job.extra)
+            and type(most) is int
+            and 1 <= most <= MOST
+            and type(job.priority) is JobPriority
+            and 1 <= job.priority <= 4
+            and type(type_) is JobType
+            and type(id_) is str
+            and not (id_ == "" or type_ == "")
+            and id_.isascii()
+            and type_.isascii()
+            and (key is None or (type(key) is str and key.isascii()))
+        )
+    except AttributeError:  # a time that is none
+        return False
 
 
 def claim(job: Job, now: float) -> Job:

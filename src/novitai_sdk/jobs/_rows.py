@@ -453,7 +453,7 @@ class Rows:
         """Add jobs, but for those whose key a live one has. Raises JobRefused."""
         simple: list[tuple[Any, ...]] = []
         for new in news:
-            job, key = _life.admit(new.job), new.key
+            job, key = _life.admit(new.job, new.key), new.key
             payload = to_text(f"job {job.id!r}", job.payload)
             if key is None and len(payload) <= LONGEST_INSIDE:
                 simple.append(_added(job, key, payload))

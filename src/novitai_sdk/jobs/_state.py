@@ -124,12 +124,12 @@ class Draft:
         self.events.records[place] = self.revision, record_at(place, (text, self.revision))
 
     def _add(self, new: NewJob) -> None:
-        job = _life.admit(new.job)
+        job = _life.admit(new.job, new.key)
+        text = to_text(f"job {job.id!r}", job.payload)
         if new.key is not None and self.holder(new.key) is not None:
             return
         if self.entry(job.id) is not None:
             raise JobRefused(f"job {job.id!r} was not stored: there is one of that id")
-        text = to_text(f"job {job.id!r}", job.payload)
         self.arrivals += 1
         if new.key is not None:
             self.keys[new.key] = job.id

@@ -12,7 +12,7 @@ on an event loop. A store tells no time: whoever calls says what time it is, so 
 import json
 import os
 import random
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from functools import lru_cache
 from typing import Final, Protocol, TypeAlias
@@ -22,6 +22,7 @@ import attrs
 from ..models import Job, JobPriority, JobQueueStats, JobStatus, JobThroughput, JobType
 from ..models._base import Json, JsonObject
 from . import _life
+from ._checks import is_number
 from ._errors import JobError, JobRefused, JobStateError
 from ._listing import JobPage, JobQuery
 from ._retention import STEP
@@ -414,21 +415,39 @@ def new_job(
     max_attempts: int = 3,
     key: str | None = None,
 ) -> NewJob:
-    """Return a job to store, made at *now* (epoch seconds) and due *after* seconds later."""
-    created = _life.moment(now)
-    return NewJob(
-        job=Job(
-            id=job_id(now),
-            type=job_type(type),
-            payload=payload,
-            status=JobStatus.PENDING,
-            priority=priority,
-            max_attempts=max_attempts,
-            created_at=created,
-            next_retry_at=_life.moment(now + after) if after > 0 else None,
-        ),
-        key=key,
-    )
+    """Return a job to store, made at *now* (epoch seconds) and due *after* seconds later.
+
+    Raises:
+        JobRefused: There is no such time or no such type; the rest is looked at by the store that is to take it.
+    """
+    try:
+        created = _life.moment(now)
+        return NewJob(
+            job=Job(
+                id=job_id(now),
+                type=job_type(type),
+                payload=payload,
+                status=JobStatus.PENDING,
+                priority=priority,
+                max_attempts=max_attempts,
+                created_at=created,
+                # Not "if it is above 0": of what is no number that would make a job that is due at once.
+                next_retry_at=None if after <= 0 else _life.moment(now + after),
+            ),
+            key=key,
+        )
+    except (TypeError, ValueError, OverflowError) as error:
+        told = "; ".join(_unmade(type, now, after)) or str(error)
+        raise JobRefused(f"no job was made: {told}") from error
+
+
+def _unmade(type_: object, now: object, after: object) -> Iterator[str]:
+    if not isinstance(type_, str):
+        yield f"type is {type_!r}, not a text"
+    if not (is_number(now) and _life.is_moment(now)):
+        yield f"now is {now!r}, not seconds since 1970 of the years 1 to 9999"
+    elif not (is_number(after) and _life.is_moment(now + after)):
+        yield f"after is {after!r}, not seconds from now to the year 9999 at most"
 
 
 # Remembered: for a type that only the program knows, asking the enumeration costs more than all else about a job.
@@ -471,6 +490,8 @@ _to_json: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encod
 
 def to_text(what: str, body: JsonObject) -> str:
     """Return *body* as JSON text; raise JobRefused when it is not JSON."""
+    if not isinstance(body, dict):
+        raise JobRefused(f"{what} was not stored: its content is {type(body).__name__}, not a dict")
     try:
         # NaN is not JSON; stored, it would break the first reader that is not Python.
         return _to_json(body)
