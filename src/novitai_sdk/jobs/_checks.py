@@ -11,6 +11,7 @@ __all__ = [
     "is_whole",
     "key_problems",
     "priority_problems",
+    "timeout_problems",
 ]
 
 MOST: Final = 2**53
@@ -55,3 +56,10 @@ def key_problems(value: object) -> Iterator[str]:
     """What is wrong with the key of a job; None is no key."""
     if value is not None and not is_text(value):
         yield f"key {value!r} is not a text that can be stored"
+
+
+def timeout_problems(value: object) -> Iterator[str]:
+    """What is wrong with how long somebody wants to wait; None is for ever."""
+    # Nothing is ever over by NaN.
+    if value is not None and not is_number(value):
+        yield f"timeout is {value!r}: a number of seconds is expected, or None"

@@ -191,7 +191,7 @@ def _in_order(job: Job, key: str | None) -> bool:
             and 1 <= job.priority <= 4
             and type(type_) is JobType
             and type(id_) is str
-            and not (id_ == "" or type_ == "")
+            and bool(id_ and type_)
             and id_.isascii()
             and type_.isascii()
             and (key is None or (type(key) is str and key.isascii()))

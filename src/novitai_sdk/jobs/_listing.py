@@ -5,13 +5,15 @@ orders go by what never changes about a job, so that one that is there all the t
 """
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Final, Literal, TypeAlias
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, Literal, TypeAlias, cast
 
 import attrs
 
 from ..models import Job, JobStatus
 from . import _life
+from ._checks import MOST, is_number, is_text, is_whole
 
 __all__ = ["JobOrder", "JobPage", "JobQuery", "JobWalk"]
 
@@ -29,53 +31,84 @@ _SQL: Final[Mapping[JobOrder, tuple[str, str]]] = {
     "oldest": ("seq", "seq > :at0"),
     "newest": ("seq DESC", "seq < -:at0"),
 }
-_HIGHEST: Final = 2**53  # up to which SQLite and floats tell whole numbers apart
 _PLACES: Final[Mapping[JobOrder, int]] = {"priority": 3, "oldest": 1, "newest": 1}
+_TIMES: Final = ("created_since", "created_until", "ended_since", "ended_until")
 
 
 def _statuses(given: "JobStatus | str | Iterable[JobStatus | str] | None") -> tuple[JobStatus, ...]:
-    found = tuple(JobStatus(one) for one in _several(given))
-    strangers = [str(status) for status in found if not status.known]
-    if strangers:  # no job has it, and it must not become part of a statement
-        raise ValueError(
-            f"status is {', '.join(strangers)}: one of {', '.join(JobStatus)} is expected"
-        )
-    return found
+    # What is no text stays what it is, to be refused with everything else.
+    return tuple(JobStatus(one) if isinstance(one, str) else one for one in _several(given))
 
 
 def _types(given: "str | Iterable[str] | None") -> tuple[str, ...]:
-    return tuple(str(one) for one in _several(given))
+    return tuple(str(one) if isinstance(one, str) else one for one in _several(given))
 
 
-def _several(given: "str | Iterable[str] | None") -> tuple[str, ...]:
-    if given is None:
-        return ()
-    return (given,) if isinstance(given, str) else tuple(given)
+def _several(given: object) -> tuple[Any, ...]:
+    if isinstance(given, Iterable) and not isinstance(given, str):
+        return tuple(cast("Iterable[object]", given))
+    return () if given is None else (given,)
 
 
-def _not_below_zero(_: object, attribute: "attrs.Attribute[int]", value: int) -> None:
-    if value < 0:
-        raise ValueError(f"{attribute.name} is {value}: it may not be below 0")
+def _seconds(given: "datetime | float | None") -> float | None:
+    # One without a time zone stays what it is, to be refused with everything else.
+    if isinstance(given, datetime) and given.utcoffset() is not None:
+        return _life.when(given)
+    return cast("float | None", given)
 
 
-def _an_order(_: object, __: object, value: str) -> None:
-    if value not in _SQL:
-        raise ValueError(f"order is {value!r}: one of {', '.join(_SQL)} is expected")
+def _place(order: JobOrder, cursor: object) -> _Place | None:
+    """The place that *cursor* tells; None if it is no cursor of *order*."""
+    of, *parts = cursor.split(":") if isinstance(cursor, str) else ("",)
+    try:
+        place = tuple(int(part) if part.lstrip("-").isdigit() else float(part) for part in parts)
+    except ValueError:
+        return None
+    told = len(place) == _PLACES[order] and all(abs(part) < MOST for part in place)
+    return place if told and of == order else None
 
 
-def _a_cursor(query: "JobQuery", _: object, value: str | None) -> None:
-    query.place()
+def _problems(query: "JobQuery") -> Iterator[str]:
+    yield from _status_problems(query.status)
+    for name, text in (*(("type", one) for one in query.type), ("key", query.key)):
+        if text is not None and not is_text(text):
+            yield f"{name} is {text!r}: a text that can be stored is expected"
+    for name in _TIMES:
+        yield from _time_problems(name, getattr(query, name))
+    if query.order not in list(_SQL):  # it may be what cannot be a key
+        yield f"order is {query.order!r}: one of {', '.join(_SQL)} is expected"
+    elif query.after is not None and query.place() is None:
+        yield f"after is {query.after!r}: no cursor of the order {query.order!r}"
+    for name, number in (("limit", query.limit), ("offset", query.offset)):
+        if not is_whole(number, 0):
+            yield f"{name} is {number!r}: a whole number is expected, not below 0 and at most 2**53"
+
+
+def _status_problems(statuses: Iterable[object]) -> Iterator[str]:
+    # No job has it, and it must not become part of a statement.
+    strangers = [one for one in statuses if not (isinstance(one, JobStatus) and one.known)]
+    if strangers:
+        yield f"status is {', '.join(map(str, strangers))}: one of {', '.join(JobStatus)} is expected"
+
+
+def _time_problems(name: str, at: object) -> Iterator[str]:
+    if isinstance(at, datetime):
+        yield f"{name} is {at.isoformat()}, which has no time zone: say datetime(..., tzinfo=timezone.utc)"
+    elif at is not None and not is_number(at):
+        yield f"{name} is {at!r}: a time, or seconds since 1970, is expected"
 
 
 @attrs.frozen(kw_only=True)
 class JobQuery:
     """Which jobs to list. What is not given leaves none out.
 
+    Times are given in epoch seconds or as a datetime with a time zone, and kept in epoch seconds.
+
     Attributes:
         status: Only jobs of this status, or of one of these.
         type: Only jobs of this type, or of one of these.
         key: Only jobs that were stored with this key.
-        created_since: Only jobs created then or later, in epoch seconds.
+        created_since: Only jobs created then or later.
         created_until: Only jobs created before then.
         ended_since: Only jobs that ended then or later.
         ended_until: Only jobs that ended before then.
@@ -85,36 +118,32 @@ class JobQuery:
         after: The cursor a page ended with (:attr:`JobPage.next`): only jobs behind it.
 
     Raises:
-        ValueError: Not a status, an order or a cursor of that order, or a number below 0.
+        ValueError: Not a status, an order or a cursor of that order, a time without a time zone, a limit or an offset
+            that is no whole number or below 0, a text that no store can hold; all of it is named.
     """
 
     status: tuple[JobStatus, ...] = attrs.field(default=None, converter=_statuses)
     type: tuple[str, ...] = attrs.field(default=None, converter=_types)
     key: str | None = None
-    created_since: float | None = None
-    created_until: float | None = None
-    ended_since: float | None = None
-    ended_until: float | None = None
-    order: JobOrder = attrs.field(default="priority", validator=_an_order)
-    limit: int = attrs.field(default=0, validator=_not_below_zero)
-    offset: int = attrs.field(default=0, validator=_not_below_zero)
-    after: str | None = attrs.field(default=None, validator=_a_cursor)
+    created_since: float | None = attrs.field(default=None, converter=_seconds)
+    created_until: float | None = attrs.field(default=None, converter=_seconds)
+    ended_since: float | None = attrs.field(default=None, converter=_seconds)
+    ended_until: float | None = attrs.field(default=None, converter=_seconds)
+    order: JobOrder = "priority"
+    limit: int = 0
+    offset: int = 0
+    after: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        problems = list(_problems(self))
+        if problems:
+            raise ValueError("; ".join(problems))
 
     def place(self) -> _Place | None:
         """Return the place behind which the page begins; None for the first page."""
         if self.after is None:
             return None
-        order, *parts = self.after.split(":")
-        try:
-            place = tuple(
-                int(part) if part.lstrip("-").isdigit() else float(part) for part in parts
-            )
-        except ValueError:
-            place = ()
-        wrong = len(place) != _PLACES[self.order] or not all(abs(part) < _HIGHEST for part in place)
-        if order != self.order or wrong:
-            raise ValueError(f"after is {self.after!r}: no cursor of the order {self.order!r}")
-        return place
+        return _place(self.order, self.after)
 
     def place_of(self, job: Job, seq: int) -> _Place:
         """Return where *job* stands, which was the *seq*-th to come."""

@@ -1,6 +1,6 @@
 """``client.jobs``: what the task runner does, and a hand on it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from datetime import datetime
 from typing import TypeVar
@@ -10,11 +10,13 @@ import attrs
 from .._calling import Mode, dual, dual_iter
 from .._waiting import Waiter
 from ..models import Job, JobQueueStats, JobStatus, JobType
+from ._checks import is_number, is_text, is_whole, timeout_problems
 from ._enqueueing import GLANCE, OwnJobs
 from ._errors import JobNotFound
 from ._kinds import Kinds
-from ._life import when
+from ._life import is_moment
 from ._listing import JobOrder, JobPage, JobQuery, JobWalk
+from ._retention import ENDED
 from ._store import Store
 
 __all__ = ["Jobs", "QueueHealth"]
@@ -35,35 +37,6 @@ class QueueHealth:
     depth: int
     oldest_due_age: float
     running: bool
-
-
-def _query(
-    status: JobStatus | str | Iterable[JobStatus | str] | None,
-    type_: JobType | str | Iterable[JobType | str] | None,
-    key: str | None,
-    times: Sequence[datetime | None],
-    order: JobOrder,
-    limit: int,
-) -> JobQuery:
-    for at in times:
-        if at is not None and at.tzinfo is None:
-            raise ValueError(
-                f"{at.isoformat()} has no time zone: say datetime(..., tzinfo=timezone.utc)"
-            )
-    created_since, created_until, ended_since, ended_until = (
-        None if at is None else when(at) for at in times
-    )
-    return JobQuery(
-        status=status,
-        type=type_,
-        key=key,
-        created_since=created_since,
-        created_until=created_until,
-        ended_since=ended_since,
-        ended_until=ended_until,
-        order=order,
-        limit=limit,
-    )
 
 
 def _fine() -> None:
@@ -134,20 +107,33 @@ class Jobs(OwnJobs[Mode]):
             offset: Leave out so many first. To see all, :meth:`iterate`: jobs that come and go move what stands where.
 
         Raises:
-            ValueError: Not a status or an order, a time without a time zone, a limit or an offset below 0.
+            ValueError: Not a status or an order, a time without a time zone, a limit or an offset below 0, a text that
+                no store can hold; all of it is named.
             StoreError: The store is in trouble.
         """
-        times = (created_since, created_until, ended_since, ended_until)
-        query = _query(status, type, key, times, order, limit)
-        return await self._answer(self._store.jobs(attrs.evolve(query, offset=offset)))
+        query = JobQuery(
+            status=status,
+            type=type,
+            key=key,
+            created_since=created_since,
+            created_until=created_until,
+            ended_since=ended_since,
+            ended_until=ended_until,
+            order=order,
+            limit=limit,
+            offset=offset,
+        )
+        return await self._answer(self._store.jobs(query))
 
     @dual
     async def list_page(self, query: JobQuery) -> JobPage:
         """Return some jobs and where to go on, for whoever hands pages to somebody else.
 
         Raises:
+            TypeError: It is no `JobQuery`.
             StoreError: The store is in trouble.
         """
+        _check_query(query)
         return await self._answer(self._store.page(query))
 
     @dual_iter
@@ -170,10 +156,24 @@ class Jobs(OwnJobs[Mode]):
         are those of :meth:`list`, and so is what is raised; whoever goes on after an error asks for the same
         page again.
         """
-        if page_size < 1:
-            raise ValueError(f"page_size is {page_size}: 1 or more is expected")
-        times = (created_since, created_until, ended_since, ended_until)
-        query = _query(status, type, key, times, order, page_size)
+        problems: list[str] = []
+        if not is_whole(page_size, 1):
+            problems.append(f"page_size is {page_size!r}: 1 or more is expected")
+        try:
+            query = JobQuery(
+                status=status,
+                type=type,
+                key=key,
+                created_since=created_since,
+                created_until=created_until,
+                ended_since=ended_since,
+                ended_until=ended_until,
+                order=order,
+                limit=1 if problems else page_size,
+            )
+        except ValueError as error:
+            raise ValueError("; ".join([*problems, str(error)])) from None
+        _refuse(problems)
         return JobWalk(lambda page: self._answer(self._store.page(page)), query)
 
     @dual
@@ -206,11 +206,14 @@ class Jobs(OwnJobs[Mode]):
             timeout: Seconds to wait at most; None for as long as it takes.
 
         Raises:
+            ValueError: The timeout is no number.
             JobNotFound: There is none of that id.
             RunnerFailed: The runner of this process died.
             StoreError: The store is in trouble.
             TimeoutError: It has not ended in time; it goes on.
         """
+        _refuse(timeout_problems(timeout))
+        _check_id(job_id)
         until = None if timeout is None else self._waiter.monotonic() + timeout
         while True:
             self._check()
@@ -237,6 +240,7 @@ class Jobs(OwnJobs[Mode]):
             JobStateError: It has not failed, or another job does its work already.
             StoreError: The store is in trouble.
         """
+        _check_id(job_id)
         job = await self._answer(self._store.retry(job_id, self._waiter.time()))
         self._started()
         return job
@@ -249,10 +253,14 @@ class Jobs(OwnJobs[Mode]):
         not delete the instance. A handler at work is stopped when its lease is next renewed.
 
         Raises:
+            ValueError: The reason is not a text that can be stored.
             JobNotFound: There is none of that id.
             JobStateError: It has ended already.
             StoreError: The store is in trouble.
         """
+        if not is_text(reason):
+            raise ValueError(f"reason is {reason!r}: a text that can be stored is expected")
+        _check_id(job_id)
         return await self._answer(self._store.cancel(job_id, self._waiter.time(), reason))
 
     @dual
@@ -266,12 +274,12 @@ class Jobs(OwnJobs[Mode]):
             status: Only ``completed`` or only ``failed`` ones.
 
         Raises:
-            ValueError: A time below 0, or a status of jobs that have not ended.
+            ValueError: A time below 0 or beyond the calendar, or a status of jobs that have not ended; both are named.
             StoreError: The store is in trouble; what was removed until then stays removed.
         """
-        if not older_than >= 0:
-            raise ValueError(f"older_than is {older_than}: 0 or more seconds are expected")
-        before = self._waiter.time() - older_than
+        now = self._waiter.time()
+        _refuse(_purge_problems(older_than, status, now))
+        before = now - older_than
         of_status = None if status is None else JobStatus(status)
         removed = 0
         # In steps, since nobody else can write meanwhile.
@@ -280,6 +288,7 @@ class Jobs(OwnJobs[Mode]):
         return removed
 
     async def _get(self, job_id: str) -> Job:
+        _check_id(job_id)
         job = await self._answer(self._store.job(job_id))
         if job is None:
             raise JobNotFound(job_id)
@@ -294,3 +303,27 @@ class Jobs(OwnJobs[Mode]):
         except Exception:  # noqa: BLE001 - health answers; the next wait raises it
             return False
         return True
+
+
+def _check_id(job_id: str) -> None:
+    # No job has such an id, and a file could not even be asked for it.
+    if not is_text(job_id):
+        raise JobNotFound(job_id)
+
+
+def _check_query(query: object) -> None:
+    if not isinstance(query, JobQuery):
+        raise TypeError(f"a JobQuery is expected, not {query!r}")
+
+
+def _purge_problems(older_than: object, status: object, now: float) -> Iterator[str]:
+    if not (is_number(older_than) and older_than >= 0 and is_moment(now - older_than)):
+        yield f"older_than is {older_than!r}: 0 or more seconds are expected, not before the year 1"
+    if status is not None and status not in ENDED:
+        yield f"status is {status}: only completed and failed jobs can be removed"
+
+
+def _refuse(problems: Iterable[str]) -> None:
+    told = "; ".join(problems)
+    if told:
+        raise ValueError(told)
