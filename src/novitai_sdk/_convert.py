@@ -41,7 +41,14 @@ Group = TypeVar("Group", bound=BaseValidationError)
 Structure = Callable[[Any, Any], Any]
 Unstructure = Callable[[Any], Any]
 
-__all__ = ["cloud_converter", "converter", "explain", "record_converter", "to_wire_time"]
+__all__ = [
+    "cloud_converter",
+    "converter",
+    "explain",
+    "payload_converter",
+    "record_converter",
+    "to_wire_time",
+]
 
 
 # What its own hooks take as it is. What a user's hook takes is that hook's to say.
@@ -430,6 +437,21 @@ def _make_record_converter() -> Converter:
     return made
 
 
+def _make_payload_converter() -> Converter:
+    made = _make_record_converter()
+    # Without a zone it would mean one time here and another to the process that reads it.
+    made.register_unstructure_hook(datetime, _zoned_time)
+    return made
+
+
+def _zoned_time(moment: datetime) -> str:
+    if moment.utcoffset() is None:
+        raise ValueError(
+            f"{moment.isoformat()} has no time zone: say datetime(..., tzinfo=timezone.utc)"
+        )
+    return to_wire_time(moment)
+
+
 def _make_cloud_converter() -> Converter:
     made = _make(
         {
@@ -455,11 +477,15 @@ if TYPE_CHECKING:
     record_converter: Converter
     """The contract's converter with secrets masked: for what is stored or logged."""
 
+    payload_converter: Converter
+    """The same for payloads of a program's own: times without a zone are refused."""
+
     cloud_converter: Converter
     """The converter of the cloud's API."""
 
 _LATER: Final = {
     "record_converter": _make_record_converter,
+    "payload_converter": _make_payload_converter,
     "cloud_converter": _make_cloud_converter,
 }
 

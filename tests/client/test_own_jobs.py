@@ -1,6 +1,7 @@
 """A program's own jobs: what is done with a payload is a function, on every face."""
 
 import logging
+import math
 import subprocess
 import sys
 import threading
@@ -32,7 +33,7 @@ from novitai_sdk.jobs import (
     Write,
     new_job,
 )
-from novitai_sdk.models import JobStatus, Secret
+from novitai_sdk.models import JobPriority, JobStatus, Secret
 
 AT_ONCE = Steps(waits=(0,), jitter=0)
 SOON = 10.0
@@ -215,6 +216,79 @@ def test_what_is_asked_of_a_job_is_refused_with_every_problem(face: Face):
     face.tell(story)
 
 
+HALF = "\udcff"  # half a character, as the names of some files have it
+UTC = timezone.utc
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"after": 1e12}, "after is 1000000000000.0, which is beyond the year 9999"),
+        ({"after": math.inf}, "after is inf, not a number of seconds"),
+        ({"after": math.nan}, "after is nan"),
+        ({"after": "5"}, "after is '5'"),
+        ({"after": 10**400}, "after is 1000"),
+        ({"at": datetime.max.replace(tzinfo=UTC)}, "at is 9999-12-31 23:59:59.999999+00:00"),
+        ({"at": 5}, "at is 5, not a time"),
+        ({"priority": 2.5}, "priority 2.5 is not 1 to 4"),
+        ({"priority": "3"}, "priority '3' is not 1 to 4"),
+        ({"priority": True}, "priority True is not 1 to 4"),
+        ({"max_attempts": 2.5}, "max_attempts is 2.5, not a whole number"),
+        ({"max_attempts": math.nan}, "max_attempts is nan"),
+        ({"max_attempts": 2**63}, "max_attempts is 9223372036854775808"),
+        ({"key": 5}, "key 5 is not a text"),
+        ({"key": b"x"}, "key b'x' is not a text"),
+        ({"max_attempts": 0, "key": 5}, "from 1 to 2**53; key 5 is not a text"),
+        ({"key": HALF}, "key '\\udcff' is not a text that can be stored"),
+        (
+            {"after": math.nan, "at": 5, "priority": "3", "max_attempts": 2.5, "key": 5},
+            "give one of them; after is nan, not a number of seconds of 0 or more; at is 5, not a time; priority '3'",
+        ),
+    ],
+)
+@pytest.mark.parametrize("kept", ["memory", "file"])
+def test_what_no_store_can_hold_is_refused_before_anything_is_stored(
+    new, tmp_path, kept, asked, told
+):
+    client = new(store=tmp_path / "jobs.db" if kept == "file" else "memory")
+    client.jobs.declare(PrintReport)
+    with pytest.raises(JobRefused, match="no job was stored") as refused:
+        client.jobs.enqueue(REPORT, **asked)
+    assert told in str(refused.value)
+    assert client.jobs.stats().total_jobs == 0
+
+
+def test_a_time_without_a_zone_in_a_payload_is_refused(face: Face):
+    async def story(client: Any, done: Any) -> None:
+        client.jobs.declare(PrintReport)
+        naive = attrs.evolve(REPORT, made=datetime(2026, 6, 30))  # noqa: DTZ001 - the mistake under test
+        with pytest.raises(JobRefused) as refused:
+            await done(client.jobs.enqueue(naive, priority=9))
+        assert "2026-06-30T00:00:00 has no time zone" in str(refused.value)
+        assert "priority 9" in str(refused.value)
+        assert (await done(client.jobs.stats())).total_jobs == 0
+
+    face.tell(story)
+
+
+@pytest.mark.parametrize(
+    ("payload", "told"),
+    [
+        (
+            PrintReport,
+            r"PrintReport is a class, .* give one that was made of it, PrintReport\(\.\.\.\)",
+        ),
+        ({"title": "June"}, "a payload is of an attrs class, and dict is none"),
+    ],
+    ids=["the class", "a dict"],
+)
+def test_what_is_no_payload_is_refused_with_what_would_be_one(new, payload, told):
+    client = new()
+    client.jobs.declare(PrintReport)
+    with pytest.raises(JobRefused, match=told):
+        client.jobs.enqueue(payload)
+
+
 def test_a_job_can_be_due_later(face: Face):
     async def story(client: Any, done: Any) -> None:
         client.jobs.declare(PrintReport)
@@ -313,6 +387,49 @@ def test_options_that_cannot_be_are_all_named(new):
         )
     for part in ("'a b'", "slots is 0", "max_attempts is 0", "time_limit is 0", "priority 9"):
         assert part in str(wrong.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"slots": 2.5}, "slots is 2.5, not a whole number"),
+        ({"slots": 2**63}, "slots is 9223372036854775808"),
+        ({"slots": "x"}, "slots is 'x'"),
+        ({"max_attempts": 2.5}, "max_attempts is 2.5, not a whole number"),
+        ({"max_attempts": None}, "max_attempts is None"),
+        ({"time_limit": "x"}, "time_limit is 'x', not a number of seconds above 0"),
+        ({"time_limit": math.nan}, "time_limit is nan"),
+        ({"priority": 2.5}, "priority 2.5 is not 1 to 4"),
+        ({"policy": 5}, "policy is 5, which has no wait_after"),
+        ({"type": ""}, "type '' is not 1 to 100 letters"),
+        ({"type": 5}, "type 5 is not 1 to 100 letters"),
+        ({"bogus": 1, "after": 2}, "after is not an option; bogus is not an option"),
+    ],
+)
+def test_an_option_that_would_be_ignored_or_would_fail_later_is_refused(new, said, told):
+    jobs = new().jobs
+    for say in (jobs.handler, jobs.declare):
+        with pytest.raises(ValueError, match="jobs of PrintReport") as wrong:
+            say(PrintReport, **said)
+        assert told in str(wrong.value)
+
+
+def test_every_option_that_there_is_may_be_given(new):
+    @new().jobs.handler(
+        PrintReport,
+        type="x",
+        slots=1,
+        max_attempts=1,
+        policy=AT_ONCE,
+        time_limit=math.inf,
+        priority=JobPriority.HIGH,
+    )
+    def work(report: PrintReport, context: PlainJobContext) -> None: ...
+
+
+def test_what_is_registered_can_be_called(new):
+    with pytest.raises(TypeError, match="5 is not a function"):
+        new().jobs.handler(PrintReport)(5)
 
 
 def test_the_librarys_own_types_are_its_own(new):
@@ -433,6 +550,12 @@ def test_work_ends_when_its_time_is_over(face: Face):
         assert 0.01 <= time.monotonic() - began < 5
 
     face.tell(story)
+
+
+@pytest.mark.parametrize("timeout", [math.nan, "10"])
+def test_work_for_what_is_no_number_of_seconds_is_refused(new, timeout):
+    with pytest.raises(ValueError, match=r"timeout is .* a number of seconds is expected, or None"):
+        new().jobs.work(timeout)
 
 
 # -- when the runner is dead --------------------------------------------------------------------------

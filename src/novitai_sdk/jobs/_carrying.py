@@ -4,19 +4,29 @@ from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any
 
-from .._convert import explain, record_converter
+from .._convert import explain, payload_converter
 from ..models import Job
+from ..models._base import Json
 from ._handling import Handler, JobContext, checked
 from ._kinds import JobKind
 from ._store import Done, GiveUp, Outcome
 from ._threads import in_thread
 
-__all__ = ["handler_of", "is_awaited"]
+__all__ = ["as_stored", "handler_of", "is_awaited"]
 
 
 def is_awaited(work: object) -> bool:
     """Whether calling *work* gives something to await."""
     return iscoroutinefunction(work) or iscoroutinefunction(getattr(work, "__call__", None))  # noqa: B004
+
+
+def as_stored(payload: object) -> tuple[dict[str, Json], list[str]]:
+    """Return *payload* as a job has it, or what is wrong with it."""
+    try:
+        return payload_converter.unstructure(payload), []
+    except Exception as error:  # noqa: BLE001 - a converter raises whatever its hooks raise
+        told = "; ".join(explain(error))
+        return {}, [f"the payload of {type(payload).__name__} cannot be stored: {told}"]
 
 
 def handler_of(kind: JobKind) -> Handler:
@@ -25,7 +35,7 @@ def handler_of(kind: JobKind) -> Handler:
 
     async def handle(job: Job, context: JobContext) -> Outcome:
         try:
-            payload: object = record_converter.structure(job.payload, kind.payload)
+            payload: object = payload_converter.structure(job.payload, kind.payload)
         except Exception as error:  # noqa: BLE001 - a converter raises whatever validators raise
             # For good: the same text would not fit the next time.
             problems = "; ".join(explain(error))

@@ -2,19 +2,19 @@
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, Final, Protocol, TypeVar, cast, overload
+from typing import Any, Final, Protocol, TypeVar, overload
 
 from typing_extensions import Unpack
 
 from .._calling import Async, Mode, Moded, Sync, dual
-from .._convert import record_converter
 from .._waiting import Waiter
 from ..models import Job, JobPriority
 from . import _life
-from ._carrying import handler_of, is_awaited
+from ._carrying import as_stored, handler_of, is_awaited
+from ._checks import attempts_problems, is_number, key_problems, priority_problems, timeout_problems
 from ._errors import JobRefused
 from ._handling import Handler, JobContext
-from ._kinds import KindOptions, Kinds, make_kind
+from ._kinds import KindOptions, Kinds, make_kind, unknown
 from ._store import Change, NewJob, Outcome, Store, new_job
 from ._threads import PlainJobContext
 
@@ -116,13 +116,17 @@ class OwnJobs(Moded[Mode]):
                 seconds an attempt may take (900).
 
         Raises:
-            TypeError: Not an attrs class, or one with secrets, which are not stored.
-            ValueError: Options that cannot be, all named; or a type that another class has.
+            TypeError: Not an attrs class, or one with secrets, which are not stored; or what is registered is not a
+                function.
+            ValueError: Options that cannot be or that there are not, all named; or a type that another class has.
         """
         make_kind(payload, None, options)  # what is wrong is said here, where it is written
         only_awaited = self.mode is Async
 
         def register(work: Any) -> Any:
+            function: object = work
+            if not callable(function):
+                raise TypeError(f"{work!r} is not a function of payload and context")
             if only_awaited and not is_awaited(work):
                 raise TypeError(
                     f"{work!r} is not a coroutine function: on AsyncNovitai a handler is written `async def`"
@@ -169,17 +173,20 @@ class OwnJobs(Moded[Mode]):
             max_attempts: How often it is tried; otherwise as its type says.
 
         Raises:
-            JobRefused: The class of the payload is not known here, something else is wrong with it, or a job of
-                another type has the key; nothing was stored.
+            JobRefused: The class of the payload is not known here, a time in it has no time zone, it is no JSON,
+                something else is wrong with what was asked, or a job of another type has the key; nothing was stored.
             RunnerFailed: The runner of this process died; nothing was stored.
             StoreError: The store is in trouble.
         """
         kind = self._kinds.of(payload)
         now = self._waiter.time()
-        _check_asked(after, at, priority, max_attempts)
+        body, problems = as_stored(payload) if kind else ({}, [unknown(payload)])
+        problems += _problems(now, after, at, priority, key, max_attempts)
+        if kind is None or problems:
+            raise JobRefused("no job was stored: " + "; ".join(problems))
         new = new_job(
             kind.name,
-            cast(dict[str, Any], record_converter.unstructure(payload)),
+            body,
             now=now,
             after=after or 0.0 if at is None else _life.when(at) - now,
             priority=JobPriority(kind.priority if priority is None else priority),
@@ -200,8 +207,11 @@ class OwnJobs(Moded[Mode]):
         the program does something else.
 
         Raises:
+            ValueError: The timeout is no number.
             RunnerFailed: The runner of this process died.
         """
+        for problem in timeout_problems(timeout):
+            raise ValueError(problem)
         until = None if timeout is None else self._waiter.monotonic() + timeout
         self._started()
         while True:
@@ -229,24 +239,33 @@ class OwnJobs(Moded[Mode]):
             # The one that had the key has ended in between, so now it is free.
 
 
-def _check_asked(
-    after: float | None, at: datetime | None, priority: int | None, max_attempts: int | None
-) -> None:
-    problems = list(_problems(after, at, priority, max_attempts))
-    if problems:
-        raise JobRefused("no job was stored: " + "; ".join(problems))
-
-
 def _problems(
-    after: float | None, at: datetime | None, priority: int | None, max_attempts: int | None
+    now: float, after: object, at: object, priority: object, key: object, max_attempts: object
 ) -> Iterator[str]:
     if after is not None and at is not None:
         yield "it is to be due both after some seconds and at a time: give one of them"
-    if after is not None and not 0 <= after < float("inf"):
-        yield f"after is {after}, not a number of seconds of 0 or more"
-    if at is not None and at.tzinfo is None:
+    if after is not None:
+        yield from _after_problems(now, after)
+    if at is not None:
+        yield from _at_problems(at)
+    if priority is not None:
+        yield from priority_problems(priority)
+    if max_attempts is not None:
+        yield from attempts_problems(max_attempts)
+    yield from key_problems(key)
+
+
+def _after_problems(now: float, after: object) -> Iterator[str]:
+    if not (is_number(after) and 0 <= after < float("inf")):
+        yield f"after is {after!r}, not a number of seconds of 0 or more"
+    elif not _life.is_moment(now + after):
+        yield f"after is {after!r}, which is beyond the year 9999"
+
+
+def _at_problems(at: object) -> Iterator[str]:
+    if not isinstance(at, datetime):
+        yield f"at is {at!r}, not a time"
+    elif at.utcoffset() is None:
         yield "at has no time zone"
-    if priority is not None and not 1 <= priority <= 4:
-        yield f"priority {priority} is not 1 to 4"
-    if max_attempts is not None and max_attempts < 1:
-        yield f"max_attempts is {max_attempts}, less than 1"
+    elif not _life.is_moment(_life.when(at)):
+        yield f"at is {at}, which is none of the years 1 to 9999 in UTC"

@@ -7,13 +7,13 @@ from typing import Any, Final, TypeAlias, TypedDict, get_args
 import attrs
 
 from ..models import JobPriority, JobType, Secret
-from ._errors import JobRefused
+from ._checks import attempts_problems, is_number, is_whole, priority_problems
 from ._handling import JobContext
 from ._schedule import JobRetryPolicy
 from ._store import Outcome
 from ._threads import PlainJobContext
 
-__all__ = ["JobKind", "Kinds", "KindOptions", "Work", "make_kind"]
+__all__ = ["JobKind", "Kinds", "KindOptions", "Work", "make_kind", "unknown"]
 
 Work: TypeAlias = (
     Callable[[Any, JobContext], Awaitable[Outcome | None]]
@@ -69,8 +69,13 @@ def make_kind(payload: type[Any], work: Work | None, options: KindOptions) -> Jo
         ValueError: Options that cannot be; all of them are named.
     """
     _check_payload(payload)
-    kind = JobKind(
-        name=options.get("type") or _snake(payload.__name__),
+    given = options.get("type")
+    name = _snake(payload.__name__) if given is None else given
+    problems = list(_problems(name, options))
+    if problems:
+        raise ValueError(f"jobs of {payload.__name__}: " + "; ".join(problems))
+    return JobKind(
+        name=name,
         payload=payload,
         work=work,
         slots=options.get("slots"),
@@ -79,10 +84,6 @@ def make_kind(payload: type[Any], work: Work | None, options: KindOptions) -> Jo
         time_limit=options.get("time_limit"),
         priority=JobPriority(options.get("priority", JobPriority.NORMAL)),
     )
-    problems = list(_problems(kind))
-    if problems:
-        raise ValueError(f"jobs of {payload.__name__}: " + "; ".join(problems))
-    return kind
 
 
 class Kinds:
@@ -116,16 +117,9 @@ class Kinds:
         for listener in tuple(self._listeners):
             listener(kind)
 
-    def of(self, payload: object) -> JobKind:
-        """Return the kind of a payload. Raises JobRefused when its class is not known here."""
-        found = self._by_payload.get(type(payload))
-        if found is None:
-            name = type(payload).__name__
-            raise JobRefused(
-                f"no job was stored: nothing is known here of payloads of {name}; register what is done with them "
-                f"by @client.jobs.handler({name}), or, where another process does it, by client.jobs.declare({name})"
-            )
-        return found
+    def of(self, payload: object) -> JobKind | None:
+        """Return the kind of a payload; None when its class is not known here."""
+        return self._by_payload.get(type(payload))
 
     def worked(self) -> tuple[JobKind, ...]:
         """The kinds somebody here works on."""
@@ -137,6 +131,19 @@ class Kinds:
         return lambda: self._listeners.remove(listener)
 
 
+def unknown(payload: object) -> str:
+    """Say what to do about a payload that is of no kind."""
+    if isinstance(payload, type):
+        return f"{payload.__name__} is a class, not a payload: give one that was made of it, {payload.__name__}(...)"
+    name = type(payload).__name__
+    if not attrs.has(type(payload)):
+        return f"a payload is of an attrs class, and {name} is none"
+    return (
+        f"nothing is known here of payloads of {name}; register what is done with them "
+        f"by @client.jobs.handler({name}), or, where another process does it, by client.jobs.declare({name})"
+    )
+
+
 def _place(payload: type[Any]) -> str:
     return f"{payload.__module__}.{payload.__qualname__}"
 
@@ -145,19 +152,23 @@ def _snake(name: str) -> str:
     return _HUMP.sub("_", name).lower()
 
 
-def _problems(kind: JobKind) -> Iterator[str]:
-    if not _TYPE.fullmatch(kind.name):
-        yield f"type {kind.name!r} is not 1 to 100 letters, digits and _ . : -"
-    elif JobType(kind.name).known:
-        yield f"type {kind.name!r} belongs to this library"
-    if kind.slots is not None and kind.slots < 1:
-        yield f"slots is {kind.slots}, less than 1"
-    if kind.max_attempts < 1:
-        yield f"max_attempts is {kind.max_attempts}, less than 1"
-    if kind.time_limit is not None and not kind.time_limit > 0:
-        yield f"time_limit is {kind.time_limit}, not above 0 seconds"
-    if not 1 <= kind.priority <= 4:
-        yield f"priority {kind.priority} is not 1 to 4"
+def _problems(name: object, options: KindOptions) -> Iterator[str]:
+    for stranger in sorted(set(options) - KindOptions.__annotations__.keys()):
+        yield f"{stranger} is not an option"
+    if not isinstance(name, str) or not _TYPE.fullmatch(name):
+        yield f"type {name!r} is not 1 to 100 letters, digits and _ . : -"
+    elif JobType(name).known:
+        yield f"type {name!r} belongs to this library"
+    slots, time_limit = options.get("slots"), options.get("time_limit")
+    if slots is not None and not is_whole(slots, 1):
+        yield f"slots is {slots!r}, not a whole number from 1 to 2**53"
+    yield from attempts_problems(options.get("max_attempts", 3))
+    if time_limit is not None and not (is_number(time_limit) and time_limit > 0):
+        yield f"time_limit is {time_limit!r}, not a number of seconds above 0"
+    yield from priority_problems(options.get("priority", JobPriority.NORMAL))
+    policy: object = options.get("policy")
+    if policy is not None and not callable(getattr(policy, "wait_after", None)):
+        yield f"policy is {policy!r}, which has no wait_after(attempts)"
 
 
 def _check_payload(payload: Any) -> None:
