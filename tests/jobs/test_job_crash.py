@@ -269,6 +269,68 @@ def test_a_store_goes_on_in_both_processes_after_a_fork(path: Path, kind: str) -
             assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
+FORK_MEMORY = """
+import os, warnings
+warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads is what is tested
+from novitai_sdk.jobs import *
+
+NOW, LATER = 1_700_000_000.0, 1_700_009_000.0
+store = MemoryStore()
+
+def add(name, **more):
+    new = new_job("greet", {"name": name}, now=NOW, **more)
+    store.commit(Change(jobs=(new,))).result()
+    return new.job.id
+
+def take(owner, now=NOW):
+    return store.claim(owner, {"greet": 1}, now, 60).result().claims
+
+def end(claim):
+    store.commit(Change(settle=Settlement(claim=claim, outcome=Done(), at=NOW))).result()
+
+def names():
+    return sorted(job.payload["name"] for job in store.jobs(JobQuery()).result())
+
+ended = add("ended", key="first")
+end(*take("parent"))
+held = add("held", key="second")
+(mine,) = take("parent")
+add("waiting")
+store.commit(Change(writes=(Write(kind="thing", key="a", body={}),))).result()
+child = os.fork()
+if child == 0:
+    assert names() == ["ended"], names()
+    assert store.read("thing", "a").result().version == 1
+    assert take("child", now=LATER) == ()  # also when the lease of what was held has ended
+    stats = store.stats().result()
+    assert (stats.total_jobs, stats.completed_jobs) == (1, 1), stats
+    assert store.job(held).result() is None
+    add("own", key="second")
+    (own,) = take("child")
+    assert own.job.payload == {"name": "own"}
+    end(own)
+    assert store.purge(LATER).result() == 2
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+assert names() == ["ended", "held", "waiting"]
+end(mine)
+(next,) = take("parent")
+assert next.job.payload == {"name": "waiting"}
+print("fine")
+"""
+
+
+def test_what_is_in_memory_is_done_by_the_parent_of_a_fork_and_not_by_the_child_too() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FORK_MEMORY],
+        capture_output=True,
+        text=True,
+        timeout=SOON,
+        check=False,
+    )
+    assert (done.stdout, done.returncode) == ("fine\n", 0), done.stderr
+
+
 FORK_LIVING = """
 import os, sys, time, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads is what is tested

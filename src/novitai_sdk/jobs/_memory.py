@@ -38,7 +38,8 @@ T = TypeVar("T")
 class MemoryStore:
     """Keeps jobs and records in this process, for tests and for those who want no file.
 
-    It answers at once, in the caller's thread, and follows the same rules as a durable store.
+    It answers at once, in the caller's thread, and follows the same rules as a durable store. After a fork
+    the parent has all that is unfinished; the child begins with the records and the jobs that have ended.
 
     Args:
         retention: How long finished jobs are kept, by the clock of those who claim.
@@ -305,10 +306,12 @@ class MemoryStore:
         self._lock.acquire()
 
     def after_fork(self, in_child: bool) -> None:
-        """Go on. The child keeps a copy, whose waiters are threads that it does not have."""
+        """Go on; the child begins anew."""
         if in_child:
+            # Its waiters are threads that the child does not have; and a job that both had would be done by both.
             self._announcer = Announcer()
             self._offers = {}
+            self._state.forget_live()
         self._lock.release()
 
     def _look(self, look: Callable[[], T]) -> "Future[T]":

@@ -233,6 +233,14 @@ class State:
         excess = retention.excess(len(self._ended[JobStatus.COMPLETED]))
         self._remove(JobStatus.COMPLETED, min(left, excess))
 
+    def forget_live(self) -> None:
+        """Keep what has ended and the records; what waits or is worked on is somebody else's."""
+        live = [one for one, entry in self.entries.items() if entry.job.status in _life.LIVE]
+        for job_id in live:
+            self._forget(self.entries.pop(job_id))
+        self.keys = {key: job_id for key, job_id in self.keys.items() if job_id in self.entries}
+        self._waiting.clear()
+
     def _remove(self, status: JobStatus, count: int) -> int:
         """Remove the *count* jobs that ended as *status* first."""
         gone = self._ended[status][:count]
