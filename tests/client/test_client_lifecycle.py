@@ -295,6 +295,100 @@ with Emulator(life=0.05) as cloud:
     assert (done.stdout, done.stderr) == ("running 0\n", "")
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_what_was_accepted_in_memory_before_a_fork_is_done_once():
+    script = """
+import os, time
+import attrs
+from novitai_sdk import Novitai
+
+@attrs.frozen
+class Errand:
+    name: str
+
+client = Novitai(api_key="k", base_url="http://127.0.0.1:1", store="memory")
+client.jobs.declare(Errand)
+asked = client.jobs.enqueue(Errand("asked before the fork"))
+child = os.fork()
+done = []
+
+@client.jobs.handler(Errand, slots=1)
+async def run(errand, context):
+    done.append(errand.name)
+
+if child == 0:
+    # It comes after what is older, so whatever else there is to do here is done by then.
+    client.jobs.wait(client.jobs.enqueue(Errand("asked by the child")).id, timeout=10)
+    client.close()
+    os._exit(0 if done == ["asked by the child"] else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+client.jobs.work(timeout=0)
+print(client.jobs.wait(asked.id, timeout=10).status, done)
+client.close()
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("0\ncompleted ['asked before the fork']\n", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize("module", ["asyncio.runners", "novitai_sdk.webhooks._sender"])
+def test_a_fork_while_the_job_runner_is_starting_leaves_a_child_that_works(module):
+    script = """
+import os, sys, threading
+import attrs
+from novitai_sdk import Novitai
+
+halfway, go_on = threading.Event(), threading.Event()
+
+class Slow:
+    \"""Begins to load the module, and is done with that only when somebody forks.\"""
+
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[1]:
+            halfway.set()
+            go_on.wait(10)
+
+sys.meta_path.insert(0, Slow())
+
+@attrs.frozen
+class Errand:
+    pass
+
+client = Novitai(api_key="k", base_url="http://127.0.0.1:1", store="memory")
+
+@client.jobs.handler(Errand)
+async def run(errand, context):
+    pass
+
+def ask():
+    return client.jobs.wait(client.jobs.enqueue(Errand()).id, timeout=10).status
+
+client.jobs.enqueue(Errand())
+assert halfway.wait(10)
+os.register_at_fork(before=go_on.set)  # the latest registered is called first
+child = os.fork()
+status = ask()
+client.close()
+if child == 0:
+    os._exit(0 if status == "completed" else 1)
+print(status, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script, module],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("completed 0\n", "")
+
+
 # -- siblings -----------------------------------------------------------------------------------------
 
 

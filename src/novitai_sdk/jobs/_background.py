@@ -50,11 +50,12 @@ class BackgroundRunner:
         self._backend = backend
         self._lock = threading.Lock()
         self._begin_anew()
-        _forks.watch(self)
+        _forks.watch_runner(self)
 
     def _begin_anew(self) -> None:
         self._pid = os.getpid()
         self._thread: threading.Thread | None = None
+        self._under_way = threading.Event()
         self._runner: Runner | None = None
         self._error: BaseException | None = None
         self._stopping = False
@@ -120,12 +121,24 @@ class BackgroundRunner:
     def before_fork(self) -> None:
         """Let nobody be halfway through starting or closing."""
         self._lock.acquire()
+        while self._starting:
+            # A thread that begins loads modules, and those that are halfway now would be so in the child for good.
+            self._lock.release()  # it may want that on its way
+            begun = self._under_way.wait(_GRACE)
+            self._lock.acquire()
+            if not begun:
+                return
 
     def after_fork(self, in_child: bool) -> None:
         """Go on; the child has no thread yet."""
         if in_child:
             self._begin_anew()
         self._lock.release()
+
+    @property
+    def _starting(self) -> bool:
+        others = self._thread is not None and self._thread is not threading.current_thread()
+        return others and not self._under_way.is_set()
 
     def _host(self) -> None:
         try:
@@ -135,10 +148,12 @@ class BackgroundRunner:
             if self._died is not None:
                 self._died()
         finally:
+            self._under_way.set()
             self._runner = None
 
     async def _main(self) -> None:
         async with self._make() as runner:
+            self._under_way.set()
             with self._lock:
                 self._runner = runner
                 if self._stopping:  # closed before there was anything to stop

@@ -18,19 +18,25 @@ class Forkable(Protocol):
         ...
 
 
-_known: "WeakSet[Forkable]" = WeakSet()
+_runners: "WeakSet[Forkable]" = WeakSet()
+_others: "WeakSet[Forkable]" = WeakSet()
 _resting: list[Forkable] = []
 _forking = Lock()  # two threads may fork at once
 
 
 def watch(thing: Forkable) -> None:
     """Have *thing* told of forks for as long as it lives."""
-    _known.add(thing)
+    _others.add(thing)
+
+
+def watch_runner(thing: Forkable) -> None:
+    """The same for what uses stores: it comes to rest before them, for it may have to get something done first."""
+    _runners.add(thing)
 
 
 def _before() -> None:
     _forking.acquire()
-    _resting[:] = list(_known)
+    _resting[:] = [*_runners, *_others]
     for thing in _resting:
         thing.before_fork()
 
