@@ -156,6 +156,25 @@ def test_closed_before_it_was_ready_it_still_ends(store: Store) -> None:
     assert background.error is None
 
 
+def test_one_whose_thread_cannot_be_started_says_so_and_is_tried_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    add(store)  # a store has its threads by then
+    background = BackgroundRunner(making(store, {"greet": done}))
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        for _ in range(2):
+            with pytest.raises(RunnerFailed, match=r"could not be started.*can't start new thread"):
+                background.ensure_started()
+    assert not background.alive
+    background.ensure_started()
+    assert store.settled(add(store)).result(SOON).status is JobStatus.COMPLETED
+    background.close()
+
+
 def test_after_close_it_does_not_start_again(store: Store) -> None:
     background = BackgroundRunner(making(store, {"greet": done}))
     background.close()

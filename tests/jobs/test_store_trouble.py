@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -259,6 +260,7 @@ def test_a_full_store_works_again_when_there_is_room(path: Path) -> None:
 
 ON_A_SMALL_DISK = """
 import sys
+import threading
 from pathlib import Path
 from novitai_sdk.jobs import Change, SqliteStore, StoreError, StoreFull, new_job
 
@@ -321,3 +323,56 @@ def test_a_disk_without_room_refuses_and_then_takes_again(tmp_path: Path) -> Non
     )
     assert said.returncode == 0, said.stderr
     assert said.stdout.split() == ["StoreFull", "StoreFull"]
+
+
+# Where no thread can be started
+
+
+@contextmanager
+def no_thread_for(monkeypatch: pytest.MonkeyPatch, name: str) -> Iterator[None]:
+    """Have the system refuse threads of that name."""
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name.startswith(name):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        yield
+
+
+def test_whoever_comes_while_no_thread_can_be_started_is_told_and_the_next_is_served(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(path) as store:
+        with no_thread_for(monkeypatch, "novitai-store"):
+            for refused in (
+                store.commit(Change(jobs=(greet(1),))),
+                store.stats(),
+                store.changed("thing", "a", 0),
+            ):
+                with pytest.raises(StoreError, match=r"no thread could be started.*try again") as e:
+                    refused.result(SOON)
+                assert e.value.passing
+            store.on_work(lambda due: None)()  # listens to what happens here all the same
+        assert store.stats().result(SOON).total_jobs == 0
+        store.commit(Change(jobs=(greet(1),))).result(SOON)
+        assert store.stats().result(SOON).pending_jobs == 1
+
+
+def test_a_store_that_cannot_give_back_its_jobs_stays_open(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(path) as store:
+        store.commit(Change(jobs=(greet(1),))).result(SOON)
+        assert store.claim("me", {"greet": 1}, NOW, 60).result(SOON).claims
+        with no_thread_for(monkeypatch, "novitai-store"):
+            store.before_fork()  # by which its threads end
+            store.after_fork(in_child=False)
+            with pytest.raises(StoreError, match="no thread"):
+                store.close(SOON)
+        assert store.stats().result(SOON).processing_jobs == 1
+    with opened(path) as store:
+        assert store.stats().result(SOON).pending_jobs == 1

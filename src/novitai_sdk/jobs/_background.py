@@ -75,7 +75,8 @@ class BackgroundRunner:
         """Start the thread unless it runs.
 
         Raises:
-            RunnerFailed: It ran and died, or it was closed; the failure is the cause.
+            RunnerFailed: It ran and died, it was closed, or no thread could be started just now, which the next call
+                tries again; the failure is the cause.
         """
         with self._lock:
             if self._stopping:
@@ -84,7 +85,14 @@ class BackgroundRunner:
             if self._thread is None:
                 # A daemon: a program that forgot to close must be able to end.
                 self._thread = threading.Thread(target=self._host, name="novitai-jobs", daemon=True)
-                self._thread.start()
+                try:
+                    self._thread.start()
+                except RuntimeError as error:
+                    self._thread = None  # or nobody would try again
+                    raise RunnerFailed(
+                        "the job runner of this process could not be started, so its jobs wait in the store: "
+                        f"{describe(error)}"
+                    ) from error
                 _exits.runners.add(self)
 
     def raise_if_failed(self) -> None:

@@ -11,6 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -294,14 +295,15 @@ class SqliteStore:
         """Finish what was accepted, give back the jobs held from here, end the threads.
 
         Raises:
-            StoreError: The threads did not end within *timeout* seconds.
+            StoreError: The threads did not end within *timeout* seconds; or jobs are held from here and none could be
+                started to give them back, and the store is open still.
         """
         with self._lock:
             if self._closed:
                 return
-            self._closed = True
             if self._owners.mine:
-                self._writer.put(_Task(self._release))
+                self._release_soon()
+            self._closed = True
         ended = self._writer.end(timeout) and self._reader.end(timeout)
         self._announcer.close(self._closed_error)
         _exits.stores.discard(self)
@@ -313,7 +315,7 @@ class SqliteStore:
         """Finish what was accepted."""
         try:
             self.close(_EXIT_TIMEOUT)
-        except (StoreError, RuntimeError) as error:  # no new threads any more, says the interpreter
+        except StoreError as error:  # such as that the interpreter starts no new threads any more
             _log.warning("the job store was not closed at exit: %s", error)
 
     # Around a fork
@@ -345,8 +347,11 @@ class SqliteStore:
         with self._lock:
             if self._closed:
                 task.set_exception(self._closed_error())
-            else:
+                return task
+            try:
                 worker.put(task)
+            except RuntimeError as error:
+                task.set_exception(self._no_thread(error))
         return task
 
     def _write(self, tasks: Sequence[_Task[Any]]) -> None:
@@ -488,7 +493,10 @@ class SqliteStore:
     def _watch_others(self) -> None:
         """Have the writer look, now and then, at what other processes did."""
         with self._lock:
-            if not self._closed:  # a thread that began after the end would never be told to go
+            if self._closed:  # a thread that began after the end would never be told to go
+                return
+            # Where no thread can be started, what happens here is told all the same, and the next one looks abroad.
+            with suppress(RuntimeError):
                 self._writer.poke()
 
     def _show_records(self, rows: Rows, places: Sequence[tuple[str, str]]) -> None:
@@ -546,8 +554,14 @@ class SqliteStore:
             self._announcer.show_work(0.0)
             places, job_ids = self._announcer.awaited_records(), self._announcer.awaited_jobs()
             if places or job_ids:
-                self._reader.put(_Task(lambda rows, _: self._show_all(rows, places, job_ids)))
+                self._show_soon(places, job_ids)
         return _GLANCE
+
+    def _show_soon(self, places: Sequence[tuple[str, str]], job_ids: Sequence[str]) -> None:
+        try:
+            self._reader.put(_Task(lambda rows, _: self._show_all(rows, places, job_ids)))
+        except RuntimeError:  # no thread can be started now: the next look counts as news again
+            self._abroad = None
 
     def _show_all(
         self, rows: Rows, places: Sequence[tuple[str, str]], job_ids: Sequence[str]
@@ -566,6 +580,21 @@ class SqliteStore:
 
     def _release(self, rows: Rows, events: Events) -> None:
         rows.release(self._owners.mine, self._now, events)
+
+    def _release_soon(self) -> None:
+        try:
+            self._writer.put(_Task(self._release))
+        except RuntimeError as error:
+            raise self._no_thread(error) from error
+
+    def _no_thread(self, error: RuntimeError) -> StoreError:
+        refused = StoreError(
+            f"{self.path}: no thread could be started ({error}), and nothing was done; "
+            "try again when others have ended, or raise the limit of this process"
+        )
+        refused.passing = True
+        refused.__cause__ = error
+        return refused
 
     def _closed_error(self) -> StoreClosed:
         return StoreClosed(f"{self.path} was closed; open it again")

@@ -50,13 +50,17 @@ class Worker(Generic[T]):
         self._thread: threading.Thread | None = None
 
     def put(self, item: T) -> None:
-        """Have *item* done."""
+        """Have *item* done. Raises RuntimeError, and takes it back, where no thread can be started."""
         with self._guard:
             self._queue.append(item)
-            self._call()
+            try:
+                self._call()
+            except RuntimeError:
+                self._queue.pop()
+                raise
 
     def poke(self) -> None:
-        """Have ``idle`` called soon."""
+        """Have ``idle`` called soon. Raises RuntimeError where no thread can be started: then by the next that is."""
         with self._guard:
             self._poked = True
             self._call()
@@ -87,7 +91,11 @@ class Worker(Generic[T]):
             self._ending = False
             # A daemon: a program that forgot to close must be able to end.
             self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-            self._thread.start()
+            try:
+                self._thread.start()
+            except RuntimeError:
+                self._thread = None  # or whoever comes next would wait for it
+                raise
         self._wake()
 
     def _wake(self) -> None:
@@ -108,6 +116,18 @@ class Worker(Generic[T]):
             self._asleep = False
 
     def _run(self) -> None:
+        while True:
+            self._serve()
+            self._leave()
+            with self._guard:
+                if (
+                    not self._queue
+                ):  # else something was put in while the last connection was being closed
+                    self._thread, self._ending = None, False
+                    return
+
+    def _serve(self) -> None:
+        """Work until there is nothing to do and somebody wants the end."""
         pause: float | None = 0.0
         in_a_row = 0
         while True:
@@ -118,7 +138,7 @@ class Worker(Generic[T]):
                 ]
                 self._poked = False
                 if not batch and self._ending:
-                    break
+                    return
             if batch:
                 self._work(batch)
                 in_a_row += 1
@@ -126,9 +146,3 @@ class Worker(Generic[T]):
                     pause = _QUIET
                     continue
             in_a_row, pause = 0, self._idle()
-        self._leave()
-        with self._guard:
-            self._thread = None
-            self._ending = False
-            if self._queue:  # put in while the last connection was being closed
-                self._call()
