@@ -225,6 +225,25 @@ def test_a_job_is_given_away_when_it_would_outlive_the_worker(path: Path) -> Non
     assert seen == [[("processing", 1)]]
 
 
+def test_what_a_store_gives_back_as_it_closes_is_not_given_to_those_who_offer_slots_here(
+    path: Path,
+) -> None:
+    here, there = SqliteStore(path), SqliteStore(path)
+    desk, other = Desk(here, "me"), Desk(here, "other")
+    job_ids = add(here, new_job("greet", {}, now=NOW, max_attempts=1), greet())
+    desk.offer({"greet": 8})
+    other.offer({"greet": 8})
+    assert sorted(desk.ids()) == sorted(job_ids)
+    here.close(SOON)
+    assert (len(desk.given), other.given) == (2, [])
+    for job_id in job_ids:
+        job = there.job(job_id).result(SOON)
+        assert job is not None
+        # Whoever stops spends no attempt, not even the last.
+        assert (job.status, job.attempts, job.error) == (JobStatus.PENDING, 0, None)
+    there.close(SOON)
+
+
 def test_another_process_s_slots_are_not_filled_from_here(path: Path) -> None:
     here, there = SqliteStore(path), SqliteStore(path)
     desk = Desk(there, "there")

@@ -160,13 +160,14 @@ class Ledger:
         entry.attempts = 0
 
     def closed(self, owner: str) -> None:
-        """A store was closed in good order: what *owner* still held went back."""
+        """A store was closed in good order: what *owner* still held was handed back."""
         self.gone.add(owner)
         for entry in self.jobs.values():
             job = self.store.job(entry.id).result(SOON) if entry.owner == owner else None
             if job is not None and job.status != "processing":
                 # A store tells no time: on its own, it says the last time that it was told.
-                entry.lapse(when(job.next_retry_at or job.created_at))
+                entry.attempts -= 1
+                entry.back(when(job.next_retry_at or job.created_at))
 
     # Attempts
 

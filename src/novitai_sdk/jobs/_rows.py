@@ -355,10 +355,12 @@ class Rows:
         return job
 
     def release(self, owners: Collection[str], now: float, events: Events) -> None:
-        """Take back what *owners* still hold; they are about to go."""
+        """Hand back what *owners* still hold; they are about to go."""
         for owner in owners:
             rows = self._rows("status = 'processing' AND owner = ?", (owner,))
-            back = [attrs.evolve(row, job=_life.lapse(row.job, now), owner=None) for row in rows]
+            back = [
+                attrs.evolve(row, job=_life.hand_back(row.job, now), owner=None) for row in rows
+            ]
             self._put(back, events)
 
     def purge(self, before: float, statuses: Collection[JobStatus], limit: int) -> int:

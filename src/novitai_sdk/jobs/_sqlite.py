@@ -579,7 +579,9 @@ class SqliteStore:
         return dead, self._others
 
     def _release(self, rows: Rows, events: Events) -> None:
-        rows.release(self._owners.mine, self._now, events)
+        mine = self._owners.mine
+        rows.release(mine, self._now, events)
+        events.offers.update(dict.fromkeys(mine))  # or what goes back would be given to them again
 
     def _release_soon(self) -> None:
         try:
