@@ -302,7 +302,7 @@ class SqliteStore:
             if self._closed:
                 return
             if self._owners.mine:
-                self._release_soon()
+                self._writer.put(_Task(self._release))
             self._closed = True
         ended = self._writer.end(timeout) and self._reader.end(timeout)
         self._announcer.close(self._closed_error)
@@ -350,8 +350,8 @@ class SqliteStore:
                 return task
             try:
                 worker.put(task)
-            except RuntimeError as error:
-                task.set_exception(self._no_thread(error))
+            except StoreError as error:
+                task.set_exception(error)
         return task
 
     def _write(self, tasks: Sequence[_Task[Any]]) -> None:
@@ -496,7 +496,7 @@ class SqliteStore:
             if self._closed:  # a thread that began after the end would never be told to go
                 return
             # Where no thread can be started, what happens here is told all the same, and the next one looks abroad.
-            with suppress(RuntimeError):
+            with suppress(StoreError):
                 self._writer.poke()
 
     def _show_records(self, rows: Rows, places: Sequence[tuple[str, str]]) -> None:
@@ -560,7 +560,7 @@ class SqliteStore:
     def _show_soon(self, places: Sequence[tuple[str, str]], job_ids: Sequence[str]) -> None:
         try:
             self._reader.put(_Task(lambda rows, _: self._show_all(rows, places, job_ids)))
-        except RuntimeError:  # no thread can be started now: the next look counts as news again
+        except StoreError:  # no thread can be started now: the next look counts as news again
             self._abroad = None
 
     def _show_all(
@@ -582,21 +582,6 @@ class SqliteStore:
         mine = self._owners.mine
         rows.release(mine, self._now, events)
         events.offers.update(dict.fromkeys(mine))  # or what goes back would be given to them again
-
-    def _release_soon(self) -> None:
-        try:
-            self._writer.put(_Task(self._release))
-        except RuntimeError as error:
-            raise self._no_thread(error) from error
-
-    def _no_thread(self, error: RuntimeError) -> StoreError:
-        refused = StoreError(
-            f"{self.path}: no thread could be started ({error}), and nothing was done; "
-            "try again when others have ended, or raise the limit of this process"
-        )
-        refused.passing = True
-        refused.__cause__ = error
-        return refused
 
     def _closed_error(self) -> StoreClosed:
         return StoreClosed(f"{self.path} was closed; open it again")

@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
+from ._errors import StoreError
+
 T = TypeVar("T")
 
 # Bounds how long the first caller of a batch waits for the last, and how much one failed flush takes
@@ -50,17 +52,17 @@ class Worker(Generic[T]):
         self._thread: threading.Thread | None = None
 
     def put(self, item: T) -> None:
-        """Have *item* done. Raises RuntimeError, and takes it back, where no thread can be started."""
+        """Have *item* done. Raises StoreError, and takes it back, where no thread can be started."""
         with self._guard:
             self._queue.append(item)
             try:
                 self._call()
-            except RuntimeError:
+            except StoreError:
                 self._queue.pop()
                 raise
 
     def poke(self) -> None:
-        """Have ``idle`` called soon. Raises RuntimeError where no thread can be started: then by the next that is."""
+        """Have ``idle`` called soon. Raises StoreError where no thread can be started: then by the next that is."""
         with self._guard:
             self._poked = True
             self._call()
@@ -93,9 +95,9 @@ class Worker(Generic[T]):
             self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
             try:
                 self._thread.start()
-            except RuntimeError:
+            except RuntimeError as error:
                 self._thread = None  # or whoever comes next would wait for it
-                raise
+                raise _no_thread(self._name, error) from error
         self._wake()
 
     def _wake(self) -> None:
@@ -146,3 +148,12 @@ class Worker(Generic[T]):
                     pause = _QUIET
                     continue
             in_a_row, pause = 0, self._idle()
+
+
+def _no_thread(name: str, error: RuntimeError) -> StoreError:
+    refused = StoreError(
+        f"no thread could be started for {name} ({error}), and nothing was done: "
+        "try again when others have ended, or raise the limit of this process"
+    )
+    refused.passing = True
+    return refused
