@@ -109,6 +109,8 @@ class _Core(Generic[Mode]):
         self.settings = settings
         self.transport = transport
         self.closed = False
+        # Of the plain client. One thread may take it twice: a signal may come while it closes, and close as well.
+        self.closing = threading.RLock()
         self.waiter = _UntilClosed(waiter, lambda: self.closed)
         self.gates = Gates()
         self.jobs = Meter()
@@ -294,9 +296,25 @@ class Engine(Generic[Mode]):
             self._core.host.ensure_started()
 
     def close(self: "Engine[Sync]") -> None:
-        """Stop and close everything; a second call does nothing."""
+        """Stop and close everything; a second call waits for the first.
+
+        Raises RuntimeError in a job that runs in the loop of this client.
+        """
         core = self._core
-        if not self._owner or core.closed:
+        if not self._owner:
+            return
+        core.host.check_outside()
+        # Not for ever: in a child that was forked meanwhile, nobody goes on with the first.
+        if not core.closing.acquire(timeout=core.settings.drain + 2 * _CLOSING):
+            return
+        try:
+            self._close()
+        finally:
+            core.closing.release()
+
+    def _close(self: "Engine[Sync]") -> None:
+        core = self._core
+        if core.closed:
             return
         core.closed = True
         try:
@@ -332,9 +350,15 @@ class Engine(Generic[Mode]):
             await self.aclose()
 
     async def aclose(self: "Engine[Async]") -> None:
-        """Stop and close everything; a second call does nothing."""
+        """Stop and close everything; a second call does nothing.
+
+        Raises RuntimeError in a job that runs in a thread of this client.
+        """
         core = self._core
-        if not self._owner or core.closed:
+        if not self._owner:
+            return
+        core.host.check_outside()
+        if core.closed:
             return
         core.closed = True
         # Nobody would close what a cancelled close had left open.

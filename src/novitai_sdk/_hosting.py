@@ -109,6 +109,14 @@ class Host:
         if self._task is not None:
             raise RuntimeError("this client is in use in an `async with` block already")
 
+    def check_outside(self) -> None:
+        """Raise RuntimeError in the thread that runs the jobs: its end cannot be waited for there."""
+        if self._thread.here:
+            raise RuntimeError(
+                "a job cannot close the client that runs it, for it would wait for its own end: "
+                "let the handler return, and close the client where it was made"
+            )
+
     async def enter(self) -> None:
         """Live in the caller's task from now on."""
         self._tasks = anyio.create_task_group()

@@ -170,7 +170,11 @@ class Novitai(_Client[Sync]):
         """Let running jobs finish for the setting ``drain``, hand back the rest, and close every connection.
 
         Creates that are due are still begun in that time. Unfinished jobs stay in a durable store for the next client;
-        instances that are on their way with nobody to wait for them are named in the log. A second call does nothing.
+        instances that are on their way with nobody to wait for them are named in the log. A second call, from another
+        thread, returns when the first is done.
+
+        Raises:
+            RuntimeError: It was called in a job of this client that is a coroutine, which would wait for itself.
         """
         self._engine.close()
 
@@ -220,6 +224,9 @@ class AsyncNovitai(_Client[Async]):
 
         Creates that are due are still begun in that time. Unfinished jobs stay in a durable store for the next client;
         instances that are on their way with nobody to wait for them are named in the log. A second call does nothing.
+
+        Raises:
+            RuntimeError: It was called in a job that runs in a thread of this client, which would wait for itself.
         """
         await self._engine.aclose()
 

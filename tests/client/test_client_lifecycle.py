@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import anyio
+import attrs
 import pytest
 from faces import WANTED
 
@@ -387,6 +388,92 @@ print(status, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         check=False,
     )
     assert (done.stdout, done.stderr) == ("completed 0\n", "")
+
+
+# -- closing from within, and twice ---------------------------------------------------------------------
+
+
+@attrs.frozen
+class Errand:
+    """What the jobs below are about: nothing."""
+
+
+@pytest.mark.parametrize("kind", ["memory", "file"])
+def test_a_job_cannot_close_the_client_that_runs_it(new, threads, kind, tmp_path):
+    client = new(store="memory" if kind == "memory" else tmp_path / "jobs.db")
+
+    @client.jobs.handler(Errand)
+    async def close(errand, context):
+        with pytest.raises(RuntimeError, match="close the client where it was made"):
+            client.close()
+
+    for _ in range(2):
+        job = client.jobs.wait(client.jobs.enqueue(Errand()).id, timeout=10)
+        assert (job.status, job.attempts) == ("completed", 1)
+    client.close()
+    assert threads() == []
+
+
+def test_nor_can_one_of_an_awaiting_client_that_runs_in_a_thread(new_async, threads):
+    async def main() -> None:
+        client = new_async()
+
+        @client.jobs.handler(Errand)
+        async def close(errand, context):
+            with pytest.raises(RuntimeError, match="close the client where it was made"):
+                await client.aclose()
+
+        job = await client.jobs.enqueue(Errand())
+        assert (await client.jobs.wait(job.id, timeout=10)).status == "completed"
+        await client.aclose()
+        assert threads() == []
+
+    anyio.run(main)
+
+
+def test_who_closes_a_client_that_is_being_closed_waits_until_it_is(new, threads):
+    client = new(drain=10)
+    began, go_on = threading.Event(), threading.Event()
+
+    @client.jobs.handler(Errand)
+    def linger(errand, context):
+        began.set()
+        go_on.wait(10)
+
+    client.jobs.enqueue(Errand())
+    assert began.wait(10)
+    left: list[list[str]] = []
+
+    def close() -> None:
+        client.close()
+        left.append(threads())
+
+    closing = [threading.Thread(target=close) for _ in range(2)]
+    for one in closing:
+        one.start()
+    for one in closing:
+        one.join(0.05)
+        assert one.is_alive()
+    go_on.set()
+    for one in closing:
+        one.join(10)
+    assert left == [[], []]
+
+
+def test_a_signal_that_closes_what_is_being_closed_does_not_wait_for_itself(new, monkeypatch):
+    client = new()
+    client.jobs.stats()
+    stop = client._engine._core.close_store
+    closed: list[int] = []
+
+    def interrupted() -> None:  # as by the program's own handler of SIGTERM, in the same thread
+        client.close()
+        closed.append(1)
+        stop()
+
+    monkeypatch.setattr(client._engine._core, "close_store", interrupted)
+    client.close()
+    assert closed == [1]
 
 
 # -- siblings -----------------------------------------------------------------------------------------

@@ -67,6 +67,11 @@ class BackgroundRunner:
         return self._thread is not None and self._thread.is_alive()
 
     @property
+    def here(self) -> bool:
+        """Whether this is the thread."""
+        return self._thread is threading.current_thread()
+
+    @property
     def error(self) -> BaseException | None:
         """What the runner died of, or None."""
         return self._error
@@ -115,7 +120,7 @@ class BackgroundRunner:
             thread, runner = self._thread, self._runner
         if runner is not None:
             runner.stop(drain)
-        if thread is not None and thread is not threading.current_thread():
+        if thread is not None and not self.here:
             thread.join(drain + _GRACE)
         if not self.alive:
             _exits.runners.discard(self)
@@ -145,8 +150,7 @@ class BackgroundRunner:
 
     @property
     def _starting(self) -> bool:
-        others = self._thread is not None and self._thread is not threading.current_thread()
-        return others and not self._under_way.is_set()
+        return self._thread is not None and not self.here and not self._under_way.is_set()
 
     def _host(self) -> None:
         try:
