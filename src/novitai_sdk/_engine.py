@@ -44,6 +44,7 @@ from .jobs import (
     RunnerFailed,
     Store,
     StoreClosed,
+    StoreError,
     Together,
     open_store,
 )
@@ -268,7 +269,7 @@ class Engine(Generic[Mode]):
             settings=core.settings,
             started=core.started,
             cpu_before=core.cpu_before,
-            check_runner=lambda: _check(core.host),
+            check_runner=lambda: _check_well(core.host),
         )
 
     def opened(self) -> "Engine[Mode]":
@@ -542,6 +543,15 @@ def _check(host: Host) -> None:
         raise RunnerFailed(
             f"the job runner of this client died, so its jobs wait in the store for the next one: {describe(error)}"
         ) from error
+
+
+def _check_well(host: Host) -> None:
+    _check(host)
+    trouble = host.trouble
+    if trouble is not None:
+        raise StoreError(
+            f"the job runner of this client is in trouble, trying on: {describe(trouble)}"
+        ) from trouble
 
 
 def default_store(

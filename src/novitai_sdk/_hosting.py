@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 import anyio
 from anyio.abc import TaskGroup
 
-from .jobs import BackgroundRunner, Runner, RunnerFailed
+from .jobs import BackgroundRunner, Runner, RunnerFailed, StoreError
 
 __all__ = ["Host", "Making", "NoHost", "TaskHost"]
 
@@ -39,6 +39,11 @@ class TaskHost:
         self._runner: Runner | None = None
         self._stopping = False
         self._drain = 0.0
+
+    @property
+    def trouble(self) -> StoreError | None:
+        """Why the runner gets nothing done just now although it lives, or None."""
+        return None if self._runner is None else self._runner.trouble
 
     def ensure_started(self) -> None:
         """Start the runner, once; a dead one is not raised here but told to whoever waits for its work."""
@@ -89,6 +94,11 @@ class Host:
     def error(self) -> BaseException | None:
         """Why the runner is dead, or None."""
         return self._current.error
+
+    @property
+    def trouble(self) -> StoreError | None:
+        """Why the runner gets nothing done just now although it lives, or None."""
+        return self._current.trouble
 
     def ensure_started(self) -> None:
         """Start the runner if it does not run."""

@@ -19,7 +19,7 @@ from ._waiting import Waiter
 from .cloud import Cloud, CloudClusters
 from .errors import NovitaError
 from .instances._records import KIND, at
-from .jobs import Backlog, Change, Store
+from .jobs import Backlog, Change, Store, Write
 from .models import (
     CacheDependency,
     CpuUsage,
@@ -44,6 +44,15 @@ _MB: Final = 1024 * 1024
 _T = TypeVar("_T")
 
 _SHORTEST: Final = 0.001
+
+# Leaves everything as it was, yet only a store that can be written, and has room for one more job, accepts it. The size
+# is some pages of a file: what fits between its rows would be accepted when no job is any more.
+_PROBE: Final = Change(
+    writes=(
+        Write(kind="probe", key="health", body={"room": "x" * 16 * 1024}),
+        Write(kind="probe", key="health", body=None),
+    )
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -150,8 +159,7 @@ class Health(Generic[Mode]):
         async def look() -> tuple[JobQueueStats, Backlog]:
             self._check_runner()
             store = self._store()
-            # Changes nothing, yet only a store that can be written accepts it.
-            await self._waiter.result(store.commit(Change()), self._left(ends))
+            await self._waiter.result(store.commit(_PROBE), self._left(ends))
             backlog = store.backlog(self._waiter.time())
             return (
                 await self._waiter.result(store.stats(), self._left(ends)),

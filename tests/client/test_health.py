@@ -3,6 +3,8 @@
 import re
 import socket
 import sqlite3
+from concurrent.futures import Future
+from contextlib import closing, suppress
 from pathlib import Path
 from time import monotonic, time
 from typing import Any
@@ -11,10 +13,20 @@ import anyio
 import attrs
 import pytest
 from faces import WANTED, Face
+from moments import block_until
 
 from novitai_sdk import AsyncNovitai, Novitai, converter
 from novitai_sdk.emulator import faults
-from novitai_sdk.jobs import Change, JobContext, MemoryStore, Store, new_job, open_store
+from novitai_sdk.jobs import (
+    Change,
+    JobContext,
+    MemoryStore,
+    SqliteStore,
+    Store,
+    StoreFull,
+    new_job,
+    open_store,
+)
 from novitai_sdk.models import EnhancedHealthCheckResponse, HealthCheckResponse
 
 
@@ -199,9 +211,84 @@ def test_a_file_that_cannot_be_written_is_a_queue_that_is_down(face: Face, tmp_p
     face.tell(story, store=path)
 
 
-def left_alone(store: Store, *, since: float) -> None:
+def test_a_file_that_is_full_is_a_queue_that_is_down(face: Face, tmp_path: Path):
+    async def story(client: Any, done: Any) -> None:
+        assert (await done(client.health())).services.job_queue == "up"
+        for size in (2_000, 0):  # until there is no room between the rows either
+            with suppress(StoreFull):
+                while True:
+                    left_alone(store, since=0, size=size)
+        report = await done(client.health_report())
+        assert (report.services.job_queue, report.services.cache) == ("down", "up")
+        assert "StoreFull" in report.dependencies.job_queue.error
+
+    store = SqliteStore(tmp_path / "jobs.db", max_bytes=200_000)
+    face.tell(story, store=store)
+    store.close()
+
+
+def test_health_leaves_no_more_in_a_file_than_it_found(new, tmp_path: Path):
+    path = tmp_path / "jobs.db"
+    store = SqliteStore(path)
+    client = new(store=store)
+
+    def pages() -> int:
+        with closing(sqlite3.connect(path)) as db:
+            (count,) = db.execute("PRAGMA page_count").fetchone()
+        return count
+
+    client.health()
+    before = pages()
+    for _ in range(5):
+        client.health()
+    assert pages() == before
+    assert store.scan("probe").result(10) == ()
+    store.close()
+
+
+def test_health_wakes_nobody_who_waits_for_work(new):
+    store = MemoryStore()
+    woken: list[float] = []
+    store.on_work(woken.append)
+    client = new(store=store)
+    assert client.health().services.job_queue == "up"
+    assert woken == []
+    left_alone(store, since=0)
+    assert len(woken) == 1
+
+
+class FullStore(MemoryStore):
+    """A store that can be written, but gives out no jobs as long as it is full."""
+
+    full = True
+
+    def claim(self, *told: Any) -> Any:
+        if not self.full:
+            return super().claim(*told)
+        refused: Future[None] = Future()
+        refused.set_exception(StoreFull("no room for the claim"))
+        return refused
+
+
+def test_a_runner_in_trouble_is_a_queue_that_is_down_until_it_works_again(new):
+    store = FullStore()
+    client = new(store=store)
+
+    def queue() -> Any:
+        return client.health_report().dependencies.job_queue
+
+    assert queue().status == "up"
+    made = client.instances.create(**WANTED)
+    block_until(lambda: queue().status == "down")
+    assert "trying on: StoreFull: no room for the claim" in queue().error
+    store.full = False
+    made.wait_until_ready(timeout=10)
+    assert queue().status == "up"
+
+
+def left_alone(store: Store, *, since: float, size: int = 0) -> None:
     """Store a job that nobody here has a handler for, due for so many seconds."""
-    new = new_job("of_another_program", {}, now=time() - since)
+    new = new_job("of_another_program", {"text": "x" * size}, now=time() - since)
     store.commit(Change(jobs=(new,))).result(10)
 
 

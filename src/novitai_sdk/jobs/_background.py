@@ -9,7 +9,7 @@ from typing import Final, Literal
 import anyio
 
 from . import _exits, _forks
-from ._errors import RunnerFailed
+from ._errors import RunnerFailed, StoreError
 from ._handling import describe
 from ._runner import Runner
 
@@ -75,6 +75,12 @@ class BackgroundRunner:
     def error(self) -> BaseException | None:
         """What the runner died of, or None."""
         return self._error
+
+    @property
+    def trouble(self) -> StoreError | None:
+        """Why the runner gets nothing done just now although it lives, or None."""
+        runner = self._runner
+        return None if runner is None else runner.trouble
 
     def ensure_started(self) -> None:
         """Start the thread unless it runs.
