@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import attrs
@@ -138,12 +138,38 @@ def test_nobody_else_can_read_the_file_or_what_lies_beside_it(tmp_path: Path) ->
 
 
 @posix
-def test_the_mode_of_an_existing_file_is_left_alone(path: Path) -> None:
+@pytest.mark.parametrize("link", [False, True], ids=["by its name", "by a link"])
+@pytest.mark.parametrize("made", ["empty", "ours", "in use"])
+def test_a_file_that_others_could_read_is_theirs_no_more_once_it_is_opened(
+    path: Path, made: str, link: bool
+) -> None:
+    path.touch()
+    with ExitStack() as stack:
+        if made != "empty":
+            other = stack.enter_context(opened(path))
+            add(other, greet())
+            if made == "ours":
+                other.close(SOON)
+        for file in path.parent.iterdir():
+            file.chmod(0o666)
+        name = path.with_name("link.db") if link else path
+        if link:
+            name.symlink_to(path)
+        store = stack.enter_context(opened(name))
+        add(store, greet())
+        beside = [file for file in path.parent.glob("jobs.db*") if "-owner-" not in file.name]
+        assert len(beside) == 3
+        assert {mode(file) for file in beside} == {0o600}
+
+
+@posix
+def test_a_file_that_this_user_may_only_read_is_not_made_writable(path: Path) -> None:
     with opened(path):
         pass
-    path.chmod(0o640)
-    with opened(path):
-        assert mode(path) == 0o640
+    path.chmod(0o444)
+    with suppress(StoreReadOnly):  # not by root, who may write everything
+        SqliteStore(path).close(SOON)
+    assert mode(path) in {0o400, 0o444}
 
 
 def test_the_file_says_whose_it_is_and_survives_a_power_cut_by_default(path: Path) -> None:
@@ -218,13 +244,14 @@ def test_a_file_that_is_not_ours_to_write_is_refused_and_left_as_it_is(
     path: Path, make: Callable[[Path], None], error: type[StoreError], words: str
 ) -> None:
     make(path)
-    before = path.read_bytes()
+    path.chmod(0o644)
+    before, as_it_was = path.read_bytes(), mode(path)
     for _ in range(2):
         with pytest.raises(error, match=words) as refused:
             SqliteStore(path)
         assert str(path) in str(refused.value)
         assert not refused.value.passing
-    assert path.read_bytes() == before
+    assert (path.read_bytes(), mode(path)) == (before, as_it_was)
     assert [file.name for file in path.parent.iterdir() if "jobs.db" in file.name] == ["jobs.db"]
 
 

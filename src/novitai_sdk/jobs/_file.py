@@ -3,10 +3,11 @@
 import errno
 import os
 import sqlite3
+import stat
 import sys
 import threading
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -29,6 +30,8 @@ __all__ = ["StoreFile", "is_unfit"]
 _SWITCH_PAUSE: Final = 0.02
 
 _LARGEST_WAL: Final = 8 * 1024 * 1024
+
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
 class StoreFile:
@@ -59,6 +62,7 @@ class StoreFile:
             self._identity = self._look()
             with closing(self.connect()) as db:
                 establish(db, self.path)
+                self._keep_private()  # only now: a file of another program is left as it is
                 self._log_ahead(db)
         except (OSError, sqlite3.Error) as error:
             raise self.translate(error) from error
@@ -94,6 +98,18 @@ class StoreFile:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         except FileExistsError:
             return
+
+    def _keep_private(self) -> None:
+        """Take from others what they may do with a file of this user that was made, or changed, by other means."""
+        if sys.platform == "win32":
+            return
+        # By name, and never opened, as above. What SQLite makes beside the file later has its mode.
+        real = os.path.realpath(self._name)
+        for name in (real, f"{real}-wal", f"{real}-shm"):
+            with suppress(OSError):  # not there, or on a file system that knows no modes
+                found = os.stat(name)
+                if found.st_uid == os.geteuid() and found.st_mode & _OTHERS:
+                    os.chmod(name, stat.S_IMODE(found.st_mode) & ~_OTHERS)
 
     def _log_ahead(self, db: sqlite3.Connection) -> None:
         """Switch to the write-ahead log, in which readers and the writer do not wait for each other."""

@@ -95,9 +95,9 @@ def _run(tasks: Sequence[_Task[Any]], rows: Rows, events: Events) -> list[object
 class SqliteStore:
     """Keeps jobs and records in the SQLite file *path*.
 
-    The file and what SQLite puts beside it are readable for this user only. It is made if it is not
-    there; a file of another program, a damaged one or one of a later version is refused and left as it
-    is. The file must be on a disk of this machine.
+    The file and what SQLite puts beside it are readable for this user only, also if a file of this user was
+    not so before. It is made if it is not there; a file of another program, a damaged one or one of a later
+    version is refused and left as it is. The file must be on a disk of this machine.
 
     Args:
         path: The file. A missing directory is made, for this user only.
