@@ -248,7 +248,7 @@ class _Held(local):
 _held = _Held()
 
 
-class Together:
+class OneWake:
     """Wake each event loop once, at the end, for all that this thread posts inside.
 
     Woken by the first of a hundred answers, a loop would take the interpreter's lock for it, and so for each.

@@ -16,6 +16,8 @@ from novitai_sdk._calling import Async, Sync, drive
 from novitai_sdk._waiting import (
     AsyncWaiter,
     BlockingWaiter,
+    Mailbox,
+    OneWake,
     SystemClock,
     current_loop,
     has_ended,
@@ -294,3 +296,32 @@ def test_a_loop_closed_by_hand_has_ended() -> None:
     assert not has_ended(loop)
     loop.close()
     assert has_ended(loop)
+
+
+def test_a_loop_is_woken_once_for_all_that_is_posted_in_one_go():
+    wakes: list[Callable[[], None]] = []
+    came: list[int] = []
+    mailboxes = [Mailbox(wakes.append), Mailbox(wakes.append)]
+    with OneWake():
+        for number in range(6):
+            mailboxes[number % 2].post(lambda number=number: came.append(number))
+        assert wakes == []
+    assert len(wakes) == 2
+    for wake in wakes:
+        wake()
+    assert came == [0, 2, 4, 1, 3, 5]
+    mailboxes[0].post(lambda: came.append(6))
+    assert len(wakes) == 3
+
+
+def test_and_it_is_woken_also_when_that_ends_badly():
+    wakes: list[Callable[[], None]] = []
+
+    def post_and_fail() -> None:
+        with OneWake():
+            Mailbox(wakes.append).post(lambda: None)
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        post_and_fail()
+    assert len(wakes) == 1

@@ -206,6 +206,36 @@ def test_two_jobs_of_one_id_are_refused(store: Store) -> None:
         add(store, job)
 
 
+def test_one_of_several_whose_id_is_there_is_named_and_none_of_them_is_stored(store: Store) -> None:
+    there = greet()
+    add(store, there)
+    for jobs, taken in (
+        ((greet(1), there, greet(2)), there),
+        ((greet(1), twice := greet(2), greet(3), twice), twice),
+        ((greet(1, key="a"), there, greet(2)), there),
+    ):
+        with pytest.raises(JobRefused, match=f"{taken.job.id}.*one of that id"):
+            add(store, *jobs)
+    assert store.stats().result(SOON).total_jobs == 1
+
+
+def test_changes_of_one_moment_are_stored_in_their_order_and_each_by_itself(store: Store) -> None:
+    there = greet()
+    add(store, there)
+    news = [greet(number, key="a" if number % 3 == 0 else None) for number in range(1, 9)]
+    changes = [
+        *(Change(jobs=(new,)) for new in news),
+        Change(jobs=(there,)),
+        Change(jobs=(greet(9),)),
+    ]
+    # All asked for before the first is answered, so that a file takes them together.
+    answers = [store.commit(change) for change in changes]
+    ends = [answer.exception(SOON) for answer in answers]
+    assert [type(end) for end in ends] == [type(None)] * 8 + [JobRefused, type(None)]
+    listed = store.jobs(JobQuery(order="oldest", limit=0)).result(SOON)
+    assert [job.payload["number"] for job in listed] == [0, 1, 2, 3, 4, 5, 7, 8, 9]
+
+
 def test_a_job_that_is_not_new_is_refused(store: Store) -> None:
     with pytest.raises(JobRefused, match="not pending"):
         add(store, NewJob(job=attrs.evolve(greet().job, status=JobStatus.COMPLETED)))

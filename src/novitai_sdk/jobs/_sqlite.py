@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
-from .._waiting import Together
+from .._waiting import OneWake
 from ..models import Job, JobQueueStats, JobStatus
 from . import _exits, _forks, _life
 from ._announce import Announcer, Events, reject
@@ -47,7 +47,7 @@ _WATCH: Final = 2.0
 
 _EXIT_TIMEOUT: Final = 3.0
 
-_TOGETHER: Final = Together()
+_ONE_WAKE: Final = OneWake()
 
 _never_closed: list[sqlite3.Connection] = []
 
@@ -373,7 +373,7 @@ class SqliteStore:
             self._abandon(tasks, error)
             return
         self._keep_offers(events, taken)
-        with _TOGETHER:
+        with _ONE_WAKE:
             for offer, claims in taken.values():
                 offer.deliver(claims)
             for task, end in zip(tasks, ends, strict=True):
