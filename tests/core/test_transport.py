@@ -559,7 +559,7 @@ def test_what_a_busy_minute_left_open_is_closed_in_the_quiet_after_it(
     in_threads(5, lambda _: drive(transport.send(get(server.url + "/busy"))))
     assert server.open == 5
     # Half a minute passes for connections, and for nothing else.
-    monkeypatch.setattr(_wires, "_KEEP_ALIVE", -1.0)
+    monkeypatch.setattr(_wires, "KEEP_ALIVE", -1.0)
     drive(transport.send(get(server.url)))
     assert server.settles_at(0)
     drive(transport.close())

@@ -303,7 +303,7 @@ def test_what_was_idle_too_long_is_closed(
             for _ in range(4):
                 tasks.start_soon(transport.send, get(server.url + "/busy"))
         assert server.open == 4
-        monkeypatch.setattr(_wires, "_KEEP_ALIVE", -1.0)
+        monkeypatch.setattr(_wires, "KEEP_ALIVE", -1.0)
         await transport.send(get(server.url))
         await until(lambda: server.open == 0)
         await transport.close()

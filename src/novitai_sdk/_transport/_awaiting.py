@@ -22,7 +22,9 @@ from ..errors import ClientClosed
 from ._messages import Reply, Request
 from ._wires import (
     FAULTS,
+    KEEP_ALIVE,
     Body,
+    Proxy,
     Trip,
     bare,
     collect,
@@ -32,6 +34,7 @@ from ._wires import (
     options,
     outworn,
     proxy_of,
+    tls_of,
     where_to,
 )
 
@@ -169,27 +172,22 @@ class _AsyncWire(httpcore.AsyncNetworkBackend):
         self.http2 = http2
         self.trip = Trip(0.0)
         self._connect_timeout = connect_timeout
+        self._proxy = proxy_of(url)
+        self._line: httpcore.AsyncConnectionInterface | None = None
         self._stream: _AsyncStream | None = None
-        proxy = proxy_of(url)
-        pool: httpcore.AsyncConnectionPool
-        if proxy is None:
-            pool = httpcore.AsyncConnectionPool(**options(url, http2), network_backend=self)
-        elif proxy.is_socks:
-            pool = httpcore.AsyncSOCKSProxy(
-                proxy.url, proxy.auth, **options(url, http2), network_backend=self
-            )
-        else:
-            pool = httpcore.AsyncHTTPProxy(
-                proxy.url,
-                proxy.auth,
-                proxy_ssl_context=proxy.tls(),
-                **options(url, http2),
-                network_backend=self,
-            )
-        self.line = pool.create_connection(url.origin)
+
+    @property
+    def line(self) -> httpcore.AsyncConnectionInterface:
+        """The connection, in httpcore's form; there is one from the first request on."""
+        assert self._line is not None
+        return self._line
 
     async def carry(self, request: Request, url: httpcore.URL, netloc: str, trip: "Trip") -> Reply:
         self.trip = trip
+        if self._line is None:
+            self._line = (
+                await self._open(url) if self._proxy is None else self._through(self._proxy, url)
+            )
         response = await self.line.handle_async_request(
             dress(request, url, netloc, _Content(request.content))
         )
@@ -217,11 +215,39 @@ class _AsyncWire(httpcore.AsyncNetworkBackend):
         # a peer that does not answer the end of TLS must not hold anybody up.
         with anyio.move_on_after(1.0, shield=True), suppress(OSError, anyio.BrokenResourceError):
             try:
-                await self.line.aclose()
+                if self._line is not None:
+                    await self._line.aclose()
             finally:
                 # The line does not know a stream that was given up before it was whole.
                 if self._stream is not None:
                     await self._stream.aclose()
+
+    async def _open(self, url: httpcore.URL) -> httpcore.AsyncConnectionInterface:
+        # httpcore has a connection that opens itself, too. It asks before each request whether it is open, with a
+        # lock around the question that is one of three turns of the loop in every call.
+        host, port = url.origin.host.decode("ascii"), url.origin.port
+        stream: httpcore.AsyncNetworkStream = await self.connect_tcp(host, port)
+        if (tls := tls_of(url, self.http2)) is not None:
+            stream = await stream.start_tls(tls, host)
+            if stream.get_extra_info("ssl_object").selected_alpn_protocol() == "h2":
+                return httpcore.AsyncHTTP2Connection(url.origin, stream, KEEP_ALIVE)
+        return httpcore.AsyncHTTP11Connection(url.origin, stream, KEEP_ALIVE)
+
+    def _through(self, proxy: Proxy, url: httpcore.URL) -> httpcore.AsyncConnectionInterface:
+        pool: httpcore.AsyncConnectionPool
+        if proxy.is_socks:
+            pool = httpcore.AsyncSOCKSProxy(
+                proxy.url, proxy.auth, **options(url, self.http2), network_backend=self
+            )
+        else:
+            pool = httpcore.AsyncHTTPProxy(
+                proxy.url,
+                proxy.auth,
+                proxy_ssl_context=proxy.tls(),
+                **options(url, self.http2),
+                network_backend=self,
+            )
+        return pool.create_connection(url.origin)
 
     async def connect_tcp(
         self,
@@ -274,6 +300,7 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
     def __init__(self, wire: _AsyncWire, inner: ByteStream) -> None:
         self._wire = wire
         self._inner = inner
+        self._socket = inner.extra(SocketAttribute.raw_socket, None)
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         trip = self._wire.trip
@@ -323,7 +350,7 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
         if info == "ssl_object":
             return self._inner.extra(TLSAttribute.ssl_object, None)
         if info == "is_readable":
-            return _is_readable(self._inner.extra(SocketAttribute.raw_socket, None))
+            return _is_readable(self._socket)
         return None
 
 

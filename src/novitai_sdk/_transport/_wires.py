@@ -20,7 +20,7 @@ from ._messages import Reply, Request
 LARGEST_REPLY: Final = 32 * 1024 * 1024
 """Bytes of a reply, after decompression, that are read at most."""
 
-_KEEP_ALIVE: Final = 30.0
+KEEP_ALIVE: Final = 30.0
 # Longer waits overflow the types of the operating system; nobody waits for a year.
 _LONGEST: Final = 365 * 86_400.0
 
@@ -121,7 +121,7 @@ def outworn(idle: "deque[_W]") -> "_W | None":
 
     The stack is used at its top; what a busy minute left at the bottom would otherwise stay open for ever.
     """
-    limit = time.monotonic() - _KEEP_ALIVE
+    limit = time.monotonic() - KEEP_ALIVE
     try:
         return idle.popleft() if idle[0].since < limit else None
     except IndexError:  # another thread was quicker
@@ -130,18 +130,26 @@ def outworn(idle: "deque[_W]") -> "_W | None":
 
 @cache
 def _trust(http2: bool = False) -> ssl.SSLContext:
-    # Reading the trust store costs 18 ms: once per process, for all clients. Once for each version, that is: httpcore
-    # writes into the context which of them it offers.
+    # Reading the trust store costs 18 ms: once per process, for all clients. Once for each version, that is: a context
+    # says which of them is offered.
     return httpx.create_ssl_context()
 
 
+def tls_of(url: httpcore.URL, http2: bool = False) -> ssl.SSLContext | None:
+    """Whom to trust behind *url*, and which versions to offer; None where there is no TLS."""
+    if url.scheme != b"https":
+        return None
+    context = _trust(http2)
+    context.set_alpn_protocols(["http/1.1", "h2"] if http2 else ["http/1.1"])
+    return context
+
+
 def options(url: httpcore.URL, http2: bool) -> dict[str, Any]:
-    tls = _trust(http2) if url.scheme == b"https" else None
-    return {"ssl_context": tls, "keepalive_expiry": _KEEP_ALIVE, "http2": http2}
+    return {"ssl_context": tls_of(url, http2), "keepalive_expiry": KEEP_ALIVE, "http2": http2}
 
 
 @attrs.frozen
-class _Proxy:
+class Proxy:
     """A proxy of the environment."""
 
     url: httpcore.URL
@@ -152,10 +160,10 @@ class _Proxy:
         return self.url.scheme.startswith(b"socks")
 
     def tls(self) -> ssl.SSLContext | None:
-        return _trust() if self.url.scheme == b"https" else None
+        return tls_of(self.url)
 
 
-def proxy_of(url: httpcore.URL) -> _Proxy | None:
+def proxy_of(url: httpcore.URL) -> Proxy | None:
     # Imported here, for it is heavy and only a new connection needs it.
     from urllib.request import getproxies, proxy_bypass
 
@@ -167,7 +175,7 @@ def proxy_of(url: httpcore.URL) -> _Proxy | None:
     return _read_proxy(named) if named else None
 
 
-def _read_proxy(named: str) -> _Proxy:
+def _read_proxy(named: str) -> Proxy:
     # The variable may hold a password: none of its text goes into a message.
     try:
         parts = urlsplit(named if "://" in named else f"http://{named}")
@@ -182,7 +190,7 @@ def _read_proxy(named: str) -> _Proxy:
         )
     if parts.scheme.startswith("socks") and find_spec("socksio") is None:
         raise ConnectFailed("a SOCKS proxy needs the package socksio: pip install 'httpx[socks]'")
-    return _Proxy(url, auth if any(auth) else None)
+    return Proxy(url, auth if any(auth) else None)
 
 
 @lru_cache(maxsize=64)
