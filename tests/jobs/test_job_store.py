@@ -123,6 +123,18 @@ def test_a_scan_shows_one_kind_in_the_order_of_keys(store: Store) -> None:
     assert [record.key for record in store.scan("thing").result(SOON)] == ["a", "b", "c"]
 
 
+def test_a_job_is_stored_as_it_was_handed_over_however_soon_its_maker_goes_on(store: Store) -> None:
+    payload = {"number": 0}
+    stored: list[tuple[str, Future[None]]] = []
+    for number in range(100):
+        payload["number"] = number
+        new = new_job("greet", payload, now=NOW)
+        stored.append((new.job.id, store.commit(Change(jobs=(new,)))))
+    for number, (job_id, done) in enumerate(stored):
+        done.result(SOON)
+        assert found(store, job_id).payload == {"number": number}
+
+
 def test_nobody_can_change_what_is_stored_by_changing_what_he_gave_or_got(store: Store) -> None:
     given = {"inner": {"n": 1}}
     store.commit(Change(writes=(Write(kind="thing", key="a", body=given),))).result(SOON)

@@ -24,6 +24,7 @@ from novitai_sdk.jobs import (
     StoreForeign,
     StoreFull,
     StoreGone,
+    _sqlite,
     new_job,
 )
 
@@ -101,6 +102,32 @@ def test_a_file_that_is_put_back_is_used_again(path: Path) -> None:
         path.with_name("elsewhere.db").rename(path)
         add(store, greet(3))
         assert numbers(store) == [1, 3]
+
+
+@posix
+def test_what_waits_for_another_process_while_the_file_goes_away_is_not_acknowledged(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_sqlite, "_LONG", 0.0)
+    looked = threading.Event()
+    elsewhere = path.with_name("elsewhere.db")
+    with opened(path) as store, closing(sqlite3.connect(path, isolation_level=None)) as other:
+        add(store, greet(1))
+        look = store._file.check
+
+        def look_and_tell() -> None:
+            look()
+            looked.set()
+
+        monkeypatch.setattr(store._file, "check", look_and_tell)
+        other.execute("BEGIN IMMEDIATE")
+        waits = store.commit(Change(jobs=(greet(2),)))
+        assert looked.wait(SOON)
+        path.rename(elsewhere)
+        other.execute("ROLLBACK")
+        with pytest.raises(StoreGone):
+            waits.result(SOON)
+        elsewhere.rename(path)
 
 
 @posix

@@ -14,16 +14,16 @@ import attrs
 from ..models import Job, JobPriority, JobQueueStats, JobStatus
 from . import _counts, _life, _schedule, _upkeep
 from ._announce import Events
-from ._errors import ClaimLost, JobError, JobNotFound, JobRefused, RecordChanged
+from ._arrivals import Arrival, add, arrival, holder_of
+from ._errors import ClaimLost, JobError, JobNotFound, RecordChanged
 from ._file import is_unfit
-from ._layout import LONGEST_INSIDE, Connection
+from ._layout import Connection
 from ._listing import JobPage, JobQuery
 from ._store import (
     Backlog,
     Batch,
     Change,
     Claim,
-    NewJob,
     Record,
     Settlement,
     Write,
@@ -44,11 +44,6 @@ _COLUMNS: Final = (
     " completed_at, next_retry_at, error, key, owner, number, lease_until"
 )
 
-_INSERT: Final = (
-    "INSERT INTO jobs"
-    " (id, type, status, priority, attempts, max_attempts, created_at, next_retry_at, due, key, body)"
-    " VALUES (?, ?, 'pending', ?, 0, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
-)
 _HELD: Final = "id = ? AND owner = ? AND number = ? AND status = 'processing'"
 _SETTLE: Final = (
     "UPDATE jobs SET status = ?, attempts = ?, completed_at = ?, next_retry_at = ?, due = ?, error = ?,"
@@ -206,7 +201,7 @@ class Rows:
             self._settle(change.settle, events)
         for write in change.all_writes():
             self._write(write, events)
-        self.add(change.all_jobs(), events)
+        self.add(map(arrival, change.all_jobs()), events)
 
     def settle(
         self, settlements: Sequence[Settlement], events: Events
@@ -341,7 +336,7 @@ class Rows:
         """Give a failed job a new life."""
         row = self._expect(job_id)
         job = _life.revive(row.job, now)
-        holder = row.key and self._holder(row.key)
+        holder = row.key and holder_of(self._db, row.key)
         if row.key and holder:
             raise key_taken(job_id, row.key, holder)
         self._put([attrs.evolve(row, job=job)], events)
@@ -409,12 +404,6 @@ class Rows:
             raise ClaimLost(claim.job.id)
         _note(job, events)
 
-    def _holder(self, key: str) -> str | None:
-        found = self._db.execute(
-            f"SELECT id FROM jobs WHERE key = ? AND key IS NOT NULL AND {_LIVE}", (key,)
-        ).fetchone()
-        return found and str(found[0])
-
     def _ripe(self, type_: str, limit: int, now: float) -> list[int]:
         """The next jobs of a type."""
         if limit <= 0:
@@ -451,49 +440,9 @@ class Rows:
             changes,
         )
 
-    def add(self, news: Iterable[NewJob], events: Events) -> None:
+    def add(self, arrivals: Iterable[Arrival], events: Events) -> None:
         """Add jobs, but for those whose key a live one has. Raises JobRefused."""
-        simple: list[tuple[Any, ...]] = []
-        for new in news:
-            job, key = _life.admit(new.job, new.key), new.key
-            payload = to_text(f"job {job.id!r}", job.payload)
-            if key is None and len(payload) <= LONGEST_INSIDE:
-                simple.append(_added(job, key, payload))
-                events.work(job.type.value, simple[-1][_DUE])
-                continue
-            # In their order, which is the order of their age.
-            self._insert(simple)
-            simple.clear()
-            self._add_alone(job, key, payload, events)
-        self._insert(simple)
-
-    def _insert(self, jobs: Sequence[tuple[Any, ...]]) -> None:
-        """Add *jobs* by one statement."""
-        added = self._db.executemany(_INSERT, jobs).rowcount if jobs else 0
-        if added < len(jobs):
-            raise self._taken(jobs, added)
-
-    def _taken(self, jobs: Sequence[tuple[Any, ...]], added: int) -> JobRefused:
-        """The error for the first of *jobs* whose id was taken, now that so many of them were *added*."""
-        newest = self._db.execute("SELECT id FROM jobs ORDER BY seq DESC LIMIT ?", (added,))
-        fresh = {id_ for (id_,) in newest}
-        for id_, *_ in jobs:
-            if id_ not in fresh:
-                return _there_is_one(id_)
-            fresh.discard(id_)
-        raise AssertionError(f"{added} of {len(jobs)} jobs were added, and none was there")
-
-    def _add_alone(self, job: Job, key: str | None, payload: str, events: Events) -> None:
-        if key is not None and self._holder(key) is not None:
-            return
-        inside = payload if len(payload) <= LONGEST_INSIDE else None
-        values = _added(job, key, inside)
-        added = self._db.execute(_INSERT, values)
-        if added.rowcount == 0:
-            raise _there_is_one(job.id)
-        if inside is None:
-            self._db.execute("INSERT INTO payloads VALUES (?, ?)", (added.lastrowid, payload))
-        events.work(job.type.value, values[_DUE])
+        add(self._db, arrivals, events)
 
     def _write(self, write: Write, events: Events) -> None:
         place = write.kind, write.key
@@ -517,21 +466,6 @@ class Rows:
         )
         record = Record(kind=write.kind, key=write.key, version=version, body=from_text(text))
         events.records[place] = version, record
-
-
-def _added(job: Job, key: str | None, payload: str | None) -> tuple[Any, ...]:
-    created, retry_at = _life.when(job.created_at), _when(job.next_retry_at)
-    due = created if retry_at is None else retry_at
-    most = job.max_attempts
-    return job.id, job.type.value, job.priority.value, most, created, retry_at, due, key, payload
-
-
-_DUE: Final = 6
-"""Where `_added` tells when the job is due."""
-
-
-def _there_is_one(job_id: str) -> JobRefused:
-    return JobRefused(f"job {job_id!r} was not stored: there is one of that id")
 
 
 def _settled(job: Job, claim: Claim) -> tuple[Any, ...]:

@@ -17,10 +17,12 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
-from .._waiting import OneWake
+from .._waiting import OneWake, SystemClock
 from ..models import Job, JobQueueStats, JobStatus
 from . import _exits, _forks, _life
 from ._announce import Announcer, Events, reject
+from ._arrivals import arrival
+from ._batch import Refusal, Task, perform
 from ._errors import JobError, JobNotFound, StoreClosed, StoreError
 from ._file import StoreFile
 from ._listing import JobPage, JobQuery
@@ -28,7 +30,7 @@ from ._offers import Delivery, Standing, fill, left_over, with_offered
 from ._owners import OwnerLocks
 from ._retention import STEP, Retention, ended
 from ._rows import Rows
-from ._store import Backlog, Batch, Change, Claim, NewJob, Offer, Record, Settlement
+from ._store import Backlog, Batch, Change, Claim, Offer, Record, Settlement
 from ._upkeep import Upkeep
 from ._worker import Worker
 
@@ -47,49 +49,14 @@ _WATCH: Final = 2.0
 
 _EXIT_TIMEOUT: Final = 3.0
 
+# Seconds a transaction takes that has to wait for something.
+_LONG: Final = 0.05
+
+_CLOCK: Final = SystemClock()
+
 _ONE_WAKE: Final = OneWake()
 
 _never_closed: list[sqlite3.Connection] = []
-
-
-class _Task(Future[T]):
-    """An operation, and what whoever asked for it waits for: one object, for there are thousands a second.
-
-    *adds* are the jobs of one that does nothing but add jobs.
-    """
-
-    def __init__(self, run: Callable[[Rows, Events], T], adds: Sequence[NewJob] = ()) -> None:
-        super().__init__()
-        self.run = run
-        self.adds = adds
-
-
-@attrs.frozen
-class _Refusal:
-    """Why one operation of several was not done."""
-
-    error: Exception
-
-
-_Ends = tuple[Sequence[object], Mapping[str, Delivery]]
-
-
-def _run(tasks: Sequence[_Task[Any]], rows: Rows, events: Events) -> list[object]:
-    """Do *tasks* in their order, those beside each other that only add jobs by one statement."""
-    ends: list[object] = []
-    adds: list[NewJob] = []
-    for task in tasks:
-        if task.adds:
-            adds += task.adds
-            ends.append(None)
-            continue
-        if adds:
-            rows.add(adds, events)
-            adds.clear()
-        ends.append(task.run(rows, events))
-    if adds:
-        rows.add(adds, events)
-    return ends
 
 
 class SqliteStore:
@@ -163,10 +130,10 @@ class SqliteStore:
         self._write_db: sqlite3.Connection | None = None
         self._read_db: sqlite3.Connection | None = None
         name = self.path.name
-        self._writer: Worker[_Task[Any]] = Worker(
+        self._writer: Worker[Task[Any]] = Worker(
             f"novitai-store-write {name}", self._write, self._rest, self._leave_writer
         )
-        self._reader: Worker[_Task[Any]] = Worker(
+        self._reader: Worker[Task[Any]] = Worker(
             f"novitai-store-read {name}", self._read, lambda: None, self._leave_reader
         )
 
@@ -174,9 +141,18 @@ class SqliteStore:
 
     def commit(self, change: Change) -> "Future[None]":
         """Store *change*, all of it or nothing."""
-        adds = () if change.writes or change.settle or change.held else change.jobs
-        task: _Task[None] = _Task(lambda rows, events: rows.commit(change, events), adds)
-        return self._give(self._writer, task)
+        if change.writes or change.settle or change.held or not change.jobs:
+            return self._do(self._writer, lambda rows, events: rows.commit(change, events))
+        # Made into rows here: whoever goes on with what a job holds does not change what is stored.
+        try:
+            arrivals = tuple(map(arrival, change.jobs))
+        except Exception as error:  # noqa: BLE001 - the caller finds it in the future
+            refused: Future[None] = Future()
+            refused.set_exception(error)
+            return refused
+        return self._give(
+            self._writer, Task(lambda rows, events: rows.add(arrivals, events), arrivals)
+        )
 
     def settle(self, settlements: Sequence[Settlement]) -> "Future[tuple[JobError | None, ...]]":
         """End attempts, each on its own; answer with why each was refused."""
@@ -302,7 +278,7 @@ class SqliteStore:
             if self._closed:
                 return
             if self._owners.mine:
-                self._writer.put(_Task(self._release))
+                self._writer.put(Task(self._release))
             self._closed = True
         ended = self._writer.end(timeout) and self._reader.end(timeout)
         self._announcer.close(self._closed_error)
@@ -340,10 +316,10 @@ class SqliteStore:
 
     # Threads
 
-    def _do(self, worker: "Worker[_Task[Any]]", run: Callable[[Rows, Events], T]) -> "Future[T]":
-        return self._give(worker, _Task(run))
+    def _do(self, worker: "Worker[Task[Any]]", run: Callable[[Rows, Events], T]) -> "Future[T]":
+        return self._give(worker, Task(run))
 
-    def _give(self, worker: "Worker[_Task[Any]]", task: "_Task[T]") -> "Future[T]":
+    def _give(self, worker: "Worker[Task[Any]]", task: "Task[T]") -> "Future[T]":
         with self._lock:
             if self._closed:
                 task.set_exception(self._closed_error())
@@ -354,73 +330,42 @@ class SqliteStore:
                 task.set_exception(error)
         return task
 
-    def _write(self, tasks: Sequence[_Task[Any]]) -> None:
+    def _write(self, tasks: Sequence[Task[Any]]) -> None:
         """Do *tasks* in one transaction; those that fail alone do not sink the others."""
         self._upkeep.wrote()
         tasks = [task for task in tasks if task.set_running_or_notify_cancel()]
         events = Events()
         try:
             self._file.check()
+            begun = _CLOCK.monotonic()
             if self._write_db is None:
                 self._write_db = self._file.connect()
-            # Nearly always all of them succeed, and savepoints would be half the work. If one does not, all is rolled
-            # back and done again with them: no task does anything but by its connection and its events.
-            ends, taken = self._all_at_once(self._write_db, tasks, events) or self._one_by_one(
-                self._write_db, tasks, events
+            ends, taken = perform(
+                self._write_db,
+                tasks,
+                events,
+                self._fill_offers,
+                self._file.translate,
+                offered=bool(self._offers),
             )
-            self._file.check()  # again: what went into a file that is gone must not be acknowledged
+            # Again, where it took its time, as behind another process: what went into a file that had gone meanwhile
+            # must not be acknowledged. Of a moment, nobody can tell whether the file went before or after it.
+            if _CLOCK.monotonic() - begun > _LONG:
+                self._file.check()
         except Exception as error:  # noqa: BLE001 - the callers find it in their futures
             self._abandon(tasks, error)
             return
-        self._keep_offers(events, taken)
+        if events.offers or taken:
+            self._keep_offers(events, taken)
         with _ONE_WAKE:
             for offer, claims in taken.values():
                 offer.deliver(claims)
             for task, end in zip(tasks, ends, strict=True):
-                if isinstance(end, _Refusal):
+                if isinstance(end, Refusal):
                     task.set_exception(end.error)
                 else:
                     task.set_result(end)
         self._announcer.publish(events)
-
-    def _all_at_once(
-        self, db: sqlite3.Connection, tasks: Sequence[_Task[Any]], events: Events
-    ) -> "_Ends | None":
-        rows = Rows(db)
-        # Immediate: a transaction that begins as a reader cannot wait for another writer.
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            ends = _run(tasks, rows, events)
-            taken = self._fill_offers(rows, events)
-        except Exception:  # noqa: BLE001 - it comes again, and is told to whom it concerns
-            if db.in_transaction:  # a full disk has ended it
-                db.execute("ROLLBACK")
-            events.clear()
-            return None
-        db.execute("COMMIT")
-        return ends, taken
-
-    def _one_by_one(
-        self, db: sqlite3.Connection, tasks: Sequence[_Task[Any]], events: Events
-    ) -> "_Ends":
-        rows = Rows(db)
-        ends: list[object] = []
-        db.execute("BEGIN IMMEDIATE")
-        for task in tasks:
-            own = Events()
-            db.execute("SAVEPOINT task")
-            try:
-                ends.append(task.run(rows, own))
-                events.add(own)
-            except Exception as error:
-                if not db.in_transaction:  # SQLite has rolled back everything, as on a full disk
-                    raise
-                db.execute("ROLLBACK TO task")
-                ends.append(_Refusal(self._file.translate(error)))
-            db.execute("RELEASE task")
-        taken = self._fill_offers(rows, events)
-        db.execute("COMMIT")
-        return ends, taken
 
     def _fill_offers(self, rows: Rows, events: Events) -> dict[str, Delivery]:
         """Let idle workers have what these tasks made due, in the same transaction."""
@@ -443,13 +388,13 @@ class SqliteStore:
             else:
                 self._offers[owner] = standing
 
-    def _abandon(self, tasks: Sequence[_Task[Any]], error: Exception) -> None:
+    def _abandon(self, tasks: Sequence[Task[Any]], error: Exception) -> None:
         """Let all of *tasks* fail, and begin the next batch on a fresh connection."""
         self._leave_writer()
         for task in tasks:
             task.set_exception(self._file.translate(error))
 
-    def _read(self, tasks: Sequence[_Task[Any]]) -> None:
+    def _read(self, tasks: Sequence[Task[Any]]) -> None:
         for task in tasks:
             if not task.set_running_or_notify_cancel():
                 continue
@@ -559,7 +504,7 @@ class SqliteStore:
 
     def _show_soon(self, places: Sequence[tuple[str, str]], job_ids: Sequence[str]) -> None:
         try:
-            self._reader.put(_Task(lambda rows, _: self._show_all(rows, places, job_ids)))
+            self._reader.put(Task(lambda rows, _: self._show_all(rows, places, job_ids)))
         except StoreError:  # no thread can be started now: the next look counts as news again
             self._abroad = None
 

@@ -111,9 +111,10 @@ class Worker(Generic[T]):
             if self._queue or self._ending or self._poked or pause == 0:
                 return
             self._asleep = True
-        rung = self._bell.acquire(timeout=-1 if pause is None else pause)
+        if self._bell.acquire(timeout=-1 if pause is None else pause):
+            return
         with self._guard:
-            if not rung and not self._asleep:  # rung after all, in between
+            if not self._asleep:  # rung after all, in between
                 self._bell.acquire()
             self._asleep = False
 

@@ -1,0 +1,136 @@
+"""New jobs on their way into the table."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import attrs
+
+from ..models import Job
+from . import _life
+from ._announce import Events
+from ._errors import JobRefused
+from ._layout import LONGEST_INSIDE, Connection
+from ._store import NewJob, to_text
+
+__all__ = ["Arrival", "add", "add_alone", "arrival", "holder_of"]
+
+_INSERT: Final = (
+    "INSERT INTO jobs"
+    " (id, type, status, priority, attempts, max_attempts, created_at, next_retry_at, due, key, body)"
+    " VALUES (?, ?, 'pending', ?, 0, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+)
+
+
+@attrs.frozen
+class Arrival:
+    """A new job as its row.
+
+    Attributes:
+        values: What goes into the table of jobs.
+        apart: A payload too long to stand there.
+    """
+
+    values: tuple[Any, ...]
+    apart: str | None
+
+    @property
+    def job_id(self) -> str:
+        """Its id."""
+        found: str = self.values[0]
+        return found
+
+    @property
+    def key(self) -> str | None:
+        """Its key."""
+        found: str | None = self.values[7]
+        return found
+
+    @property
+    def plain(self) -> bool:
+        """Whether one statement adds it, without a look at what is there."""
+        return self.apart is None and self.values[7] is None
+
+    def tell(self, events: Events) -> None:
+        """Note that there is work."""
+        events.work(self.values[1], self.values[6])
+
+
+def arrival(new: NewJob) -> Arrival:
+    """Return *new* as a row. Raises JobRefused."""
+    job = _life.admit(new.job, new.key)
+    payload = to_text(f"job {job.id!r}", job.payload)
+    inside = len(payload) <= LONGEST_INSIDE
+    return Arrival(_values(job, new.key, payload if inside else None), None if inside else payload)
+
+
+def _values(job: Job, key: str | None, payload: str | None) -> tuple[Any, ...]:
+    created = _life.when(job.created_at)
+    retry_at = None if job.next_retry_at is None else _life.when(job.next_retry_at)
+    due = created if retry_at is None else retry_at
+    most = job.max_attempts
+    return job.id, job.type.value, job.priority.value, most, created, retry_at, due, key, payload
+
+
+def add(db: Connection, arrivals: Iterable[Arrival], events: Events) -> None:
+    """Add jobs, but for those whose key a live one has. Raises JobRefused."""
+    together: list[tuple[Any, ...]] = []
+    for one in arrivals:
+        if one.plain:
+            together.append(one.values)
+            one.tell(events)
+            continue
+        # In their order, which is the order of their age.
+        _insert(db, together)
+        together.clear()
+        _add_with_care(db, one, events)
+    _insert(db, together)
+
+
+def add_alone(db: Connection, one: Arrival, events: Events) -> bool:
+    """Add a plain job by one statement, and nothing else; answer whether there was none of its id."""
+    if db.execute(_INSERT, one.values).rowcount == 0:
+        return False
+    one.tell(events)
+    return True
+
+
+def holder_of(db: Connection, key: str) -> str | None:
+    """The id of the pending or processing job of *key*."""
+    found = db.execute(
+        "SELECT id FROM jobs WHERE key = ? AND key IS NOT NULL AND status IN ('pending', 'processing')",
+        (key,),
+    ).fetchone()
+    return found and str(found[0])
+
+
+def _insert(db: Connection, jobs: Sequence[tuple[Any, ...]]) -> None:
+    """Add *jobs* by one statement."""
+    added = db.executemany(_INSERT, jobs).rowcount if jobs else 0
+    if added < len(jobs):
+        raise _taken(db, jobs, added)
+
+
+def _taken(db: Connection, jobs: Sequence[tuple[Any, ...]], added: int) -> JobRefused:
+    """The error for the first of *jobs* whose id was taken, now that so many of them were *added*."""
+    newest = db.execute("SELECT id FROM jobs ORDER BY seq DESC LIMIT ?", (added,))
+    fresh = {id_ for (id_,) in newest}
+    for id_, *_ in jobs:
+        if id_ not in fresh:
+            return _there_is_one(id_)
+        fresh.discard(id_)
+    raise AssertionError(f"{added} of {len(jobs)} jobs were added, and none was there")
+
+
+def _add_with_care(db: Connection, one: Arrival, events: Events) -> None:
+    if one.key is not None and holder_of(db, one.key) is not None:
+        return
+    added = db.execute(_INSERT, one.values)
+    if added.rowcount == 0:
+        raise _there_is_one(one.job_id)
+    if one.apart is not None:
+        db.execute("INSERT INTO payloads VALUES (?, ?)", (added.lastrowid, one.apart))
+    one.tell(events)
+
+
+def _there_is_one(job_id: str) -> JobRefused:
+    return JobRefused(f"job {job_id!r} was not stored: there is one of that id")
