@@ -352,6 +352,41 @@ def test_a_disk_without_room_refuses_and_then_takes_again(tmp_path: Path) -> Non
     assert said.stdout.split() == ["StoreFull", "StoreFull"]
 
 
+_LIMITED = """
+import resource, sys
+from novitai_sdk.jobs import Change, JobQuery, SqliteStore, StoreFull, new_job
+size = int(sys.argv[2])
+store = SqliteStore(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+stored = 0
+try:
+    while stored < 1000:
+        store.commit(Change(jobs=(new_job("greet", {"text": "x" * 500}, now=1.7e9),))).result(10)
+        stored += 1
+except StoreFull as full:
+    print(full.passing, "ulimit -f" in str(full), end=" ")
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+store.commit(Change(jobs=(new_job("greet", {}, now=1.7e9),))).result(10)
+print(len(store.jobs(JobQuery(limit=0)).result(10)) == stored + 1)
+store.close()
+"""
+
+
+@posix
+@pytest.mark.parametrize("size", [150_000, 300_000, 400_000])
+def test_a_limit_on_the_size_of_files_is_no_broken_disk(path: Path, size: int) -> None:
+    environment = {key: text for key, text in os.environ.items() if not key.startswith("COV")}
+    said = subprocess.run(
+        [sys.executable, "-c", _LIMITED, str(path), str(size)],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.split() == ["True", "True", "True"]
+
+
 # Where no thread can be started
 
 

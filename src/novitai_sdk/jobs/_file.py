@@ -177,6 +177,7 @@ def _on_network(path: Path, what: str) -> str:
 _ELSEWHERE: Final = "it was left as it is: name another file"
 _WRITABLE: Final = "make it and its directory writable, or name another file"
 _ROOM: Final = "make room; what was stored before is safe"
+_LIMITED: Final = "raise the limit on the size of this process's files (ulimit -f); what was stored before is safe"
 _HELD: Final = "another process holds it; try again"
 _MEANINGS: Final[Mapping[str, tuple[type[StoreError], str]]] = {
     "is not a database": (StoreForeign, f"another program's, or damaged; {_ELSEWHERE}"),
@@ -186,6 +187,9 @@ _MEANINGS: Final[Mapping[str, tuple[type[StoreError], str]]] = {
     "locked": (StoreBusy, _HELD),
     "locking protocol": (StoreBusy, _HELD),
 }
+
+# Bytes SQLite writes at once at most: the largest page, and what it says of it in the log.
+_LARGEST_WRITE: Final = 65_536 + 24
 
 _DENIED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -198,6 +202,8 @@ def _meaning(error: Exception, path: Path) -> tuple[type[StoreError] | None, str
         for fragment, (kind, advice) in _MEANINGS.items():
             if fragment in str(error):
                 return kind, advice
+        if "disk I/O error" in str(error) and _at_the_limit(path):
+            return StoreFull, _LIMITED
         if "unable to open" in str(error) and not os.access(path.parent, os.W_OK):
             return StoreReadOnly, _WRITABLE
         return StoreError, "see whether the file and its disk are in order"
@@ -208,3 +214,19 @@ def _meaning(error: Exception, path: Path) -> tuple[type[StoreError] | None, str
             return StoreFull, _ROOM
         return StoreError, "see whether the file and its disk are in order"
     return None, ""
+
+
+def _at_the_limit(path: Path) -> bool:
+    """Whether a file of the store is as large as this process may make one, which SQLite takes for a broken disk."""
+    if sys.platform == "win32":
+        return False
+    import resource
+
+    most, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if most == resource.RLIM_INFINITY:
+        return False
+    for end in ("", "-wal"):
+        with suppress(OSError):
+            if os.stat(f"{os.fspath(path)}{end}").st_size + _LARGEST_WRITE > most:
+                return True
+    return False

@@ -390,9 +390,11 @@ class SqliteStore:
 
     def _abandon(self, tasks: Sequence[Task[Any]], error: Exception) -> None:
         """Let all of *tasks* fail, and begin the next batch on a fresh connection."""
+        # First what it means, which may show in the files, and then the end of the connection, which tidies them.
+        meanings = [self._file.translate(error) for _ in tasks]
         self._leave_writer()
-        for task in tasks:
-            task.set_exception(self._file.translate(error))
+        for task, meaning in zip(tasks, meanings, strict=True):
+            task.set_exception(meaning)
 
     def _read(self, tasks: Sequence[Task[Any]]) -> None:
         for task in tasks:
