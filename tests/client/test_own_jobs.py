@@ -120,7 +120,7 @@ def test_a_function_that_raises_fails_its_attempt_and_nothing_else(new, raised, 
     assert client.jobs.health().running
 
 
-def test_a_time_limit_ends_the_attempt_and_the_function_is_told(new):
+def test_a_time_limit_ends_the_attempt_and_the_function_is_told(new, caplog):
     client = new()
     let_go, contexts, refused = threading.Event(), [], []
 
@@ -137,6 +137,9 @@ def test_a_time_limit_ends_the_attempt_and_the_function_is_told(new):
     assert (ended.status, ended.attempts) == ("failed", 1)
     assert "0.02 seconds" in ended.error
     assert contexts[0].stopped
+    (told,) = [record.getMessage() for record in caplog.records if "goes on" in record.message]
+    assert f"job {ended.id} (print_report)" in told
+    assert "context.stopped" in told
     let_go.set()
     block_until(lambda: refused)
 

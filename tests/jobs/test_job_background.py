@@ -24,6 +24,7 @@ from novitai_sdk.jobs import (
     RunnerFailed,
     Store,
     StoreClosed,
+    _background,
     new_job,
 )
 from novitai_sdk.models import Job, JobStatus
@@ -241,6 +242,33 @@ def test_a_program_that_forgets_to_close_ends_and_hands_back(path: Path) -> None
     assert {job.status for job in jobs.values()} == {JobStatus.PENDING}
     assert jobs["greet"].attempts == 0
     assert set(jobs) == {"greet", "other"}
+
+
+def test_closing_tells_of_a_runner_that_a_handler_keeps_from_ending(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(_background, "_GRACE", 0.0)
+    began, let_go = threading.Event(), threading.Event()
+
+    async def stubborn(job: Job, context: JobContext) -> Outcome:
+        began.set()
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(let_go.wait, SOON)
+        return Done()
+
+    background = BackgroundRunner(making(store, {"greet": stubborn}))
+    background.ensure_started()
+    add(store)
+    assert began.wait(SOON)
+    background.close(0.0)
+    assert background.alive
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert "left behind in thread novitai-jobs: a handler resists being cancelled" in told
+    let_go.set()
+    monkeypatch.setattr(_background, "_GRACE", SOON)
+    background.close()
+    assert not background.alive
+    store.close(SOON)
 
 
 FORK = """

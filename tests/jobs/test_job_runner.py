@@ -740,21 +740,27 @@ async def test_a_runner_runs_once() -> None:
         await runner.run()
 
 
-@in_virtual_time
-async def test_a_handler_that_resists_does_not_lose_its_result_at_the_drain() -> None:
-    store = MemoryStore()
-
+def test_a_handler_that_resists_does_not_lose_its_result_at_the_drain_and_is_told_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def stubborn(job: Job, context: JobContext) -> Outcome:
         with anyio.CancelScope(shield=True):
             await anyio.sleep(100)
         return Done()
 
-    async with running(store, {"greet": stubborn}, drain=1):
-        (job_id,) = await add(store, greet())
-        await anyio.sleep(1)
-    job = await AsyncWaiter().result(store.job(job_id))
-    assert job is not None
-    assert job.status is JobStatus.COMPLETED
+    @in_virtual_time
+    async def story() -> None:
+        store = MemoryStore()
+        async with running(store, {"greet": stubborn}, drain=1):
+            (job_id,) = await add(store, greet())
+            await anyio.sleep(1)
+        job = await AsyncWaiter().result(store.job(job_id))
+        assert job is not None
+        assert job.status is JobStatus.COMPLETED
+
+    story()
+    told = [record.getMessage() for record in caplog.records]
+    assert told == ["the job runner waits for handlers that resist being cancelled: greet"]
 
 
 def test_a_claim_shows_what_it_is() -> None:

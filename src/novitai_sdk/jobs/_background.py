@@ -1,5 +1,6 @@
 """A runner in a thread of its own, for programs that have no event loop to give."""
 
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from ._handling import describe
 from ._runner import Runner
 
 __all__ = ["BackgroundRunner"]
+
+_log = logging.getLogger("novitai_sdk")
 
 _GRACE: Final = 5.0
 """Seconds beyond the drain time until a thread that does not end is left behind."""
@@ -128,6 +131,13 @@ class BackgroundRunner:
             runner.stop(drain)
         if thread is not None and not self.here:
             thread.join(drain + _GRACE)
+            if thread.is_alive():
+                _log.warning(
+                    "the job runner still goes on %g s after it was told to stop, and is left behind in thread %s: "
+                    "a handler resists being cancelled",
+                    drain + _GRACE,
+                    thread.name,
+                )
         if not self.alive:
             _exits.runners.discard(self)
 

@@ -61,6 +61,9 @@ _LONGEST_NAP: Final = 30.0
 # microsecond that is missing.
 _SHORTEST_NAP: Final = 0.001
 
+# Seconds a cancelled handler gets to clean up before anybody is told that it holds up the end.
+_PATIENCE: Final = 5.0
+
 
 @attrs.define(eq=False)
 class _Ending:
@@ -269,6 +272,7 @@ class Runner:
         self._crew.leave()
         for work in dict.fromkeys(self._held.values()):
             work.cancel()
+        since, told = self._waiter.monotonic(), False
         # Not while anything is held: what cannot be put down stays so, and lapses with its lease.
         while self._endings or self._crew.at_work:
             self._stay_awake()
@@ -277,8 +281,18 @@ class Runner:
             except Exception as error:  # noqa: BLE001 - run() raises it
                 self.error = self.error or error
                 return
-            if self._crew.at_work:  # a handler resists being cancelled
-                await self._nap(self._lease / 3)
+            if self._crew.at_work:
+                told = told or self._tell_who_resists(since)
+                await self._nap(min(self._lease / 3, _PATIENCE))
+
+    def _tell_who_resists(self, since: float) -> bool:
+        if self._waiter.monotonic() - since < _PATIENCE:
+            return False
+        _log.warning(
+            "the job runner waits for handlers that resist being cancelled: %s",
+            ", ".join(sorted(str(type_) for type_, calls in self._crew.busy.items() if calls)),
+        )
+        return True
 
     def _stay_awake(self) -> None:
         # Before the turn: what is announced from here on cuts the coming nap short.

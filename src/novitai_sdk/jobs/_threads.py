@@ -1,5 +1,6 @@
 """Handlers that are ordinary functions: each attempt has a thread of its own."""
 
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -17,6 +18,8 @@ from ._store import Change, Claim
 __all__ = ["PlainJobContext", "in_thread"]
 
 T = TypeVar("T")
+
+_log = logging.getLogger("novitai_sdk")
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -87,6 +90,14 @@ async def in_thread(work: Callable[[PlainJobContext], T], context: JobContext) -
         plain.end()
         if answer.done() and not answer.cancelled():
             thread.join()  # it has nothing left to do
+        else:
+            _log.warning(
+                "job %s (%s): its attempt is over, and its handler goes on in thread %s until it returns; one that "
+                "takes long should look at `context.stopped`",
+                context.job.id,
+                context.job.type,
+                thread.name,
+            )
     return value
 
 
