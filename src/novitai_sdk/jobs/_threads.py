@@ -92,8 +92,8 @@ async def in_thread(work: Callable[[PlainJobContext], T], context: JobContext) -
             thread.join()  # it has nothing left to do
         else:
             _log.warning(
-                "job %s (%s): its attempt is over, and its handler goes on in thread %s until it returns; one that "
-                "takes long should look at `context.stopped`",
+                "job %s (%s): its attempt is over, but its handler goes on in thread %s until it returns or the "
+                "program ends; one that takes long should look at `context.stopped`",
                 context.job.id,
                 context.job.type,
                 thread.name,
