@@ -97,7 +97,8 @@ def test_a_tick_reads_each_page_once_however_many_wait() -> None:
         assert max(pages for _, pages in asked) <= ceil(count / PAGE) + 1
         # Those who wait as long as each other have come together.
         assert len(asked) <= 300 / LONGEST * 1.3
-        assert cloud.calls(GET) == 0
+        # One whom chance sets apart is looked up alone, which is cheaper than all the pages.
+        assert cloud.calls(GET) <= 3
 
     tell(story, emulated={"life": 1e6})
 
