@@ -260,8 +260,9 @@ def test_closing_tells_of_a_runner_that_a_handler_keeps_from_ending(
     background.ensure_started()
     add(store)
     assert began.wait(SOON)
-    background.close(0.0)
-    assert background.alive
+    for _ in range(2):  # and once only
+        background.close(0.0)
+        assert background.alive
     (told,) = [record.getMessage() for record in caplog.records]
     assert "left behind in thread novitai-jobs: a handler resists being cancelled" in told
     let_go.set()

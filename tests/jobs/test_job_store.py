@@ -677,7 +677,9 @@ def test_a_closed_store_says_so_to_everybody(store: Store) -> None:
     store.commit(write({"n": 1}, key="b")).result(SOON)
     store.close(SOON)
     store.close(SOON)
-    for future in [*waits, store.commit(Change()), store.read("thing", "a"), store.stats()]:
+    odd = Change(jobs=(new_job("greet", {"n": float("nan")}, now=NOW),))  # closed comes first
+    later = [store.commit(odd), store.commit(Change()), store.read("thing", "a"), store.stats()]
+    for future in [*waits, *later]:
         with pytest.raises(StoreClosed):
             future.result(SOON)
     for late in (store.changed("thing", "a", 0), store.settled(job_id)):

@@ -24,7 +24,6 @@ from novitai_sdk.jobs import (
     StoreForeign,
     StoreFull,
     StoreGone,
-    _sqlite,
     new_job,
 )
 
@@ -108,7 +107,6 @@ def test_a_file_that_is_put_back_is_used_again(path: Path) -> None:
 def test_what_waits_for_another_process_while_the_file_goes_away_is_not_acknowledged(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_sqlite, "_LONG", 0.0)
     looked = threading.Event()
     elsewhere = path.with_name("elsewhere.db")
     with opened(path) as store, closing(sqlite3.connect(path, isolation_level=None)) as other:
@@ -373,8 +371,14 @@ store.close()
 
 
 @posix
+@pytest.mark.parametrize("link", [False, True], ids=["the file", "a link to it"])
 @pytest.mark.parametrize("size", [150_000, 300_000, 400_000])
-def test_a_limit_on_the_size_of_files_is_no_broken_disk(path: Path, size: int) -> None:
+def test_a_limit_on_the_size_of_files_is_no_broken_disk(path: Path, size: int, link: bool) -> None:
+    if link:
+        elsewhere = path.parent / "elsewhere"
+        elsewhere.mkdir()
+        (elsewhere / "real.db").touch()
+        path.symlink_to(elsewhere / "real.db")
     environment = {key: text for key, text in os.environ.items() if not key.startswith("COV")}
     said = subprocess.run(
         [sys.executable, "-c", _LIMITED, str(path), str(size)],

@@ -1,11 +1,10 @@
 """New jobs on their way into the table."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import attrs
 
-from ..models import Job
 from . import _life
 from ._announce import Events
 from ._errors import JobRefused
@@ -21,6 +20,20 @@ _INSERT: Final = (
 )
 
 
+class Values(NamedTuple):
+    """What goes into the table of jobs, in the order of the statement."""
+
+    id: str
+    type: str
+    priority: int
+    max_attempts: int
+    created_at: float
+    next_retry_at: float | None
+    due: float
+    key: str | None
+    body: str | None
+
+
 @attrs.frozen
 class Arrival:
     """A new job as its row.
@@ -30,29 +43,17 @@ class Arrival:
         apart: A payload too long to stand there.
     """
 
-    values: tuple[Any, ...]
+    values: Values
     apart: str | None
-
-    @property
-    def job_id(self) -> str:
-        """Its id."""
-        found: str = self.values[0]
-        return found
-
-    @property
-    def key(self) -> str | None:
-        """Its key."""
-        found: str | None = self.values[7]
-        return found
 
     @property
     def plain(self) -> bool:
         """Whether one statement adds it, without a look at what is there."""
-        return self.apart is None and self.values[7] is None
+        return self.apart is None and self.values.key is None
 
     def tell(self, events: Events) -> None:
         """Note that there is work."""
-        events.work(self.values[1], self.values[6])
+        events.work(self.values.type, self.values.due)
 
 
 def arrival(new: NewJob) -> Arrival:
@@ -60,20 +61,25 @@ def arrival(new: NewJob) -> Arrival:
     job = _life.admit(new.job, new.key)
     payload = to_text(f"job {job.id!r}", job.payload)
     inside = len(payload) <= LONGEST_INSIDE
-    return Arrival(_values(job, new.key, payload if inside else None), None if inside else payload)
-
-
-def _values(job: Job, key: str | None, payload: str | None) -> tuple[Any, ...]:
     created = _life.when(job.created_at)
     retry_at = None if job.next_retry_at is None else _life.when(job.next_retry_at)
-    due = created if retry_at is None else retry_at
-    most = job.max_attempts
-    return job.id, job.type.value, job.priority.value, most, created, retry_at, due, key, payload
+    values = Values(
+        job.id,
+        job.type.value,
+        job.priority.value,
+        job.max_attempts,
+        created,
+        retry_at,
+        created if retry_at is None else retry_at,
+        new.key,
+        payload if inside else None,
+    )
+    return Arrival(values, None if inside else payload)
 
 
 def add(db: Connection, arrivals: Iterable[Arrival], events: Events) -> None:
     """Add jobs, but for those whose key a live one has. Raises JobRefused."""
-    together: list[tuple[Any, ...]] = []
+    together: list[Values] = []
     for one in arrivals:
         if one.plain:
             together.append(one.values)
@@ -103,30 +109,30 @@ def holder_of(db: Connection, key: str) -> str | None:
     return found and str(found[0])
 
 
-def _insert(db: Connection, jobs: Sequence[tuple[Any, ...]]) -> None:
+def _insert(db: Connection, jobs: Sequence[Values]) -> None:
     """Add *jobs* by one statement."""
     added = db.executemany(_INSERT, jobs).rowcount if jobs else 0
     if added < len(jobs):
         raise _taken(db, jobs, added)
 
 
-def _taken(db: Connection, jobs: Sequence[tuple[Any, ...]], added: int) -> JobRefused:
+def _taken(db: Connection, jobs: Sequence[Values], added: int) -> JobRefused:
     """The error for the first of *jobs* whose id was taken, now that so many of them were *added*."""
     newest = db.execute("SELECT id FROM jobs ORDER BY seq DESC LIMIT ?", (added,))
     fresh = {id_ for (id_,) in newest}
-    for id_, *_ in jobs:
-        if id_ not in fresh:
-            return _there_is_one(id_)
-        fresh.discard(id_)
+    for job in jobs:
+        if job.id not in fresh:
+            return _there_is_one(job.id)
+        fresh.discard(job.id)
     raise AssertionError(f"{added} of {len(jobs)} jobs were added, and none was there")
 
 
 def _add_with_care(db: Connection, one: Arrival, events: Events) -> None:
-    if one.key is not None and holder_of(db, one.key) is not None:
+    if one.values.key is not None and holder_of(db, one.values.key) is not None:
         return
     added = db.execute(_INSERT, one.values)
     if added.rowcount == 0:
-        raise _there_is_one(one.job_id)
+        raise _there_is_one(one.values.id)
     if one.apart is not None:
         db.execute("INSERT INTO payloads VALUES (?, ?)", (added.lastrowid, one.apart))
     one.tell(events)

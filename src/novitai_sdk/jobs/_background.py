@@ -124,17 +124,17 @@ class BackgroundRunner:
         nothing, nor does one in a child process that never started it.
         """
         with self._lock:
-            self._stopping = True
+            again, self._stopping = self._stopping, True
             self._drain = drain
             thread, runner = self._thread, self._runner
         if runner is not None:
             runner.stop(drain)
         if thread is not None and not self.here:
             thread.join(drain + _GRACE)
-            if thread.is_alive():
+            if thread.is_alive() and not again:
                 _log.warning(
                     "the job runner still goes on %g s after it was told to stop, and is left behind in thread %s: "
-                    "a handler resists being cancelled",
+                    "a handler resists being cancelled, or the store does not answer",
                     drain + _GRACE,
                     thread.name,
                 )

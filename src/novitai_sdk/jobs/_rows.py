@@ -1,4 +1,4 @@
-"""Jobs and records as rows: every statement by which they are read and written.
+"""Jobs and records as rows: the statements by which they are read and written; new jobs come in by ``_arrivals``.
 
 What a move does to a job is decided in ``_life``; here it is only put down. Nothing knows of files,
 threads or transactions: each function works inside the transaction its caller has begun.
@@ -36,8 +36,6 @@ from ._store import (
     unfit,
 )
 
-# Written out for each status, since SQLite uses a partial index only where it can see its condition.
-_LIVE: Final = "status IN ('pending', 'processing')"
 _COLUMNS: Final = (
     "seq, id, type, coalesce(body, (SELECT payloads.body FROM payloads WHERE payloads.seq = jobs.seq)),"
     " status, priority, attempts, max_attempts, created_at, processed_at,"

@@ -1,7 +1,7 @@
 """A store in one SQLite file that survives the death of its process, and a power cut.
 
-One thread writes: it takes all that waits, does each operation under a savepoint of its own, commits
-once, and only then answers. Another reads. Several processes may share the file.
+One thread writes: it takes all that waits, does it in one transaction, and only then answers. Another reads. Several
+processes may share the file.
 """
 
 import logging
@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
-from .._waiting import OneWake, SystemClock
+from .._waiting import OneWake
 from ..models import Job, JobQueueStats, JobStatus
 from . import _exits, _forks, _life
 from ._announce import Announcer, Events, reject
@@ -49,11 +49,6 @@ _WATCH: Final = 2.0
 
 _EXIT_TIMEOUT: Final = 3.0
 
-# Seconds a transaction takes that has to wait for something.
-_LONG: Final = 0.05
-
-_CLOCK: Final = SystemClock()
-
 _ONE_WAKE: Final = OneWake()
 
 _never_closed: list[sqlite3.Connection] = []
@@ -84,6 +79,7 @@ class SqliteStore:
         StoreCorrupt: It is damaged.
         StoreReadOnly: It, or its directory, cannot be written.
         StoreBusy: Another process holds it.
+        StoreFull: There is no room to make it.
         StoreGone: It was moved, removed or replaced while it was open; raised by later calls only.
         StoreError: It cannot be used for another reason, which the message names.
     """
@@ -148,7 +144,7 @@ class SqliteStore:
             arrivals = tuple(map(arrival, change.jobs))
         except Exception as error:  # noqa: BLE001 - the caller finds it in the future
             refused: Future[None] = Future()
-            refused.set_exception(error)
+            refused.set_exception(self._closed_error() if self._closed else error)
             return refused
         return self._give(
             self._writer, Task(lambda rows, events: rows.add(arrivals, events), arrivals)
@@ -337,7 +333,6 @@ class SqliteStore:
         events = Events()
         try:
             self._file.check()
-            begun = _CLOCK.monotonic()
             if self._write_db is None:
                 self._write_db = self._file.connect()
             ends, taken = perform(
@@ -348,10 +343,7 @@ class SqliteStore:
                 self._file.translate,
                 offered=bool(self._offers),
             )
-            # Again, where it took its time, as behind another process: what went into a file that had gone meanwhile
-            # must not be acknowledged. Of a moment, nobody can tell whether the file went before or after it.
-            if _CLOCK.monotonic() - begun > _LONG:
-                self._file.check()
+            self._file.check()  # again: what went into a file that is gone must not be acknowledged
         except Exception as error:  # noqa: BLE001 - the callers find it in their futures
             self._abandon(tasks, error)
             return

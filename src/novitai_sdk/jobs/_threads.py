@@ -12,7 +12,7 @@ import attrs
 from ..models import Job
 from ._announce import reject, resolve
 from ._errors import ClaimLost
-from ._handling import JobContext
+from ._handling import JobContext, facts
 from ._store import Change, Claim
 
 __all__ = ["PlainJobContext", "in_thread"]
@@ -83,6 +83,7 @@ async def in_thread(work: Callable[[PlainJobContext], T], context: JobContext) -
         name=f"novitai-job-{context.job.id}",
         daemon=True,
     )
+    began = context.waiter.monotonic()
     thread.start()
     try:
         value = await context.waiter.result(answer)
@@ -91,12 +92,12 @@ async def in_thread(work: Callable[[PlainJobContext], T], context: JobContext) -
         if answer.done() and not answer.cancelled():
             thread.join()  # it has nothing left to do
         else:
-            _log.warning(
-                "job %s (%s): its attempt is over, but its handler goes on in thread %s until it returns or the "
-                "program ends; one that takes long should look at `context.stopped`",
+            _log.info(
+                "job %s (%s): its handler was still at work, in thread %s, when its attempt ended",
                 context.job.id,
                 context.job.type,
                 thread.name,
+                extra=facts(context.job, context.waiter.monotonic() - began),
             )
     return value
 
