@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 import attrs
 
 from .models import Job
+from .models._base import Model
 
 __all__ = ["JobEvent", "OnJob", "What"]
 
@@ -14,8 +15,8 @@ What: TypeAlias = Literal[
 ]
 
 
-@attrs.frozen(kw_only=True)
-class JobEvent:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class JobEvent(Model):
     """What happened to a job that is run here.
 
     Attributes:
