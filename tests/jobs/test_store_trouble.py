@@ -154,10 +154,35 @@ def test_a_file_that_replaces_the_open_one_is_left_alone(path: Path, tmp_path: P
 
 
 @posix
+def test_a_file_that_goes_between_the_look_and_the_opening_is_gone(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = path.with_name("elsewhere.db")
+    with opened(path) as store:
+        look = store._file.check
+
+        def look_and_take_away() -> None:
+            look()
+            path.rename(elsewhere)
+
+        monkeypatch.setattr(store._file, "check", look_and_take_away)
+        with pytest.raises(StoreGone, match="was moved"):
+            numbers(store)
+        elsewhere.rename(path)
+        with pytest.raises(StoreGone, match="was moved"):
+            add(store, greet(1))
+        elsewhere.rename(path)
+        monkeypatch.undo()
+        add(store, greet(2))
+        assert numbers(store) == [2]
+
+
+@posix
 def test_whoever_waits_and_listens_outlives_a_file_that_is_gone(path: Path) -> None:
     with opened(path) as store:
         stop = store.on_work(lambda due: None)
         waits = store.changed("thing", "a", 0)
+        assert numbers(store) == []  # so the first look for it is over too
         add(store, greet(1))
         path.rename(path.with_name("elsewhere.db"))
         with pytest.raises(StoreGone):

@@ -69,11 +69,17 @@ class StoreFile:
 
     def check(self) -> None:
         """Raise StoreGone unless the file that was opened is still where it was."""
-        if self._look() != self._identity:
-            raise StoreGone(
-                f"{self.path} was moved, removed or replaced while it was open; nothing more is written to it: "
-                "put it back with the files beside it, or open it again"
-            )
+        if self._is_gone():
+            raise self._gone()
+
+    def _is_gone(self) -> bool:
+        return self._look() != self._identity
+
+    def _gone(self) -> StoreGone:
+        return StoreGone(
+            f"{self.path} was moved, removed or replaced while it was open; nothing more is written to it: "
+            "put it back with the files beside it, or open it again"
+        )
 
     def _look(self) -> tuple[int, int] | None:
         try:
@@ -152,12 +158,18 @@ class StoreFile:
         """Return *error* in this library's words, with what to do next."""
         if isinstance(error, JobError):
             return error
+        # Between the look at it and the opening.
+        if "unable to open" in str(error) and self._identity is not None and self._is_gone():
+            return _caused(self._gone(), error)
         kind, advice = _meaning(error, self.path)
         if kind is None:
             return error
-        translated = kind(f"{self.path}: {error}; {advice}")
-        translated.__cause__ = error
-        return translated
+        return _caused(kind(f"{self.path}: {error}; {advice}"), error)
+
+
+def _caused(translated: StoreError, error: Exception) -> StoreError:
+    translated.__cause__ = error
+    return translated
 
 
 def is_unfit(error: Exception) -> bool:
