@@ -102,6 +102,7 @@ def add_alone(db: Connection, one: Arrival, events: Events) -> bool:
 
 def holder_of(db: Connection, key: str) -> str | None:
     """The id of the pending or processing job of *key*."""
+    # Written out for each status, since SQLite uses a partial index only where it can see its condition.
     found = db.execute(
         "SELECT id FROM jobs WHERE key = ? AND key IS NOT NULL AND status IN ('pending', 'processing')",
         (key,),
