@@ -237,9 +237,8 @@ def _at_the_limit(path: Path) -> bool:
     most, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
     if most == resource.RLIM_INFINITY:
         return False
-    real = os.path.realpath(
-        path
-    )  # where SQLite has the log: beside the file, not beside a link to it
+    # SQLite has the log beside the file, not beside a link to it.
+    real = os.path.realpath(path)
     for end in ("", "-wal"):
         with suppress(OSError):
             if os.stat(f"{real}{end}").st_size + _LARGEST_WRITE > most:
