@@ -60,6 +60,7 @@ FLOOR = {
     "jobs": 2,
     "webhooks._sender": 2,
     # 1, contract
+    "_asked": 1,
     "_convert": 1,
     "_gates": 1,
     "_masking": 1,

@@ -72,6 +72,7 @@ class _UntilClosed(Generic[Mode]):
         self._closed = closed
         self.sleep = waiter.sleep
         self.shield = waiter.shield
+        self.insist = waiter.insist
         self.monotonic = waiter.monotonic
         self.time = waiter.time
 

@@ -71,6 +71,15 @@ class Waiter(Protocol[Mode_co]):
         """Return a context in which a cancelled caller may still clean up, for *seconds* at most."""
         ...
 
+    async def insist(
+        self, work: Callable[[], Awaitable[T]], interrupted: Callable[[], object]
+    ) -> T:
+        """Do *work* to its end, also if the caller is cancelled or interrupted meanwhile; that is raised after it.
+
+        *interrupted* is called then. *work* may be begun anew for it, once: a second Ctrl-C leaves it.
+        """
+        ...
+
     def monotonic(self) -> float:
         """Seconds on a clock that is never set."""
         ...
@@ -103,6 +112,12 @@ class BlockingWaiter(_Timed):
         """A blocked thread cannot be cancelled: nothing to hold off."""
         return nullcontext()
 
+    async def insist(
+        self, work: Callable[[], Awaitable[T]], interrupted: Callable[[], object]
+    ) -> T:
+        """Do *work*, and after a Ctrl-C once more."""
+        return await _once_more(work, interrupted)
+
     async def sleep(self, seconds: float) -> None:
         """Block for *seconds*."""
         time.sleep(max(0.0, seconds))  # noqa: ASYNC251 - driven without a loop: to block is its purpose
@@ -134,6 +149,15 @@ class AsyncWaiter(_Timed):
         """Hold off cancellation, for *seconds* at most."""
         return anyio.move_on_after(seconds, shield=True)
 
+    async def insist(
+        self, work: Callable[[], Awaitable[T]], interrupted: Callable[[], object]
+    ) -> T:
+        """Do *work*, whoever cancels the calling task meanwhile."""
+        steps = _once_more if _on_trio() else _beside
+        with anyio.CancelScope(shield=True):
+            return await steps(work, interrupted)
+        raise AssertionError("nobody cancels a scope that nobody has")
+
     async def sleep(self, seconds: float) -> None:
         """Suspend for *seconds*."""
         await anyio.sleep(max(0.0, seconds))
@@ -155,6 +179,46 @@ class AsyncWaiter(_Timed):
             future.cancel()
             raise
         return future.result()
+
+
+async def _once_more(work: Callable[[], Awaitable[T]], interrupted: Callable[[], object]) -> T:
+    try:
+        return await work()
+    except KeyboardInterrupt as pressed:
+        interrupted()
+        await work()
+        raise pressed
+
+
+async def _beside(work: Callable[[], Awaitable[T]], interrupted: Callable[[], object]) -> T:
+    """Do *work* in a task of its own: no scope of anyio holds off what cancels tasks by asyncio's own means.
+
+    Ctrl-C under ``asyncio.run`` does, ``asyncio.wait_for`` and ``asyncio.timeout`` do.
+    """
+    import asyncio
+
+    async def all_of_it() -> T:
+        return await work()
+
+    doing = asyncio.ensure_future(all_of_it())
+    cancelled: list[asyncio.CancelledError] = []
+    begun_anew = False
+    while True:
+        try:
+            await asyncio.wait([doing])
+        except asyncio.CancelledError as error:
+            if not cancelled:
+                interrupted()
+            cancelled.append(error)
+            continue
+        # By a loop that ends all its tasks at once, but not for somebody's second Ctrl-C.
+        if not doing.cancelled() or begun_anew or len(cancelled) > 1:
+            break
+        begun_anew, doing = True, asyncio.ensure_future(all_of_it())
+    # What went wrong with the work counts for more than that nobody wanted to wait for it.
+    if cancelled and not doing.cancelled() and doing.exception() is None:
+        raise cancelled[0]
+    return doing.result()
 
 
 def _settled(future: "Future[T]") -> Awaitable[object]:

@@ -151,6 +151,7 @@ class CallError(NovitaError):
         metadata: What else the cloud said, as text; empty where it said nothing.
         request_id: The cloud's id of the last request, where one came.
         retry_after: Seconds the cloud asked to wait, or None.
+        instance_id: The instance it is about, where one of ``client.instances`` was asked for; or None.
     """
 
     def __init__(
@@ -177,6 +178,7 @@ class CallError(NovitaError):
         self.metadata: Mapping[str, str] = dict(metadata or {})
         self.request_id: str | None = request_id
         self.retry_after: float | None = retry_after
+        self.instance_id: str | None = None
         super().__init__(message)
 
     @property

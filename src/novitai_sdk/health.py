@@ -11,6 +11,7 @@ from typing import Final, Generic, TypeVar
 
 import attrs
 
+from ._asked import check_timeout
 from ._calling import Mode
 from ._meter import Meter
 from ._retry import RetryPolicy
@@ -124,6 +125,7 @@ class Health(Generic[Mode]):
     async def _look(
         self, timeout: float
     ) -> tuple[HealthServices, NovitaApiDependency, JobQueueDependency, CacheDependency]:
+        check_timeout(timeout)
         start = self._waiter.monotonic()
         # Each leaves a share to the next: a queue that hangs must not make the others look down.
         queue = await self._queue(start + timeout / 3)

@@ -80,6 +80,9 @@ class TimeInHand:
     def shield(self, seconds: float) -> AbstractContextManager[object]:
         return nullcontext()
 
+    async def insist(self, work: Any, interrupted: Any) -> Any:
+        return await work()
+
     def monotonic(self) -> float:
         return self.clock.monotonic()
 

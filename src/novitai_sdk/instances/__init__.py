@@ -3,9 +3,9 @@
 from ._catalog import Catalog, Choice, Region
 from ._instance import Instance
 from ._noun import Instances
-from ._operations import CreateOptions
 from ._progress import WaitProgress
 from ._rent import Rental
+from ._wanted import CreateOptions
 
 __all__ = [
     "Catalog",

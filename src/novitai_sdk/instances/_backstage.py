@@ -1,5 +1,6 @@
 """What stands behind managed instances."""
 
+import logging
 from collections.abc import Callable
 from typing import Final, Generic, Protocol
 
@@ -15,7 +16,7 @@ from ..settings import Settings
 from ._jobs import webhook_jobs
 from ._life import is_gone
 from ._recent import TEMPLATES_LAST, Recent
-from ._records import KIND, Managed, read_record, rewrite
+from ._records import KIND, OWN_ID, Managed, machine_in, read_record, rewrite
 
 # A wrong base URL: it says nothing of any machine, and all of them would be taken for gone.
 _NO_SUCH_ROUTE: Final = "API_NOT_FOUND"
@@ -24,6 +25,11 @@ _NO_SUCH_ROUTE: Final = "API_NOT_FOUND"
 # listing has is gone.
 _LOOKS: Final = 3
 _BETWEEN_LOOKS: Final = 1.0
+
+# Seconds a call is given in any case: one that ends a bill is not to be cut off as soon as it is sent.
+_A_CALL: Final = 5.0
+
+_log = logging.getLogger("novitai_sdk")
 
 INSTANCE_ID: Final = "NOVITAI_INSTANCE_ID"
 """The environment variable in which a machine carries the id this library gave it."""
@@ -48,6 +54,10 @@ class RunnerHost(Protocol):
         ...
 
 
+def _nothing(_: Managed) -> tuple[NewJob, ...]:
+    return ()
+
+
 @attrs.frozen(kw_only=True)
 class Backstage(Generic[Mode]):
     """The cloud, the store, the clock and the runner, in the way of one client."""
@@ -68,20 +78,49 @@ class Backstage(Generic[Mode]):
         record = await self.read(instance_id)
         return None if record is None else read_record(record)
 
-    async def everything(self) -> tuple[Managed, ...]:
-        """Return all managed instances."""
-        records = await self.waiter.result(self.store.scan(KIND))
-        return tuple(map(read_record, records))
+    async def everything(self) -> tuple[tuple[Managed, ...], frozenset[str]]:
+        """Return all managed instances, and the machines of those whose record cannot be read.
+
+        One such record, of a later version perhaps, must not hide all the others.
+        """
+        managed: list[Managed] = []
+        unreadable: set[str] = set()
+        for record in await self.waiter.result(self.store.scan(KIND)):
+            try:
+                managed.append(read_record(record))
+            except JobError as error:
+                machine = machine_in(record)
+                _log.warning("%s; its machine is %s", error, machine or "not known")
+                unreadable.update((machine,) if machine else ())
+        return tuple(managed), frozenset(unreadable)
+
+    async def own_id(self, instance_id: str) -> str:
+        """Return the id this library gave, also for the cloud's own id of a machine on record; others as they are."""
+        if instance_id.startswith(OWN_ID):
+            return instance_id
+        managed, _ = await self.everything()
+        own = (one.id for one in managed if one.state.novita_instance_id == instance_id)
+        return next(own, instance_id)
 
     async def commit(self, change: Change) -> None:
         """Write *change* as one transaction."""
         await self.waiter.result(self.store.commit(change))
 
     async def change(
-        self, instance_id: str, change: Callable[[Managed], Managed]
+        self,
+        instance_id: str,
+        change: Callable[[Managed], Managed],
+        also: Callable[[Managed], tuple[NewJob, ...]] = _nothing,
     ) -> Managed | None:
-        """Change a record and add the webhook that tells of it, in one transaction; None when there is no record."""
-        return await rewrite(lambda: self.read(instance_id), self.commit, change, self.follow_up)
+        """Change a record and add the webhook that tells of it, in one transaction; None when there is no record.
+
+        *also* makes further jobs of what the record is then.
+        """
+
+        def follow_up(before: Managed, after: Managed) -> tuple[NewJob, ...]:
+            return (*self.follow_up(before, after), *also(after))
+
+        return await rewrite(lambda: self.read(instance_id), self.commit, change, follow_up)
 
     def follow_up(self, before: Managed, after: Managed) -> tuple[NewJob, ...]:
         """The jobs that follow from a change."""
@@ -98,13 +137,23 @@ class Backstage(Generic[Mode]):
             lasts=TEMPLATES_LAST,
         )
 
-    async def sight(self, machine: str, *, urgent: bool = False) -> Instance | None:
+    def _instances(self, within: float | None, *, urgent: bool) -> CloudInstances[Mode]:
+        """The cloud's instances, each call on which takes at most *within* seconds."""
+        session = self.cloud._session
+        limits = attrs.evolve(session.patience, urgent=urgent or session.patience.urgent)
+        if within is not None:
+            limits = attrs.evolve(limits, timeout=min(limits.timeout, max(within, _A_CALL)))
+        return CloudInstances(session.patient(limits))
+
+    async def sight(
+        self, machine: str, *, urgent: bool = False, within: float | None = None
+    ) -> Instance | None:
         """Look at a machine, if *urgent* before whatever waits; None when the cloud does not know it.
 
-        Raises CallError, also when it cannot be told whether the cloud knows it.
+        *within* is how many seconds a call may take. Raises CallError, also when it cannot be told whether the cloud
+        knows it.
         """
-        session = self.cloud._session
-        instances = CloudInstances(session.urgent() if urgent else session)
+        instances = self._instances(within, urgent=urgent)
         looks = 0
         while True:
             try:
@@ -160,17 +209,26 @@ class Backstage(Generic[Mode]):
                 raise
             return listed
 
-    async def ask_to_remove(self, machine: str) -> None:
-        """Ask the cloud to remove a machine. One that is gone, or going, is no error. Raises CallError."""
+    async def ask_to_remove(self, machine: str, *, within: float | None = None) -> bool:
+        """Ask the cloud to remove a machine; answer whether the cloud knows it. One that is going is no error.
+
+        *within* is how many seconds a call may take. Raises CallError.
+        """
         try:
-            await CloudInstances.delete(self.cloud.instances, machine)
+            await CloudInstances.delete(self._instances(within, urgent=False), machine)
         except NotFound as error:
             if error.reason == _NO_SUCH_ROUTE:
                 raise
+            return False
         except InvalidState:
             # Also the answer when it is on its way out already, because somebody else asked.
-            if not is_gone(await self.sight(machine)):
+            if not is_gone(await self.sight(machine, within=within)):
                 raise
+        return True
+
+    async def ask_to_stop(self, machine: str, *, within: float | None = None) -> None:
+        """Ask the cloud to stop a machine. Raises CallError."""
+        await CloudInstances.stop(self._instances(within, urgent=False), machine)
 
     def check_runner(self) -> None:
         """Raise JobError when nobody will ever do the work that is waited for."""

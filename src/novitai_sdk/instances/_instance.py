@@ -68,7 +68,8 @@ class Instance(InstanceDetails, Moded[Mode], Generic[Mode]):
 
         Raises InstanceFailed when it will not become ready, WaitTimedOut when it did not in time (it goes on existing,
         and billing), CreateOutcomeUnknown when the answer to the create was lost and the machine was not seen. Each
-        carries the instance id, the last sight of it, the phase and the elapsed seconds.
+        carries the instance id, the last sight of it, the phase and the elapsed seconds. A machine that is on record is
+        followed by a job; any other is looked at from here, and what such a look raises at first is raised.
         """
         return await self.owner.wait_for(
             self.id, timeout=timeout, progress=progress, on_progress=on_progress

@@ -61,13 +61,19 @@ def _unfinished(store: Store) -> Iterator[Managed]:
             seen.add(instance_id)
             if record is not None:
                 managed = read_record(record)
-                if managed.status in _UNDER_WAY:
+                if managed.status in _UNDER_WAY or (managed.deleting and not _is_gone(managed)):
                     yield managed
+
+
+def _is_gone(managed: Managed) -> bool:
+    return managed.status is InstanceStatus.TERMINATED
 
 
 def _named(managed: Managed) -> str:
     machine = managed.state.novita_instance_id
-    if machine is not None:
+    if machine is not None and managed.deleting:
+        how = f"asked to be deleted, but {machine} was not seen to be gone and may be billed"
+    elif machine is not None:
         how = f"rented as {machine} and billed, and nobody waits for it"
     elif managed.intent is not None:
         how = "the answer to its create was lost, so it may be billed"

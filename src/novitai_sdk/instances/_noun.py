@@ -7,9 +7,10 @@ from typing_extensions import Unpack
 from .._calling import Mode, Moded, dual
 from ..models import CreateInstanceRequest
 from ._instance import Instance
-from ._operations import CreateOptions, Operations
+from ._operations import Operations
 from ._progress import OnProgress
 from ._rent import Rental
+from ._wanted import CreateOptions
 
 __all__ = ["Instances"]
 
@@ -60,8 +61,8 @@ class Instances(Moded[Mode], Generic[Mode]):
     async def get(self, instance_id: str) -> Instance[Mode]:
         """Return one instance as the cloud sees it now.
 
-        *instance_id* is the id this library gave, or the cloud's own. Of a machine that this store has no record of,
-        the result has the cloud's id. Raises InstanceNotFound.
+        *instance_id*, here and below, is the id this library gave, or the cloud's own. Of a machine that this store
+        has no record of, the result has the cloud's id. Raises InstanceNotFound.
         """
         return await self._do.look(instance_id)
 
@@ -69,6 +70,8 @@ class Instances(Moded[Mode], Generic[Mode]):
     async def list(self, *, include_unmanaged: bool = False) -> tuple[Instance[Mode], ...]:
         """Return the managed instances that are not deleted, newest first, by one listing of the cloud.
 
+        One that the listing leaves out is looked up singly before it counts as gone. A record that cannot be read is
+        logged, and its machine shown under the cloud's id.
         *include_unmanaged* adds the machines of this account that this library has no record of. Raises
         UnexpectedReply when the cloud's listing was cut short: it never looks complete when it is not.
         """
@@ -86,6 +89,7 @@ class Instances(Moded[Mode], Generic[Mode]):
     async def stop(self, instance_id: str, *, timeout: float = 120.0) -> Instance[Mode]:
         """Stop an instance and wait up to *timeout* seconds until it is; 0 returns while it is stopping.
 
+        A call that is under way when the time is up is given 5 s in all, and a look that fails ends no wait.
         A stopped machine keeps its disk, which goes on costing. Raises InstanceStateError when it cannot be stopped,
         WaitTimedOut, InstanceNotFound.
         """
@@ -93,9 +97,9 @@ class Instances(Moded[Mode], Generic[Mode]):
 
     @dual
     async def delete(self, instance_id: str, *, timeout: float = 120.0) -> Instance[Mode]:
-        """Remove an instance for good and wait up to *timeout* seconds until it is gone.
+        """Remove an instance for good and wait up to *timeout* seconds until it is gone; the limits are as for `stop`.
 
-        One whose create is still under way is removed as soon as it is known whether it exists. Raises
+        Should this process end in the middle of it, a job goes on with what is on record. One whose create is still under way is removed as soon as it is known whether it exists. Raises
         CleanupFailed when it could not be shown to be gone: it may still bill. Raises InstanceStateError for a
         monthly one that has not expired, InstanceNotFound.
         """
@@ -103,7 +107,10 @@ class Instances(Moded[Mode], Generic[Mode]):
 
     def rent(
         self,
+        request: CreateInstanceRequest | None = None,
+        /,
         *,
+        max_wait: float | None = None,
         timeout: float = 1200.0,
         progress: bool | None = None,
         on_progress: OnProgress | None = None,
@@ -112,10 +119,16 @@ class Instances(Moded[Mode], Generic[Mode]):
         """Return a block with a machine in it: ready when the block begins, deleted when it ends.
 
         ``with client.instances.rent(name=..., product_name=..., template_id=...) as instance:`` (``async with`` on
-        an AsyncNovitai). It is deleted after an exception, a cancellation and Ctrl-C as well, and seen to be gone.
-        Takes what ``create`` takes; *timeout* in seconds, *progress* and *on_progress* are those of
+        an AsyncNovitai). It is deleted after an exception, a cancellation and Ctrl-C as well, and seen to be gone; a
+        Ctrl-C while that is under way does not stop it, a second one does.
+        Takes what ``create`` takes, *max_wait* too; *timeout* in seconds, *progress* and *on_progress* are those of
         ``wait_until_ready``. Raises what both raise, and CleanupFailed when the machine may still bill.
         """
         return Rental(
-            self._do, dict(options), timeout=timeout, progress=progress, on_progress=on_progress
+            self._do,
+            request,
+            {**options, "max_wait": max_wait},
+            timeout=timeout,
+            progress=progress,
+            on_progress=on_progress,
         )

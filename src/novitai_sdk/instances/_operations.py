@@ -1,74 +1,70 @@
 """What can be done with managed instances, step by step; the public faces are thin doors to this."""
 
-import secrets
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, suppress
-from typing import Any, Final, Generic, TypedDict, TypeVar
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any, Final, Generic, TypeVar
 
 import attrs
 
-from .. import cloud, validation
+from .. import cloud
+from .._asked import check_id, check_timeout
 from .._calling import Mode
-from .._convert import camel
 from ..cloud import CloudInstances, Phase
 from ..errors import (
+    CallError,
     CleanupFailed,
+    InstanceError,
     InstanceNotFound,
     InstanceStateError,
     InvalidState,
-    ValidationError,
+    RateLimited,
+    ServerFailed,
+    TransportFailed,
     WaitTimedOut,
 )
-from ..jobs import Change
-from ..models import (
-    BillingMode,
-    Configuration,
-    CreateInstanceRequest,
-    InstanceState,
-    InstanceStatus,
-    Port,
-    Timestamps,
-)
-from ..models._rules import FAILED, https_address
+from ..jobs import Change, NewJob
+from ..models import CreateInstanceRequest, InstanceStatus
 from ._backstage import Backstage
-from ._catalog import Choice, choose
-from ._instance import Instance, of_details, of_managed
+from ._catalog import choose
+from ._instance import Instance, cost_so_far, of_details, of_managed
 from ._jobs import create_job, monitor_job
-from ._life import Move, can, is_gone
+from ._life import READY, Move, can, is_gone
 from ._progress import OnProgress
-from ._records import Managed, at, write_of
+from ._records import OWN_ID, Managed, at, write_of
 from ._sight import details_of, seen
-from ._wait import wait_until_ready
+from ._wait import wait_for_unmanaged, wait_until_ready
+from ._wanted import checked, planned
 
 T = TypeVar("T")
 
-__all__ = ["CreateOptions", "Operations", "new_instance_id"]
+__all__ = ["Operations"]
 
-_ALPHABET: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+_log = logging.getLogger("novitai_sdk")
+
 _LOOK_AGAIN: Final = 0.5
 _LONGEST_LOOK: Final = 5.0
 # How long a cancelled create may take to undo what it had written.
 _UNDO: Final = 10.0
+# Seconds after which a job removes what somebody asked to delete, if he did not live to see it gone.
+_HANDS_OFF: Final = 10.0
+# Within that time of its create, that the cloud does not know a machine does not say that there is none.
+_YOUNG: Final = timedelta(seconds=60)
 _STARTABLE: Final = "it can be started when it is stopped or failed"
+_ENDED: Final = frozenset({InstanceStatus.STOPPED, InstanceStatus.EXITED})
+# One of these in the middle of a wait says nothing about the machine; the deadline does.
+_PASSING: Final = (TransportFailed, RateLimited, ServerFailed)
 
 
-class CreateOptions(TypedDict, total=False):
-    """What to rent; see ``instances.create``."""
+@attrs.frozen
+class _Deadline:
+    """Until when somebody waits: *timeout* is what was asked for, *ends* is on the monotonic clock; seconds."""
 
-    name: str
-    product_name: str
-    template_id: str | int | float
-    gpu_num: int | str
-    rootfs_size: int | str
-    region: str
-    webhook_url: str
-    billing_mode: BillingMode | str
-
-
-def new_instance_id(now: float) -> str:
-    """Return a fresh instance id; *now* is seconds since 1970."""
-    return f"inst_{int(now * 1000)}_{''.join(secrets.choice(_ALPHABET) for _ in range(7))}"
+    timeout: float
+    ends: float
 
 
 class Operations(Generic[Mode]):
@@ -94,14 +90,13 @@ class Operations(Generic[Mode]):
     ) -> Instance[Mode]:
         """`create`; *told* is called with the id before anything is stored, so that somebody can clean up."""
         back = self._back
-        wanted = self._checked(request, options)
+        wanted = checked(request, options, max_wait, back.settings)
         back.check_runner()
         choice = await choose(back.cloud, wanted, back.recent)
         template = await back.template(str(wanted.template_id))
         now = back.waiter.time()
-        managed = _planned(
-            wanted, choice, template, now=now, max_wait=max_wait or back.settings.startup_timeout
-        )
+        patience = back.settings.startup_timeout if max_wait is None else float(max_wait)
+        managed = planned(wanted, choice, template, now=now, max_wait=patience)
         made = of_managed(managed, self)
         told(made.id)
         await self._accept(
@@ -116,8 +111,23 @@ class Operations(Generic[Mode]):
         timeout: float,
         progress: bool | None,
         on_progress: OnProgress | None,
+        rented: bool = False,
     ) -> Instance[Mode]:
-        """`Instance.wait_until_ready`."""
+        """`Instance.wait_until_ready`; one that is *rented* is given back by the caller if it does not become so."""
+        instance_id = await self._known_as(instance_id, timeout)
+        managed = await self._back.managed(instance_id)
+        if managed is None:
+            return await wait_for_unmanaged(
+                self._back,
+                lambda: self.look(instance_id),
+                timeout=timeout,
+                progress=progress,
+                on_progress=on_progress,
+            )
+        if managed.status in READY and self._is_old(managed):
+            # The cloud takes machines back without a word, and nobody looks at one that is ready.
+            with suppress(*_PASSING):
+                await self.look(instance_id)
         return await wait_until_ready(
             self._back,
             self,
@@ -125,145 +135,143 @@ class Operations(Generic[Mode]):
             timeout=timeout,
             progress=progress,
             on_progress=on_progress,
+            rented=rented,
         )
 
     async def look(self, instance_id: str) -> Instance[Mode]:
         """`get`."""
+        instance_id = await self._known_as(instance_id)
+        with _about(instance_id):
+            return await self._look(instance_id)
+
+    async def _look(self, instance_id: str, within: float | None = None) -> Instance[Mode]:
         managed = await self._back.managed(instance_id)
         if managed is None:
-            return await self._look_abroad(instance_id)
+            return await self._look_abroad(instance_id, within)
         machine = managed.state.novita_instance_id
         if machine is None or managed.status is InstanceStatus.TERMINATED:
             return of_managed(managed, self)
-        return await self._note(managed, await self._back.sight(machine))
+        return await self._note(managed, await self._back.sight(machine, within=within))
 
     async def begin(self, instance_id: str) -> Instance[Mode]:
         """`start`."""
-        seen_now = await self.look(instance_id)
+        instance_id = await self._known_as(instance_id)
+        with _about(instance_id):
+            return await self._begin(await self._look(instance_id))
+
+    async def _begin(self, seen_now: Instance[Mode]) -> Instance[Mode]:
+        machine = seen_now.novita_instance_id
         if not seen_now.managed:
-            await CloudInstances.start(self._back.cloud.instances, instance_id)
-            return await self.look(instance_id)
-        if not can(seen_now.status, Move.START) or seen_now.novita_instance_id is None:
+            await CloudInstances.start(self._back.cloud.instances, seen_now.id)
+            return await self._look(seen_now.id)
+        if not can(seen_now.status, Move.START) or machine is None:
             raise self._cannot(seen_now, "start", _STARTABLE)
         try:
-            await CloudInstances.start(self._back.cloud.instances, seen_now.novita_instance_id)
+            await CloudInstances.start(self._back.cloud.instances, machine)
         except InvalidState:
             # Somebody else was first: it is on its way, which is what was wanted.
-            sight = await self._back.sight(seen_now.novita_instance_id)
-            if (
-                sight is None
-                or sight.status is None
-                or sight.status.phase not in (Phase.UP, Phase.PROVISIONING)
-            ):
+            if not await self._is_at(machine, Phase.UP, Phase.PROVISIONING):
                 raise
         now = self._back.waiter.time()
         first_look = now + self._back.settings.poll_interval
+        # With the job that follows it, or a process that ends here would leave it started and unwatched.
         return await self._record(
-            instance_id,
+            seen_now.id,
             lambda managed: attrs.evolve(managed, phase=None).moved(Move.START, at(now)),
-            lambda managed: Change(jobs=(monitor_job(managed, now=now, first_look=first_look),)),
+            lambda managed: (monitor_job(managed, now=now, first_look=first_look),),
         )
 
     async def halt(self, instance_id: str, *, timeout: float) -> Instance[Mode]:
         """`stop`."""
-        seen_now = await self.look(instance_id)
-        machine = seen_now.novita_instance_id
+        instance_id = await self._known_as(instance_id, timeout)
+        deadline = self._deadline(timeout)
+        with _about(instance_id):
+            one = await self._look(instance_id, timeout)
+            if one.status in _ENDED:
+                return one
+            one = await self._stop(one, deadline)
+            if timeout <= 0:
+                return one
+            return await self._until_stopped(one, deadline)
+
+    async def _stop(self, one: Instance[Mode], deadline: _Deadline) -> Instance[Mode]:
+        """Ask the cloud to stop a machine that does not stop yet."""
+        machine = one.novita_instance_id
         if machine is None:
-            raise self._cannot(seen_now, "stop", "there is no machine yet; delete it instead")
-        if seen_now.status in (InstanceStatus.STOPPED, InstanceStatus.EXITED):
-            return seen_now
-        if (
-            seen_now.managed
-            and not can(seen_now.status, Move.STOP)
-            and seen_now.status is not InstanceStatus.STOPPING
-        ):
-            raise self._cannot(
-                seen_now, "stop", "only a machine that runs or comes up can be stopped"
-            )
-        if seen_now.status is not InstanceStatus.STOPPING:
-            try:
-                await CloudInstances.stop(self._back.cloud.instances, machine)
-            except InvalidState as error:
-                sight = await self._back.sight(machine)
-                if (
-                    sight is None
-                    or sight.status is None
-                    or sight.status.phase not in (Phase.STOPPED, Phase.STOPPING)
-                ):
-                    raise self._cannot(seen_now, "stop", error.message) from error
-            if seen_now.managed:
-                now = at(self._back.waiter.time())
-                seen_now = await self._record(
-                    instance_id, lambda one: attrs.evolve(one, phase=None).moved(Move.STOP, now)
-                )
-        if timeout <= 0:
-            return seen_now
-        return await self._until(
-            seen_now.id,
-            lambda one: (
-                one.status
-                in (InstanceStatus.STOPPED, InstanceStatus.EXITED, InstanceStatus.TERMINATED)
-            ),
-            timeout,
-            self._not_stopped,
+            raise self._cannot(one, "stop", "there is no machine yet; delete it instead")
+        if one.status is InstanceStatus.STOPPING:
+            return one
+        if one.managed and not can(one.status, Move.STOP):
+            raise self._cannot(one, "stop", "only a machine that runs or comes up can be stopped")
+        try:
+            await self._back.ask_to_stop(machine, within=self._left(deadline))
+        except InvalidState as error:
+            if not await self._is_at(machine, Phase.STOPPED, Phase.STOPPING):
+                raise self._cannot(one, "stop", error.message) from error
+        if not one.managed:
+            return one
+        now = at(self._back.waiter.time())
+        return await self._record(
+            one.id, lambda kept: attrs.evolve(kept, phase=None).moved(Move.STOP, now)
         )
 
     async def remove(
         self, instance_id: str, *, timeout: float, recorded: bool = False
     ) -> Instance[Mode]:
         """`delete`; with *recorded*, only what this store has a record of."""
-        ends = self._back.waiter.monotonic() + timeout
-        managed = await self._mark_deleted(instance_id)
-        if managed is None:
-            if recorded:
-                raise InstanceNotFound(
-                    f"no record of instance {instance_id}", instance_id=instance_id
-                )
-            return await self._remove_foreign(instance_id, timeout)
-        if managed.state.novita_instance_id is None:
-            managed = await self._until_known(managed, timeout)
-        machine = managed.state.novita_instance_id
-        if machine is None:
-            return of_managed(managed, self)
-        left = max(0.0, ends - self._back.waiter.monotonic())
-        await self._remove_machine(of_managed(managed, self), machine, left)
-        return await self._note(managed, None)
+        instance_id = await self._known_as(instance_id, timeout)
+        deadline = self._deadline(timeout)
+        with _about(instance_id):
+            managed = await self._mark_deleted(instance_id)
+            if managed is None:
+                if recorded:
+                    raise _no_record(instance_id)
+                return await self._remove_foreign(instance_id, deadline)
+            if managed.state.novita_instance_id is None:
+                managed = await self._until_known(managed, deadline)
+            machine = managed.state.novita_instance_id
+            if machine is None or managed.status is InstanceStatus.TERMINATED:
+                return of_managed(managed, self)
+            await self._remove_machine(of_managed(managed, self), machine, deadline)
+            return await self._note(managed, None)
 
-    def shield(self, seconds: float) -> AbstractContextManager[object]:
-        """Hold off cancellation for a clean-up."""
-        return self._back.waiter.shield(seconds)
+    async def insist(
+        self, work: Callable[[], Awaitable[T]], interrupted: Callable[[], object]
+    ) -> T:
+        """Do *work* to its end, also if the caller is cancelled or Ctrl-C is pressed meanwhile."""
+        return await self._back.waiter.insist(work, interrupted)
+
+    def not_removed(self, instance_id: str, last: Instance[Mode] | None, why: str) -> CleanupFailed:
+        """Return the error for a machine that could not be given back, because of *why*."""
+        return CleanupFailed(
+            f"instance {instance_id} could not be deleted and may still bill: {why}. Delete it with "
+            f"client.instances.delete({instance_id!r}), or in the console: it carries "
+            f"NOVITAI_INSTANCE_ID={instance_id}",
+            instance_id=instance_id,
+            last=last,
+            phase=None if last is None else last.phase,
+            elapsed=None if last is None else self._age(last).total_seconds(),
+            cost=None if last is None else self._cost(last),
+            reason=why,
+        )
 
     # -- steps ---------------------------------------------------------------------------------------
 
-    def _checked(self, request: object, options: dict[str, Any]) -> CreateInstanceRequest:
-        if request is not None and options:
-            raise TypeError("give a CreateInstanceRequest or its fields, not both")
-        if request is not None and not isinstance(request, CreateInstanceRequest):
-            raise TypeError(
-                "instances.create() takes a CreateInstanceRequest, or its fields by name, "
-                f"not {type(request).__name__}"
-            )
-        known = CreateOptions.__annotations__.keys()
-        unknown = sorted(set(options) - known)
-        if unknown:
-            raise TypeError(
-                f"instances.create() got unexpected arguments: {', '.join(unknown)}; it takes {', '.join(known)}"
-            )
-        if request is not None:
-            options = {name: getattr(request, name) for name in known}
-        given = {camel(name): value for name, value in options.items() if value is not None}
-        settings = self._back.settings
-        result = validation.validate_create_instance(given, regions=settings.regions)
-        problems = result.error.details if result.error is not None else ()
-        if not settings.webhook_allow_http and "webhookUrl" in given:
-            # What is no URL at all is a problem of either rule, and told once.
-            found = https_address("webhookUrl", given["webhookUrl"]).details
-            problems = (*problems, *(one for one in found if one not in problems))
-        if result.error is not None or problems:
-            raise ValidationError(FAILED, problems)
-        if request is not None:
-            return attrs.evolve(request, regions=settings.regions)
-        return result.value
+    async def _known_as(self, instance_id: str, timeout: float = 0.0) -> str:
+        """Return the id an instance is kept under. Raises ValidationError for what is no id or no *timeout*."""
+        check_id(instance_id)
+        check_timeout(timeout)
+        return await self._back.own_id(instance_id)
+
+    def _deadline(self, timeout: float) -> _Deadline:
+        return _Deadline(timeout, self._back.waiter.monotonic() + timeout)
+
+    def _left(self, deadline: _Deadline) -> float:
+        return max(0.0, deadline.ends - self._back.waiter.monotonic())
+
+    async def _is_at(self, machine: str, *phases: Phase) -> bool:
+        sight = await self._back.sight(machine)
+        return sight is not None and sight.status is not None and sight.status.phase in phases
 
     async def _accept(self, managed: Managed, change: Change) -> None:
         """Store a create; if the caller leaves in the middle, take it back: nobody would know of the machine."""
@@ -275,8 +283,7 @@ class Operations(Generic[Mode]):
         except BaseException:
             # Ctrl-C may come between any two instructions, also before the store's answer has a name here.
             if stored is None or not _came_to_nothing(stored):
-                with self._back.waiter.shield(_UNDO):
-                    await self._take_back(managed.id)
+                await self._back.waiter.insist(lambda: self._take_back(managed.id), _nothing_to_say)
             raise
 
     async def _take_back(self, instance_id: str) -> None:
@@ -286,20 +293,32 @@ class Operations(Generic[Mode]):
             await self.remove(instance_id, timeout=_UNDO, recorded=True)
 
     async def _mark_deleted(self, instance_id: str) -> Managed | None:
-        """Say in the record that it is to go; one without a machine is gone with that."""
-        now = at(self._back.waiter.time())
+        """Say in the record that it is to go; one that was never asked for is gone with that."""
+        now = self._back.waiter.time()
 
         def marked(one: Managed) -> Managed:
-            # Decided on what the record says at this moment: a machine that was born since is not gone yet.
+            # Decided on what the record says at this moment: a machine that was born since is not gone yet, and where
+            # a create was sent that was never answered, nobody knows.
             going = attrs.evolve(one, deleting=True)
-            return going if one.state.novita_instance_id else going.moved(Move.DELETE, now)
+            asked_for = one.state.novita_instance_id is not None or one.intent is not None
+            return going if asked_for else going.moved(Move.DELETE, at(now))
 
-        managed = await self._back.change(instance_id, marked)
+        def job(one: Managed) -> tuple[NewJob, ...]:
+            # Should whoever waits for the end be killed, or pressed Ctrl-C: it is removed all the same.
+            if one.status is InstanceStatus.TERMINATED:
+                return ()
+            if one.state.novita_instance_id is None:
+                return (create_job(one, now=now),)
+            # By a key of its own: the one that followed it up may just be ending.
+            follow = monitor_job(one, now=now, first_look=now + _HANDS_OFF)
+            return (attrs.evolve(follow, key=f"remove:{one.id}"),)
+
+        managed = await self._back.change(instance_id, marked, job)
         if managed is not None:
             self._back.runner.ensure_started()
         return managed
 
-    async def _until_known(self, managed: Managed, timeout: float) -> Managed:
+    async def _until_known(self, managed: Managed, deadline: _Deadline) -> Managed:
         """Wait until the create job knows whether a machine came of a create that is under way."""
 
         async def look() -> Managed | None:
@@ -308,42 +327,56 @@ class Operations(Generic[Mode]):
             return kept if kept is not None and kept.intent is None else None
 
         return await self._poll(
-            look, timeout, lambda: self._not_gone(of_managed(managed, self), timeout)
+            look, deadline, lambda: self._not_gone(of_managed(managed, self), deadline.timeout)
         )
 
-    async def _remove_foreign(self, instance_id: str, timeout: float) -> Instance[Mode]:
-        seen_now = await self._look_abroad(instance_id)
-        await self._remove_machine(seen_now, seen_now.id, timeout)
+    async def _remove_foreign(self, instance_id: str, deadline: _Deadline) -> Instance[Mode]:
+        seen_now = await self._look_abroad(instance_id, self._left(deadline))
+        await self._remove_machine(seen_now, seen_now.id, deadline)
         return attrs.evolve(seen_now, status=InstanceStatus.TERMINATED)
 
-    async def _remove_machine(self, one: Instance[Mode], machine: str, timeout: float) -> None:
+    async def _remove_machine(self, one: Instance[Mode], machine: str, deadline: _Deadline) -> None:
         """Ask the cloud to remove a machine, and see that it goes."""
-        try:
-            await self._back.ask_to_remove(machine)
-        except InvalidState as error:
-            raise self._cannot(one, "delete", error.message) from error
         last: list[cloud.Instance | None] = [None]
         looks = 0
+        known = False
 
         async def look() -> bool | None:
-            nonlocal looks
+            nonlocal looks, known
+            if not known:
+                known = await self._ask_to_remove(one, machine, deadline)
+                if not known and self._may_come_yet(one):
+                    return None
+                known = True
             looks += 1
             # Mostly it is gone at once: who gives back many must not wait in line to be told.
-            last[0] = await self._back.sight(machine, urgent=looks == 1)
+            last[0] = await self._back.sight(
+                machine, urgent=looks == 1, within=self._left(deadline)
+            )
             return is_gone(last[0]) or None
 
         def too_late() -> CleanupFailed:
             status = last[0].status if last[0] is not None else None
             phase = one.phase if status is None else status.value
-            return self._not_gone(attrs.evolve(one, phase=phase), timeout)
+            return self._not_gone(attrs.evolve(one, phase=phase), deadline.timeout)
 
-        await self._poll(look, timeout, too_late)
+        await self._poll(look, deadline, too_late)
 
-    async def _look_abroad(self, instance_id: str) -> Instance[Mode]:
+    async def _ask_to_remove(self, one: Instance[Mode], machine: str, deadline: _Deadline) -> bool:
+        try:
+            return await self._back.ask_to_remove(machine, within=self._left(deadline))
+        except InvalidState as error:
+            raise self._cannot(one, "delete", error.message) from error
+
+    def _may_come_yet(self, one: Instance[Mode]) -> bool:
+        """Whether a machine was created a moment ago and never seen: not found, it may appear all the same."""
+        return one.managed and one.phase is None and self._age(one) < _YOUNG
+
+    async def _look_abroad(self, instance_id: str, within: float | None = None) -> Instance[Mode]:
         """Find a machine without a record here: by the cloud's id, or by the id it carries from another store."""
-        ours = instance_id.startswith("inst_")
+        ours = instance_id.startswith(OWN_ID)
         machine = await self._back.machine_of(instance_id) if ours else instance_id
-        sight = None if machine is None else await self._back.sight(machine)
+        sight = None if machine is None else await self._back.sight(machine, within=within)
         if sight is None:
             raise InstanceNotFound(
                 f"no instance {instance_id}: not in this store, not in this account",
@@ -368,75 +401,104 @@ class Operations(Generic[Mode]):
         self,
         instance_id: str,
         change: Callable[[Managed], Managed],
-        and_then: Callable[[Managed], Change] | None = None,
+        also: Callable[[Managed], tuple[NewJob, ...]] | None = None,
     ) -> Instance[Mode]:
-        changed = await self._back.change(instance_id, change)
-        if changed is None:
-            raise InstanceNotFound(f"no record of instance {instance_id}", instance_id=instance_id)
-        if and_then is not None:
-            await self._back.commit(and_then(changed))
+        if also is None:
+            changed = await self._back.change(instance_id, change)
+        else:
+            changed = await self._back.change(instance_id, change, also)
             self._back.runner.ensure_started()
+        if changed is None:
+            raise _no_record(instance_id)
         return of_managed(changed, self)
 
     async def all(self, include_unmanaged: bool) -> tuple[Instance[Mode], ...]:
-        kept = [
-            one
-            for one in await self._back.everything()
-            if one.status is not InstanceStatus.TERMINATED
-        ]
-        if not kept and not include_unmanaged:
+        managed, unreadable = await self._back.everything()
+        kept = [one for one in managed if one.status is not InstanceStatus.TERMINATED]
+        if not (kept or unreadable or include_unmanaged):
             return ()
         listed = {one.id: one for one in await CloudInstances.list(self._back.cloud.instances)}
         found: list[Instance[Mode]] = []
-        for managed in kept:
-            machine = managed.state.novita_instance_id
-            if machine is None:
-                found.append(of_managed(managed, self))
-                continue
-            noted = await self._note(managed, listed.pop(machine, None))
+        for one in kept:
+            machine = one.state.novita_instance_id
+            shown = None if machine is None else listed.pop(machine, None)
+            noted = await self._note_listed(one, shown)
             if noted.status is not InstanceStatus.TERMINATED:
                 found.append(noted)
-        if include_unmanaged:
-            found += [self._foreign(sight) for sight in listed.values() if not is_gone(sight)]
+        # A machine whose record cannot be read bills like any other.
+        found += [
+            self._foreign(sight)
+            for machine, sight in listed.items()
+            if (include_unmanaged or machine in unreadable) and not is_gone(sight)
+        ]
         return tuple(sorted(found, key=lambda one: one.created_at, reverse=True))
 
-    async def _until(
-        self,
-        instance_id: str,
-        done: Callable[[Instance[Mode]], bool],
-        timeout: float,
-        too_late: Callable[[Instance[Mode], float], Exception],
-    ) -> Instance[Mode]:
-        last: list[Instance[Mode]] = []
+    async def _note_listed(self, managed: Managed, listed: cloud.Instance | None) -> Instance[Mode]:
+        machine = managed.state.novita_instance_id
+        if machine is None:
+            return of_managed(managed, self)
+        if listed is None:
+            # No listing, however complete, proves that it is gone: entries move while its pages are read. That says
+            # only the cloud's own answer; without one it is shown as it was seen the last time.
+            try:
+                listed = await self._back.sight(machine)
+            except CallError as error:
+                _log.warning(
+                    "instance %s is on no page of the listing, and the look at it failed: %s",
+                    managed.id,
+                    error,
+                )
+                return of_managed(managed, self)
+        return await self._note(managed, listed)
+
+    async def _until_stopped(self, one: Instance[Mode], deadline: _Deadline) -> Instance[Mode]:
+        last = [one]
 
         async def look() -> Instance[Mode] | None:
             try:
-                last[:] = [await self.look(instance_id)]
+                last[:] = [await self._look(one.id, self._left(deadline))]
             except InstanceNotFound:
-                if not last:
-                    raise
                 return attrs.evolve(last[0], status=InstanceStatus.TERMINATED)
-            return last[0] if done(last[0]) else None
+            done = last[0].status in _ENDED or last[0].status is InstanceStatus.TERMINATED
+            return last[0] if done else None
 
-        return await self._poll(look, timeout, lambda: too_late(last[0], timeout))
+        return await self._poll(
+            look, deadline, lambda: self._not_stopped(last[0], deadline.timeout)
+        )
 
     async def _poll(
         self,
         look: Callable[[], Awaitable[T | None]],
-        timeout: float,
-        too_late: Callable[[], Exception],
+        deadline: _Deadline,
+        too_late: Callable[[], InstanceError],
     ) -> T:
-        waiter = self._back.waiter
-        ends, wait = waiter.monotonic() + timeout, _LOOK_AGAIN
+        waiter, wait = self._back.waiter, _LOOK_AGAIN
         while True:
-            found = await look()
+            trouble: CallError | None = None
+            try:
+                found = await look()
+            except _PASSING as error:
+                found, trouble = None, error
             if found is not None:
                 return found
-            left = ends - waiter.monotonic()
+            left = deadline.ends - waiter.monotonic()
             if left <= 0:
-                raise too_late()
+                late = too_late()
+                late.reason = late.reason or (None if trouble is None else str(trouble))
+                raise late from trouble
             await waiter.sleep(min(wait, left))
             wait = min(wait * 1.5, _LONGEST_LOOK)
+
+    def _is_old(self, managed: Managed) -> bool:
+        """Whether it is long ago that it was seen to be ready."""
+        ready = managed.state.timestamps.ready
+        return ready is None or at(self._back.waiter.time()) - ready > _YOUNG
+
+    def _age(self, one: Instance[Mode]) -> timedelta:
+        return at(self._back.waiter.time()) - one.created_at
+
+    def _cost(self, one: Instance[Mode]) -> Decimal | None:
+        return cost_so_far(one.hourly_price, one.created_at, at(self._back.waiter.time()))
 
     # -- errors -------------------------------------------------------------------------------------
 
@@ -447,6 +509,7 @@ class Operations(Generic[Mode]):
             instance_id=one.id,
             last=one,
             phase=one.phase,
+            cost=self._cost(one),
             reason=why,
         )
 
@@ -458,56 +521,47 @@ class Operations(Generic[Mode]):
             last=one,
             phase=one.phase,
             elapsed=timeout,
+            cost=self._cost(one),
         )
 
     def _not_gone(self, one: Instance[Mode], timeout: float) -> CleanupFailed:
+        unborn = one.novita_instance_id is None
+        what = (
+            "it is not known yet whether it exists"
+            if unborn
+            else f"it is {one.phase or one.status}"
+        )
+        goes_on = " A job goes on trying." if one.managed else ""
+        carries = f": it carries NOVITAI_INSTANCE_ID={one.id}" if one.managed else ""
         return CleanupFailed(
-            f"instance {one.id} was asked to be deleted but is {one.phase or one.status} after {timeout:g} s; it may "
-            f"still bill. Delete it again, or in the console: it carries NOVITAI_INSTANCE_ID={one.id}",
+            f"instance {one.id} was asked to be deleted but {what} after {timeout:g} s; it may still bill.{goes_on} "
+            f"Delete it again with client.instances.delete({one.id!r}), or in the console{carries}",
             instance_id=one.id,
             last=one,
             phase=one.phase,
             elapsed=timeout,
+            cost=self._cost(one),
         )
-
-
-def _planned(
-    wanted: CreateInstanceRequest,
-    choice: Choice,
-    template: cloud.Template,
-    *,
-    now: float,
-    max_wait: float,
-) -> Managed:
-    """Return the record of a machine that is about to be rented."""
-    state = InstanceState(
-        id=new_instance_id(now),
-        name=wanted.name,
-        status=InstanceStatus.CREATING,
-        product_id=choice.product.id,
-        template_id=wanted.template_id,
-        configuration=Configuration(
-            gpu_num=wanted.gpu_num,
-            rootfs_size=wanted.rootfs_size,
-            region=wanted.region,
-            image_url=template.image or "",
-            # Env values and the credential are read again when they are sent; what is not stored cannot leak.
-            ports=tuple(Port(port=one.port, type=one.type.value) for one in template.port_list),
-            envs=(),
-        ),
-        timestamps=Timestamps(created=at(now)),
-        webhook_url=wanted.webhook_url,
-    )
-    return Managed(
-        state=state,
-        product_name=wanted.product_name,
-        cluster_id=choice.region.cluster_id,
-        billing_mode=wanted.billing_mode.value,
-        hourly_price=choice.hourly_price,
-        max_wait=max_wait,
-    )
 
 
 def _came_to_nothing(stored: "Future[None]") -> bool:
     """Whether a change was withdrawn in time, or refused by the store."""
     return stored.cancelled() or (stored.done() and stored.exception() is not None)
+
+
+def _nothing_to_say() -> None:
+    """Whoever leaves a create before it has returned knows of no machine."""
+
+
+def _no_record(instance_id: str) -> InstanceNotFound:
+    return InstanceNotFound(f"no record of instance {instance_id}", instance_id=instance_id)
+
+
+@contextmanager
+def _about(instance_id: str) -> Generator[None, None, None]:
+    """Let whatever the cloud refuses tell which instance it is about."""
+    try:
+        yield
+    except CallError as error:
+        error.instance_id = error.instance_id or instance_id
+        raise

@@ -26,9 +26,23 @@ from ..models import (
 from ..models._base import extra_field
 from ._life import Move, after
 
-__all__ = ["KIND", "FollowUp", "Intent", "Managed", "at", "read_record", "rewrite", "write_of"]
+__all__ = [
+    "KIND",
+    "OWN_ID",
+    "FollowUp",
+    "Intent",
+    "Managed",
+    "at",
+    "machine_in",
+    "read_record",
+    "rewrite",
+    "write_of",
+]
 
 KIND: Final = "instance"
+OWN_ID: Final = "inst_"
+"""How the ids begin that this library gives."""
+
 _LAYOUT: Final = 1
 # Far above what honest rivals need; without a bound a broken store would turn this into an endless loop.
 _TRIES: Final = 50
@@ -148,6 +162,13 @@ def read_record(record: Record) -> Managed:
         raise JobError(
             f"the record of instance {record.key} cannot be read: {'; '.join(explain(error))}"
         ) from error
+
+
+def machine_in(record: Record) -> str | None:
+    """The cloud's id of the machine in a record that need not be readable otherwise."""
+    state = record.body.get("state")
+    machine = state.get("novitaInstanceId") if isinstance(state, Mapping) else None
+    return machine if isinstance(machine, str) else None
 
 
 def write_of(managed: Managed, expected: int) -> Write:

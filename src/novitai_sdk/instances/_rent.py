@@ -1,10 +1,13 @@
 """A rented instance that cannot be forgotten: it is deleted when its block ends, however that ends."""
 
+import logging
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic
 
+from .._asked import check_timeout
 from .._calling import Async, Mode, Sync, drive
 from ..errors import CleanupFailed, InstanceNotFound, NovitaError
+from ..models import CreateInstanceRequest
 from ._instance import Instance
 from ._progress import OnProgress
 
@@ -12,6 +15,8 @@ if TYPE_CHECKING:
     from ._operations import Operations
 
 __all__ = ["Rental"]
+
+_log = logging.getLogger("novitai_sdk")
 
 _CLEANUP: Final = 120.0
 
@@ -26,6 +31,7 @@ class Rental(Generic[Mode]):
     def __init__(
         self,
         owner: "Operations[Mode]",
+        request: CreateInstanceRequest | None,
         fields: dict[str, Any],
         *,
         timeout: float,
@@ -33,11 +39,14 @@ class Rental(Generic[Mode]):
         on_progress: OnProgress | None,
     ) -> None:
         self._owner = owner
+        self._request = request
         self._fields = fields
         self._timeout = timeout
         self._progress = progress
         self._on_progress = on_progress
         self._id: str | None = None
+        self._last: Instance[Mode] | None = None
+        self._given_back = False
 
     def __enter__(self: "Rental[Sync]") -> Instance[Sync]:
         return drive(self._open())
@@ -62,18 +71,21 @@ class Rental(Generic[Mode]):
         await self._close(error)
 
     async def _open(self) -> Instance[Mode]:
+        check_timeout(self._timeout)  # before a machine is rented that nobody could wait for
         # `with` does not call __exit__ when __enter__ fails, and the machine may be there already.
         try:
-            made = await self._owner.make(told=self._remember, **self._fields)
-            return await self._owner.wait_for(
-                made.id,
+            self._last = await self._owner.make(self._request, told=self._remember, **self._fields)
+            self._last = await self._owner.wait_for(
+                self._last.id,
                 timeout=self._timeout,
                 progress=self._progress,
                 on_progress=self._on_progress,
+                rented=True,
             )
         except BaseException as error:
             await self._close(error)
             raise
+        return self._last
 
     def _remember(self, instance_id: str) -> None:
         self._id = instance_id
@@ -81,18 +93,29 @@ class Rental(Generic[Mode]):
     async def _close(self, error: BaseException | None) -> None:
         if self._id is None:
             return
-        with self._owner.shield(_CLEANUP + 10.0):
-            try:
-                await self._owner.remove(self._id, timeout=_CLEANUP, recorded=True)
-            except InstanceNotFound:
-                return  # it was never stored, so nothing was ever asked for
-            except CleanupFailed as failed:
-                raise failed from error
-            except NovitaError as failed:
-                raise CleanupFailed(
-                    f"instance {self._id} could not be deleted and may still bill: {failed}. Delete it with "
-                    f"client.instances.delete({self._id!r}), or in the console: it carries "
-                    f"NOVITAI_INSTANCE_ID={self._id}",
-                    instance_id=self._id,
-                    reason=str(failed),
-                ) from (error or failed)
+        try:
+            await self._owner.insist(lambda: self._give_back(error), self._interrupted)
+        except BaseException:
+            if not self._given_back:
+                _log.warning(
+                    "instance %s was not seen to be gone: it may bill until it is deleted", self._id
+                )
+            raise
+
+    def _interrupted(self) -> None:
+        _log.warning("instance %s is being given back; interrupted again, it is left", self._id)
+
+    async def _give_back(self, error: BaseException | None) -> None:
+        instance_id = self._id
+        if instance_id is None or self._given_back:  # begun anew just after it was done
+            return
+        try:
+            await self._owner.remove(instance_id, timeout=_CLEANUP, recorded=True)
+        except InstanceNotFound:
+            pass  # it was never stored, so nothing was ever asked for
+        except CleanupFailed as failed:
+            raise failed from error
+        except NovitaError as failed:
+            why = self._owner.not_removed(instance_id, self._last, str(failed))
+            raise why from (error or failed)
+        self._given_back = True

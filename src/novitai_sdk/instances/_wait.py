@@ -1,14 +1,23 @@
 """Waiting for an instance to be of use."""
 
 import logging
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Future, InvalidStateError
 from contextlib import contextmanager, suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from .._calling import Mode
-from ..errors import CreateOutcomeUnknown, InstanceFailed, InstanceNotFound, WaitTimedOut
+from ..errors import (
+    CallError,
+    CreateOutcomeUnknown,
+    InstanceFailed,
+    InstanceNotFound,
+    RateLimited,
+    ServerFailed,
+    TransportFailed,
+    WaitTimedOut,
+)
 from ..jobs import Record
 from ..models import InstanceStatus
 from ._backstage import Backstage
@@ -16,16 +25,22 @@ from ._instance import Instance, cost_so_far, of_managed
 from ._life import ENDED, READY
 from ._progress import OnProgress, WaitProgress, reporter
 from ._records import Managed, at, read_record
+from ._ticks import look_after
 
 if TYPE_CHECKING:
     from ._operations import Operations
 
-__all__ = ["wait_until_ready"]
+__all__ = ["wait_for_unmanaged", "wait_until_ready"]
 
 _log = logging.getLogger("novitai_sdk")
 
 # Seconds between two words on a wait that somebody follows, so that it does not look dead.
 _WORD: Final = 1.0
+
+# Seconds within which a machine that was just started may still be shown as stopped.
+_STARTS_WITHIN: Final = 30.0
+_OVER: Final = frozenset({InstanceStatus.FAILED, InstanceStatus.TERMINATED})
+_PASSING: Final = (TransportFailed, RateLimited, ServerFailed)
 
 # Changes are announced, those of another process on the same file too. A net, should that ever fail.
 _LOOK_AGAIN: Final = 30.0
@@ -39,8 +54,12 @@ async def wait_until_ready(
     timeout: float,
     progress: bool | None,
     on_progress: OnProgress | None,
+    rented: bool,
 ) -> Instance[Mode]:
-    """Wait until the record of an instance says that it is ready; see `Instance.wait_until_ready`."""
+    """Wait until the record of an instance says that it is ready; see `Instance.wait_until_ready`.
+
+    One that is *rented* is given back by whoever waits, if it does not become so.
+    """
     started = back.waiter.monotonic()
     with _word_left(instance_id), reporter(progress) as shown:
         while True:
@@ -65,14 +84,57 @@ async def wait_until_ready(
             if managed.status in READY:
                 return of_managed(managed, owner)
             if managed.status in ENDED:
-                raise _failed(managed, now, owner)
+                raise _failed(managed, now, owner, rented=rented)
             # Before the deadline is looked at: a dead runner is a better reason than time.
             back.check_runner()
             if elapsed >= timeout:
-                raise _too_late(managed, now, owner)
+                raise _too_late(managed, now, owner, rented=rented)
             followed = on_progress is not None or shown.live
             longest = _WORD if followed else _LOOK_AGAIN
             await _next_change(back, record, min(longest, timeout - elapsed))
+
+
+async def wait_for_unmanaged(
+    back: Backstage[Mode],
+    look: Callable[[], Awaitable[Instance[Mode]]],
+    *,
+    timeout: float,
+    progress: bool | None,
+    on_progress: OnProgress | None,
+) -> Instance[Mode]:
+    """Wait for a machine that no job follows, by looking at it."""
+    started = back.waiter.monotonic()
+    one: Instance[Mode] | None = None
+    with reporter(progress) as shown:
+        while True:
+            trouble: CallError | None = None
+            try:
+                one = await look()
+            except _PASSING as error:
+                if one is None:
+                    raise
+                trouble = error  # one failed look says nothing about the machine; the deadline does
+            elapsed = back.waiter.monotonic() - started
+            now = WaitProgress(
+                instance_id=one.id,
+                status=one.status,
+                phase=one.phase,
+                elapsed=elapsed,
+                timeout=timeout,
+            )
+            shown.show(now)
+            if on_progress is not None:
+                on_progress(now)
+            if one.status in READY:
+                return one
+            # After a start a machine is still shown as it was for a moment.
+            if one.status in _OVER or (one.status in ENDED and elapsed >= _STARTS_WITHIN):
+                raise _unmanaged_failed(one, now)
+            if elapsed >= timeout:
+                raise _unmanaged_too_late(one, now, trouble)
+            followed = on_progress is not None or shown.live
+            pause = look_after(elapsed, back.settings.poll_interval)
+            await back.waiter.sleep(min(pause, _WORD if followed else pause, timeout - elapsed))
 
 
 @contextmanager
@@ -117,13 +179,15 @@ def _cost(managed: Managed, back: Backstage[Mode]) -> Decimal | None:
     )
 
 
-def _failed(managed: Managed, now: WaitProgress, owner: "Operations[Mode]") -> InstanceFailed:
+def _failed(
+    managed: Managed, now: WaitProgress, owner: "Operations[Mode]", *, rented: bool
+) -> InstanceFailed:
     reason = managed.state.last_error or f"it is {managed.status}"
     exists = (
         managed.state.novita_instance_id is not None
         and managed.status is not InstanceStatus.TERMINATED
     )
-    bills = "; the machine still exists and may bill: delete it" if exists else ""
+    bills = "; the machine still exists and may bill: delete it" if exists and not rented else ""
     return InstanceFailed(
         f"instance {managed.id} will not become ready: {reason}{bills}",
         instance_id=managed.id,
@@ -135,7 +199,9 @@ def _failed(managed: Managed, now: WaitProgress, owner: "Operations[Mode]") -> I
     )
 
 
-def _too_late(managed: Managed, now: WaitProgress, owner: "Operations[Mode]") -> WaitTimedOut:
+def _too_late(
+    managed: Managed, now: WaitProgress, owner: "Operations[Mode]", *, rented: bool
+) -> WaitTimedOut:
     doing = now.phase or now.status
     if managed.intent is not None:
         kind: type[WaitTimedOut] = CreateOutcomeUnknown
@@ -146,7 +212,8 @@ def _too_late(managed: Managed, now: WaitProgress, owner: "Operations[Mode]") ->
         )
     else:
         kind = WaitTimedOut
-        why = f"last seen {doing}. It goes on, and bills: wait again, or delete()"
+        goes_on = "It is given back" if rented else "It goes on, and bills: wait again, or delete()"
+        why = f"last seen {doing}. {goes_on}"
     return kind(
         f"instance {managed.id} was not ready within {now.timeout:g} s; {why}",
         instance_id=managed.id,
@@ -155,3 +222,31 @@ def _too_late(managed: Managed, now: WaitProgress, owner: "Operations[Mode]") ->
         elapsed=now.elapsed,
         cost=now.cost,
     )
+
+
+def _unmanaged_failed(one: Instance[Mode], now: WaitProgress) -> InstanceFailed:
+    reason = one.failure or f"it is {one.phase or one.status}"
+    return InstanceFailed(
+        f"machine {one.id} will not become ready: {reason}",
+        instance_id=one.id,
+        last=one,
+        phase=now.phase,
+        elapsed=now.elapsed,
+        reason=reason,
+    )
+
+
+def _unmanaged_too_late(
+    one: Instance[Mode], now: WaitProgress, trouble: CallError | None
+) -> WaitTimedOut:
+    error = WaitTimedOut(
+        f"machine {one.id} was not ready within {now.timeout:g} s; last seen {now.phase or now.status}. "
+        "It goes on, and bills: wait again, or delete()",
+        instance_id=one.id,
+        last=one,
+        phase=now.phase,
+        elapsed=now.elapsed,
+        reason=None if trouble is None else str(trouble),
+    )
+    error.__cause__ = trouble
+    return error

@@ -1,0 +1,36 @@
+"""A cloud whose answers a test may bend."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from novitai_sdk.emulator import Emulator
+
+Answer = tuple[int, Mapping[str, str], bytes]
+Bend = Callable[[str, str, Callable[[], Answer]], Answer]
+"""Given the method, the path with its query, and what answers as the emulator does."""
+
+
+class Bent:
+    """An emulator behind a function that decides what becomes of each answer."""
+
+    def __init__(self, cloud: Emulator, bend: Bend) -> None:
+        self._cloud = cloud
+        self._bend = bend
+
+    def handle(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b""
+    ) -> Any:
+        return self._bend(
+            method, path, lambda: self._cloud.handle(method, path, headers or {}, body)
+        )
+
+
+def said(body: object, status: int = 200) -> Answer:
+    """An answer with *body* as JSON."""
+    return status, {"content-type": "application/json"}, json.dumps(body).encode()
+
+
+def not_found() -> Answer:
+    """The cloud's answer about what it does not know."""
+    return said({"code": 404, "reason": "RESOURCE_NOT_FOUND", "message": "not found"}, 404)
