@@ -99,9 +99,10 @@ class Instances(Moded[Mode], Generic[Mode]):
     async def delete(self, instance_id: str, *, timeout: float = 120.0) -> Instance[Mode]:
         """Remove an instance for good and wait up to *timeout* seconds until it is gone; the limits are as for `stop`.
 
-        Should this process end in the middle of it, a job goes on with what is on record. One whose create is still under way is removed as soon as it is known whether it exists. Raises
-        CleanupFailed when it could not be shown to be gone: it may still bill. Raises InstanceStateError for a
-        monthly one that has not expired, InstanceNotFound.
+        Should this process end in the middle of it, a job goes on with what is on record. One whose create is still
+        under way is removed as soon as it is known whether it exists. Raises CleanupFailed when it could not be shown
+        to be gone: it may still bill. Raises InstanceStateError for a monthly one that has not expired, and
+        InstanceNotFound.
         """
         return await self._do.remove(instance_id, timeout=timeout)
 
