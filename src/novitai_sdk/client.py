@@ -251,4 +251,6 @@ def _settings(settings: Settings | None, options: ClientOptions) -> Settings:
         return Settings(**given)
     if given:
         raise TypeError("give settings or single options, not both")
+    # Those that came out of a pickle hold no key, and say so when they are read anew.
+    settings.but()
     return settings

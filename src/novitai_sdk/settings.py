@@ -14,7 +14,7 @@ from ._rate import RateLimit
 from ._retry import Hook, RetryPolicy
 from .errors import SettingsError
 from .models import DEFAULT_REGIONS, Secret
-from .models._base import Model
+from .models._base import LOST, Model
 
 __all__ = ["ClientOptions", "Limits", "Options", "Settings", "read_limits", "veiled"]
 
@@ -74,7 +74,7 @@ class Settings(Model):
 
     What is not given is read from the environment: ``NOVITA_API_KEY`` for the key and ``NOVITAI_`` with the name in
     capitals for the rest, such as ``NOVITAI_BASE_URL``; lists are separated by commas. Raises SettingsError naming
-    everything that is wrong.
+    everything that is wrong. A pickle carries no secrets: ``but(api_key=...)`` gives them to what comes out of it.
 
     >>> Settings(environ={"NOVITA_API_KEY": "sk-example", "NOVITAI_TIMEOUT": "20"}, drain=1).timeout
     20.0
@@ -389,6 +389,8 @@ def _ascii(value: object) -> Any:
 
 
 def _key(value: object) -> Any:
+    if _is_lost(value):
+        return _Problem(LOST)
     text: object = value.reveal() if isinstance(value, Secret) else value
     # Read from a file, a key often ends in a line feed.
     text = text.strip() if isinstance(text, str) else text
@@ -398,8 +400,14 @@ def _key(value: object) -> Any:
     return _Problem("must be a text of printable ASCII characters")
 
 
+def _is_lost(value: object) -> bool:
+    return isinstance(value, Secret) and value.lost
+
+
 def _secrets(value: object) -> Any:
     items = _items(value)
+    if any(map(_is_lost, items or ())):
+        return _Problem(LOST)
     texts = [one.reveal() if isinstance(one, Secret) else one for one in items or ()]
     if items is None or not all(isinstance(text, str) for text in texts):
         return _Problem("must be secrets of at least 8 characters")

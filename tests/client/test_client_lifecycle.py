@@ -60,6 +60,13 @@ def test_settings_come_ready_or_one_by_one_but_not_both(client_class):
         client_class(settings=settings, timeout=3)
 
 
+@BOTH
+def test_settings_out_of_a_pickle_are_refused_before_anything_is_sent(client_class):
+    settings = pickle.loads(pickle.dumps(Settings(api_key="sk-example", store="memory")))
+    with pytest.raises(SettingsError, match="api_key came out of a pickle, and"):
+        client_class(settings=settings)
+
+
 def test_ready_settings_are_kept_as_they_are(cloud):
     settings = Settings(api_key=cloud.api_key, base_url=cloud.base_url, store="memory", timeout=7)
     with Novitai(settings=settings) as client:

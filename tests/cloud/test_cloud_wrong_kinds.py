@@ -1,5 +1,6 @@
 """What is of the wrong kind is refused with every other problem, by its path, and nothing of it is sent."""
 
+import pickle
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -219,3 +220,16 @@ def test_a_credential_given_as_text_is_hidden(model: Any) -> None:
     hidden = attrs.evolve(model, image_auth="user:hush")
     assert "hush" not in repr(hidden)
     assert hidden.image_auth == Secret("user:hush")
+
+
+def test_a_secret_out_of_a_pickle_is_refused_by_its_place(world: World) -> None:
+    body = attrs.evolve(
+        BODY, image_auth=Secret("me:hush"), envs=(models.EnvVar(key="A", value="hush"),)
+    )
+    lost = "came out of a pickle, and a pickle does not carry secrets: give it anew"
+    again = pickle.loads(pickle.dumps(body))
+    told = world.problems(lambda cloud: cloud.instances.create(again))
+    assert told == {"imageAuth": lost, "envs[0].value": lost}
+    new = pickle.loads(pickle.dumps(Secret("hush")))
+    told = world.problems(lambda cloud: cloud.registries.save("a.io", username="b", password=new))
+    assert told == {"password": lost}

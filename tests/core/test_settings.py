@@ -260,7 +260,18 @@ def test_secrets_are_masked_wherever_settings_are_shown() -> None:
     shown.append(repr(pickle.loads(pickle.dumps(settings))))
     assert KEY not in "".join(shown)
     assert settings.api_key.reveal() == KEY
-    assert copy.deepcopy(read({}, timeout=5)) is not None
+    assert copy.deepcopy(settings) == settings
+
+
+def test_settings_out_of_a_pickle_ask_for_their_secrets_and_take_them() -> None:
+    settings = pickle.loads(pickle.dumps(read({}, api_key=KEY, webhook_secrets=[KEY], timeout=7)))
+    with pytest.raises(SettingsError) as caught:
+        settings.but(timeout=8)
+    lost = "came out of a pickle, and a pickle does not carry secrets: give it anew"
+    assert caught.value.problems == (f"api_key {lost}", f"webhook_secrets {lost}")
+    again = settings.but(api_key=KEY, webhook_secrets=[KEY])
+    assert (again.api_key.reveal(), again.timeout) == (KEY, 7.0)
+    assert problems(api_key=settings.api_key) == [f"api_key {lost}"]
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,17 @@
 
 import copy
 import pickle
+from collections.abc import Callable
 from datetime import datetime, timezone
+from typing import Any
 
 import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from novitai_sdk import models
+from novitai_sdk import converter, models
+from novitai_sdk._convert import record_converter
 from novitai_sdk.models import (
     BillingMode,
     Configuration,
@@ -39,6 +42,7 @@ from novitai_sdk.models import (
     WebhookEvent,
     WebhookStatus,
 )
+from novitai_sdk.models._base import secrets_in
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=timezone.utc)
 LATER = datetime(2026, 1, 2, 12, 4, tzinfo=timezone.utc)
@@ -257,6 +261,48 @@ def test_an_address_without_credentials_is_shown_as_it_is() -> None:
     assert "'ssh -p 22 root@host'" in shown
     assert "'https://host:1/lab'" in shown
     assert ConnectionDetails(jupyter="https://h/?token=t").jupyter == "https://h/?token=t"
+
+
+@pytest.mark.parametrize("journey", [copy.copy, copy.deepcopy, Secret])
+def test_a_copied_secret_keeps_its_text(journey: Callable[[Secret], Secret]) -> None:
+    assert journey(Secret("hush")).reveal() == "hush"
+    template = EnvVar(key="A", value="hush")
+    assert attrs.evolve(copy.deepcopy(template), key="B").value.reveal() == "hush"
+
+
+def unpickled(value: Any, protocol: int = pickle.DEFAULT_PROTOCOL) -> Any:
+    written = pickle.dumps(value, protocol)
+    assert b"hush" not in written
+    return pickle.loads(written)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_secret_out_of_a_pickle_says_that_its_text_is_not_there(protocol: int) -> None:
+    lost = unpickled(Secret("hush"), protocol)
+    for one in (lost, Secret(lost), copy.deepcopy(lost), unpickled(lost)):
+        assert one.lost
+        assert (str(one), repr(one)) == ("***", "Secret('***')")
+        with pytest.raises(ValueError, match="a pickle does not carry secrets"):
+            one.reveal()
+    assert not Secret("hush").lost
+
+
+def test_a_secret_out_of_a_pickle_is_like_others_out_of_one_and_like_no_text() -> None:
+    lost = unpickled(Secret("hush"))
+    assert lost == unpickled(Secret("another"))
+    assert len({lost, unpickled(Secret("another")), Secret("***"), Secret("")}) == 3
+    assert lost not in (Secret("hush"), Secret("***"), Secret("left behind"), Secret(""))
+
+
+def test_a_model_out_of_a_pickle_can_be_shown_and_searched_for_secrets() -> None:
+    for value in (EnvVar(key="A", value="hush"), STATE.configuration):
+        again = unpickled(value)
+        assert "***" in repr(again)
+        assert hash(again) == hash(unpickled(value))
+        assert list(secrets_in(again)) == []
+        with pytest.raises(ValueError, match="a pickle does not carry secrets"):
+            converter.unstructure(again)
+        record_converter.unstructure(again)
 
 
 # -- the notebook -------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ JsonObject: TypeAlias = Mapping[str, Json]
 """A JSON object."""
 
 MASK: Final = "***"
+LOST: Final = "came out of a pickle, and a pickle does not carry secrets: give it anew"
 
 # How many unknown values of one enumeration are remembered. A peer that sends a fresh word with
 # every reply must not make this process grow; past the limit a value is still kept, only not shared.
@@ -23,11 +24,17 @@ _REMEMBERED: Final = 256
 _E = TypeVar("_E", bound=Enum)
 
 
+class _Text(Enum):
+    """What stands in a secret whose text is not there."""
+
+    LEFT_BEHIND = "left behind"
+
+
 class Secret:
     """A text that shows itself as ``***`` everywhere but in :meth:`reveal`.
 
-    Masked in ``repr``, ``str``, ``format``, logs, tracebacks and pickles (a pickle holds the mask, not the
-    text).
+    Masked in ``repr``, ``str``, ``format``, logs and tracebacks. A pickle does not carry the text: what comes out of
+    one is ``lost``, and equal only to others that are. A copy is the secret itself.
 
     >>> key = Secret("sk-123")
     >>> print(key, repr(key), f"{key:>5}")
@@ -39,10 +46,17 @@ class Secret:
     __slots__ = ("_text",)
 
     def __init__(self, text: "str | Secret") -> None:
-        self._text: str = text._text if isinstance(text, Secret) else text
+        self._text: str | _Text = text._text if isinstance(text, Secret) else text
+
+    @property
+    def lost(self) -> bool:
+        """Whether it came out of a pickle, so that there is no text to reveal."""
+        return self._text is _Text.LEFT_BEHIND
 
     def reveal(self) -> str:
-        """Return the text itself."""
+        """Return the text itself. Raises ValueError for one that came out of a pickle."""
+        if self._text is _Text.LEFT_BEHIND:
+            raise ValueError(f"this secret {LOST}")
         return self._text
 
     def __repr__(self) -> str:
@@ -63,8 +77,14 @@ class Secret:
     def __bool__(self) -> bool:
         return bool(self._text)
 
-    def __reduce__(self) -> "tuple[type[Secret], tuple[str]]":
-        return Secret, (MASK,)
+    def __copy__(self) -> "Secret":
+        return self
+
+    def __deepcopy__(self, memo: object) -> "Secret":
+        return self
+
+    def __reduce__(self) -> "tuple[type[Secret], tuple[_Text]]":
+        return Secret, (_Text.LEFT_BEHIND,)
 
 
 # The value of a variable such as DEBUG=1 is no secret, and masked it would make every message unreadable.
@@ -72,9 +92,9 @@ _SHORTEST: Final = 6
 
 
 def secrets_in(value: object) -> Iterator[Secret]:
-    """Yield the secrets in a model and all it holds, but for texts too short to be any."""
+    """Yield the secrets in a model and all it holds, but for texts too short to be any, and for those that are lost."""
     if isinstance(value, Secret):
-        if len(value.reveal()) >= _SHORTEST:
+        if not value.lost and len(value.reveal()) >= _SHORTEST:
             yield value
     elif isinstance(value, Mapping):
         for one in cast("Mapping[object, object]", value).values():

@@ -13,8 +13,9 @@ import attrs
 from ..._convert import camel
 from ..._values import is_enum, is_optional, is_sequence
 from ...models import Secret
+from ...models._base import LOST
 
-__all__ = ["HALF", "Tell", "Wrong", "can_be_sent", "wrong_kinds"]
+__all__ = ["HALF", "Tell", "Wrong", "can_be_sent", "revealed", "wrong_kinds"]
 
 Tell = Callable[[str, str, object], object]
 """Is told the path of a field, what is wrong with it, and its value."""
@@ -24,6 +25,14 @@ Wrong = bool
 
 HALF: Final = "must not have half a character in it (a lone surrogate)"
 
+
+def revealed(value: object) -> object:
+    """Return the text behind a secret, None behind one that is lost, and anything else as it is."""
+    if not isinstance(value, Secret):
+        return value
+    return None if value.lost else value.reveal()
+
+
 _SIMPLE: Final[dict[type, tuple[str, Callable[[object], bool]]]] = {
     str: ("a text", lambda value: isinstance(value, str)),
     int: ("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool)),
@@ -31,7 +40,7 @@ _SIMPLE: Final[dict[type, tuple[str, Callable[[object], bool]]]] = {
     datetime: ("a datetime", lambda value: isinstance(value, datetime)),
     Secret: (
         "a text",
-        lambda value: isinstance(value, Secret) and isinstance(cast(object, value.reveal()), str),
+        lambda value: isinstance(value, Secret) and isinstance(revealed(value), str),
     ),
 }
 
@@ -95,9 +104,10 @@ def _wrong(kind: Any, value: object, where: str, tell: Tell) -> Wrong:
         return False
     if kind in _SIMPLE:
         named, fits = _SIMPLE[kind]
-        if not fits(value):
-            shown = value.reveal() if isinstance(value, Secret) else value
-            tell(where, f"must be {named}, not {type(shown).__name__}", value)
+        if isinstance(value, Secret) and value.lost:
+            tell(where, LOST, value)
+        elif not fits(value):
+            tell(where, f"must be {named}, not {type(revealed(value)).__name__}", value)
         elif not can_be_sent(value):
             tell(where, HALF, value)
         return False
@@ -109,7 +119,7 @@ def _wrong(kind: Any, value: object, where: str, tell: Tell) -> Wrong:
 
 def can_be_sent(value: object) -> bool:
     """Whether a text, hidden or not, can be written in UTF-8; anything else can."""
-    text = value.reveal() if isinstance(value, Secret) else value
+    text = revealed(value)
     if not isinstance(text, str) or text.isascii():
         return True
     try:

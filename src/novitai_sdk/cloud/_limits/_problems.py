@@ -7,7 +7,7 @@ from ...errors import ValidationError
 from ...models import Secret, ValidationErrorDetail
 from ...models._base import MASK, Json
 from .._instance_models import EnvVar
-from ._kinds import HALF, can_be_sent, wrong_kinds
+from ._kinds import HALF, can_be_sent, revealed, wrong_kinds
 
 __all__ = ["MOST_PORTS", "Problems", "check_envs", "check_id", "check_port"]
 
@@ -45,7 +45,7 @@ class Problems:
 
     def text(self, field: str, value: object, most: int, *, least: int = 0) -> None:
         """Add a problem unless *value* is *least* to *most* characters long."""
-        text: object = value.reveal() if isinstance(value, Secret) else value
+        text = revealed(value)
         if isinstance(text, str) and not least <= len(text) <= most:
             wrong = f"must be {least} to {most} characters long, not {len(text)}"
             self.add(field, wrong, _shown(value))
