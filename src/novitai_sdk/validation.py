@@ -18,6 +18,7 @@ import attrs
 from .models import DEFAULT_REGIONS, CreateInstanceRequest, ValidationErrorDetail
 from .models._base import Model
 from .models._rules import FAILED, ID, LONGEST_ID, Rule, as_regions, create_rules, examine, wrong
+from .models._shown import repr_of_json
 
 if TYPE_CHECKING:
     from .models import (
@@ -84,7 +85,7 @@ class Invalid(Model):
     ``CreateInstanceRequest(**{**result.value, "name": "a-good-name"})`` makes the request.
     """
 
-    value: Mapping[str, object]
+    value: Mapping[str, object] = attrs.field(repr=repr_of_json)
     """The fields that are valid, by their Python names, defaults applied."""
 
     error: ValidationFailure

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from novitai_sdk import converter, models
+from novitai_sdk import cloud, converter, models, validate_create_instance
 from novitai_sdk._convert import record_converter
 from novitai_sdk.models import (
     BillingMode,
@@ -21,6 +22,7 @@ from novitai_sdk.models import (
     CreateInstanceRequest,
     EnhancedHealthCheckResponse,
     EnvVar,
+    ErrorDetail,
     ErrorResponse,
     HealthCheckResponse,
     InstanceDetails,
@@ -210,6 +212,13 @@ SECRETIVE = [
     ConnectionDetails(
         jupyter="https://host/lab?token=hush", web_terminal="https://u:hush@host/#hush"
     ),
+    PortMapping(port=8888, endpoint="https://u:hush@host/lab?token=hush", type="http"),
+    ValidationErrorDetail(field="webhookUrl", message="m", value="ftp://u:hush@host/?k=hush"),
+    ValidationErrorDetail(field="a", message="m", value={"b": [None, "https://host/#hush"]}),
+    ErrorDetail(
+        code="c", message="m", timestamp=NOON, request_id="r", details=["https://u:hush@host"]
+    ),
+    attrs.evolve(STATE, health_check={"endpoints": ["https://host/?token=hush"]}),
     CreateInstanceRequest(
         name="a",
         product_name="b",
@@ -254,6 +263,35 @@ def test_no_repr_tells_a_secret(value: object) -> None:
     assert "hush" not in repr(value)
     assert "hush" not in str(value)
     assert "hush" not in f"{value}"
+
+
+HOLDERS = {
+    model
+    for package in (models, cloud)
+    for name in package.__all__
+    if attrs.has(model := getattr(package, name))
+}
+ADDRESSES = [
+    (model, field.name)
+    for model in sorted(HOLDERS, key=str)
+    for field in attrs.fields(model)
+    if re.search(r"(url|address|endpoint|image|ssh|ssh_command|jupyter|terminal)$", field.name)
+    and field.type in (str, str | None)
+]
+
+
+@pytest.mark.parametrize(("model", "name"), ADDRESSES)
+def test_no_field_that_may_be_an_address_shows_its_credentials(model: Any, name: str) -> None:
+    show = attrs.fields_dict(model)[name].repr
+    assert callable(show)
+    assert show("https://me:hush@host/x?token=hush#hush") == "'https://***@host/x?***'"
+
+
+def test_a_refused_input_shows_the_rest_of_it_without_credentials() -> None:
+    found = validate_create_instance({"webhookUrl": "https://me:hush@example.com/?k=hush"})
+    assert found.error is not None
+    assert "example.com" in repr(found)
+    assert "hush" not in repr(found)
 
 
 def test_an_address_without_credentials_is_shown_as_it_is() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import attrs
 
 from ..models._base import Json, Model, extra_field
+from ..models._shown import repr_of_url
 from ._instance_models import EnvVar, Instance, Port
 
 __all__ = [
@@ -63,7 +64,7 @@ class UpgradeInstance(Model):
 
     instance_id: str
 
-    image_url: str
+    image_url: str = attrs.field(repr=repr_of_url)
     """1 to 500 characters."""
 
     envs: tuple[EnvVar, ...]

@@ -6,6 +6,7 @@ from typing import Any
 import attrs
 
 from ..models._base import Json, Model, Secret, extra_field, wire
+from ..models._shown import repr_of_url
 from ._instance_models import EnvVar
 from ._words import EndpointPhase, PolicyType
 
@@ -81,7 +82,7 @@ class EndpointPolicy(Model):
 class EndpointImage(Model):
     """What workers run."""
 
-    image: str
+    image: str = attrs.field(repr=repr_of_url)
     """1 to 511 characters."""
 
     auth_id: str | None = None
@@ -241,7 +242,7 @@ class Endpoint(Model):
     id: str
     name: str | None = None
     app_name: str | None = None
-    url: str | None = None
+    url: str | None = attrs.field(default=None, repr=repr_of_url)
     state: EndpointState | None = None
     worker_config: WorkerConfig | None = None
     policy: EndpointPolicy | None = None

@@ -10,6 +10,7 @@ from datetime import datetime
 import attrs
 
 from ..models._base import Json, Model, Secret, extra_field, wire
+from ..models._shown import repr_of_url
 from ._words import BillingMethod, CloudStatus, InstanceKind, PortType, SpotStatus
 
 __all__ = [
@@ -107,7 +108,7 @@ class CreateInstance(Model):
     product_id: str
     """From ``cloud.products``; 1 to 255 characters."""
 
-    image_url: str
+    image_url: str = attrs.field(repr=repr_of_url)
     """1 to 500 characters."""
 
     name: str | None = None
@@ -224,7 +225,7 @@ class PortMapping(Model):
     """A port of the container and where it is reached. Lists leave the endpoint out."""
 
     port: int | None = None
-    endpoint: str | None = None
+    endpoint: str | None = attrs.field(default=None, repr=repr_of_url)
     """A URL for http, ``host:port`` for tcp (the outer port differs). Read it, never build it."""
 
     type: PortType | None = None
@@ -268,7 +269,7 @@ class InstanceJob(Model):
 class Ssh(Model):
     """How to log in. Host and port are in the command."""
 
-    ssh_command: str | None = None
+    ssh_command: str | None = attrs.field(default=None, repr=repr_of_url)
     password: Secret | None = None
     is_running: bool | None = None
     extra: Mapping[str, Json] = extra_field()
@@ -278,7 +279,7 @@ class Ssh(Model):
 class WebTerminal(Model):
     """A shell in the browser, usable while ``is_running``."""
 
-    address: str | None = None
+    address: str | None = attrs.field(default=None, repr=repr_of_url)
     username: str | None = None
     password: Secret | None = None
     is_running: bool | None = None
@@ -299,8 +300,8 @@ class Jupyter(Model):
 class LogStreams(Model):
     """Where the logs are streamed over HTTP."""
 
-    system_log_address: str | None = None
-    instance_log_address: str | None = None
+    system_log_address: str | None = attrs.field(default=None, repr=repr_of_url)
+    instance_log_address: str | None = attrs.field(default=None, repr=repr_of_url)
     is_running: bool | None = None
     extra: Mapping[str, Json] = extra_field()
 
@@ -329,7 +330,7 @@ class Instance(Model):
     rootfs_size: int | None = None
     """GB."""
 
-    image_url: str | None = None
+    image_url: str | None = attrs.field(default=None, repr=repr_of_url)
     image_auth_id: str | None = None
     command: str | None = None
     entrypoint: str | None = None
@@ -365,7 +366,7 @@ class Instance(Model):
     connect_component_jupyter: Jupyter | None = None
     connect_component_log: LogStreams | None = None
     created_at: datetime | None = None
-    ssh_command: str | None = None
+    ssh_command: str | None = attrs.field(default=None, repr=repr_of_url)
     """Not documented; ``connect_component_ssh`` is the place to look."""
 
     ssh_password: Secret | None = None

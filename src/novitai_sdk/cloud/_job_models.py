@@ -6,6 +6,7 @@ from datetime import datetime
 import attrs
 
 from ..models._base import Json, Model, extra_field
+from ..models._shown import repr_of_url
 from ._instance_models import EnvVar
 from ._words import JobPhase, JobType
 
@@ -64,7 +65,7 @@ class CloudJob(Model):
     type: JobType | None = None
     envs: tuple[EnvVar, ...] = ()
     state: CloudJobState | None = None
-    log_address: str | None = None
+    log_address: str | None = attrs.field(default=None, repr=repr_of_url)
     created_at: datetime | None = None
     instance_id: str | None = None
     extra: Mapping[str, Json] = extra_field()
@@ -104,7 +105,7 @@ class SaveImage(Model):
 
     instance_id: str
 
-    image: str
+    image: str = attrs.field(repr=repr_of_url)
     """Where to, with a tag; 1 to 4095 characters."""
 
     registry_auth_id: str | None = None

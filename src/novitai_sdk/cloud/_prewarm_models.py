@@ -6,6 +6,7 @@ from datetime import datetime
 import attrs
 
 from ..models._base import Json, Model, extra_field
+from ..models._shown import repr_of_url
 from ._words import PrewarmState
 
 __all__ = [
@@ -55,7 +56,7 @@ class PrewarmQuery(Model):
 class CreatePrewarm(Model):
     """What to prewarm, and where."""
 
-    image_url: str
+    image_url: str = attrs.field(repr=repr_of_url)
     """1 to 500 characters."""
 
     cluster_id: str
@@ -108,7 +109,7 @@ class PrewarmTask(Model):
     image_name: str | None = None
     """The last part of the image's path, without its tag."""
 
-    image_url: str | None = None
+    image_url: str | None = attrs.field(default=None, repr=repr_of_url)
     repository_auth: str | None = None
     cluster_id: str | None = None
     cluster_name: str | None = None

@@ -9,6 +9,7 @@ from datetime import datetime
 import attrs
 
 from ..models._base import Json, Model, Secret, extra_field
+from ..models._shown import repr_of_url
 from ._instance_models import EnvVar, Port
 from ._words import Channel, PortType
 
@@ -86,7 +87,7 @@ class Template:
 
     type: str | None = None
     channel: Channel | None = None
-    image: str | None = None
+    image: str | None = attrs.field(default=None, repr=repr_of_url)
     image_auth: Secret | None = None
     """Id of a registry credential, or ``user:password``."""
 
@@ -124,7 +125,7 @@ class NewTemplate(Model):
     name: str
     """1 to 255 characters."""
 
-    image: str
+    image: str = attrs.field(repr=repr_of_url)
     """1 to 500 characters."""
 
     rootfs_size: int
@@ -256,7 +257,7 @@ class RegistryCredential:
     """The credential of a private image registry."""
 
     id: str
-    name: str | None = None
+    name: str | None = attrs.field(default=None, repr=repr_of_url)
     """Host or URL of the registry."""
 
     username: str | None = None
@@ -268,7 +269,7 @@ class RegistryCredential:
 class SaveRegistry(Model):
     """A new credential of a private image registry."""
 
-    name: str
+    name: str = attrs.field(repr=repr_of_url)
     """Host or URL of the registry; 1 to 255 characters."""
 
     username: str

@@ -8,6 +8,7 @@ import attrs
 from ._base import Json, JsonObject, Model, Secret, extra_field
 from ._enums import BillingMode, InstanceStatus, TemplateId
 from ._requests import CreateInstanceRequest
+from ._shown import repr_of_url
 from ._state import EnvVar, Port
 
 
@@ -56,7 +57,7 @@ class NovitaCreateInstanceRequest(Model):
 
     region: str | None = None
     billing_mode: BillingMode | None = None
-    image_url: str
+    image_url: str = attrs.field(repr=repr_of_url)
 
     image_auth: Secret | None = attrs.field(
         default=None, converter=attrs.converters.optional(Secret)

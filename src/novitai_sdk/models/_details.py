@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import attrs
 
 from ._base import OFF_WIRE, Json, Model, extra_field
+from ._shown import repr_of_json
 
 
 def _was_given(detail: "ValidationErrorDetail") -> bool:
@@ -25,7 +26,7 @@ class ValidationErrorDetail(Model):
     message: str
     """What is wrong, in one sentence."""
 
-    value: Json = attrs.field(default=None, hash=False)
+    value: Json = attrs.field(default=None, hash=False, repr=repr_of_json)
     """What was given, shortened where it is long or deep; None when nothing was given, or null."""
 
     given: bool = attrs.field(

@@ -8,6 +8,7 @@ import attrs
 
 from ._base import Json, Model, extra_field
 from ._details import ValidationErrorDetail
+from ._shown import repr_of_json
 
 VALIDATION_ERROR: Final = "VALIDATION_ERROR"
 """The code of a request that was refused for its content."""
@@ -29,7 +30,7 @@ class ErrorDetail(Model):
     request_id: str
     """The caller's id of the request, ``unknown`` when it gave none."""
 
-    details: Json = attrs.field(default=None, hash=False)
+    details: Json = attrs.field(default=None, hash=False, repr=repr_of_json)
     """What else is known."""
 
     correlation_id: str | None = None

@@ -24,7 +24,7 @@ class PortMapping(Model):
     port: int
     """The port inside the machine."""
 
-    endpoint: str
+    endpoint: str = attrs.field(repr=repr_of_url)
     """The address outside, as the cloud wrote it: a URL, or host and port."""
 
     type: str

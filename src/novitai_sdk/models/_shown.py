@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Mapping
 from itertools import islice
 from typing import Final, cast
 
@@ -34,6 +35,28 @@ def without_credentials(text: str) -> str:
 def repr_of_url(value: str | None) -> str:
     """Return what ``repr`` shows of a field that holds a URL."""
     return repr(value if value is None else without_credentials(value))
+
+
+def repr_of_json(value: object) -> str:
+    """Return what ``repr`` shows of a field that holds anything, which may be an address or have some in it.
+
+    >>> repr_of_json({"port": 8888, "seen": ["https://me:pw@host/lab?token=abc"]})
+    "{'port': 8888, 'seen': ['https://***@host/lab?***']}"
+    """
+    return repr(_without_credentials_in(value))
+
+
+def _without_credentials_in(value: object) -> object:
+    if isinstance(value, str):
+        return without_credentials(value)
+    if isinstance(value, Mapping):
+        items = cast("Mapping[object, object]", value).items()
+        return {key: _without_credentials_in(item) for key, item in items}
+    if isinstance(value, list):
+        return [_without_credentials_in(item) for item in cast("list[object]", value)]
+    if isinstance(value, tuple):
+        return tuple(_without_credentials_in(item) for item in cast("tuple[object, ...]", value))
+    return value
 
 
 def bounded(value: object) -> Json:

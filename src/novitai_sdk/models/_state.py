@@ -11,7 +11,7 @@ import attrs
 from ._base import Json, JsonObject, Model, Secret, extra_field
 from ._enums import BillingMode, InstanceStatus, TemplateId
 from ._instances import ConnectionDetails, InstanceDetails, PortMapping
-from ._shown import repr_of_url
+from ._shown import repr_of_json, repr_of_url
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -53,7 +53,7 @@ class Configuration(Model):
     """GB."""
 
     region: str
-    image_url: str
+    image_url: str = attrs.field(repr=repr_of_url)
 
     image_auth: Secret | None = attrs.field(
         default=None, converter=attrs.converters.optional(Secret)
@@ -102,7 +102,7 @@ class InstanceState(Model):
     last_error: str | None = None
     """Why it failed."""
 
-    health_check: JsonObject | None = attrs.field(default=None, hash=False)
+    health_check: JsonObject | None = attrs.field(default=None, hash=False, repr=repr_of_json)
     """How its endpoints answered, as later versions record it."""
 
     extra: Mapping[str, Json] = extra_field()
@@ -138,7 +138,7 @@ class InstanceResponse(Model):
     cluster_id: str | None = None
     cluster_name: str | None = None
     product_name: str | None = None
-    image_url: str | None = None
+    image_url: str | None = attrs.field(default=None, repr=repr_of_url)
     template_id: TemplateId | None = None
     extra: Mapping[str, Json] = extra_field()
 
