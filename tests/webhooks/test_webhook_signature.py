@@ -165,6 +165,15 @@ def test_a_short_plain_secret_signs_in_the_services_own_way_only():
     assert "X-Webhook-Signature" in headers
 
 
+@pytest.mark.parametrize("secret", ["only-16-bytes-ab", "long" * 20])
+def test_who_verifies_with_a_secret_that_cannot_sign_by_the_standard_is_told_so(secret: str):
+    headers = signed(secrets=secret)
+    with pytest.raises(SignatureInvalid, match=r"24 to 64 bytes.*new_secret.*legacy=True"):
+        verify(BODY, headers, secret, now=NOW)
+    assert verify(BODY, headers, secret, now=NOW, legacy=True).event.status == "running"
+    assert verify(BODY, signed(), [secret, SECRET], now=NOW).message_id == "msg_1"
+
+
 @pytest.mark.parametrize("body", [b"[1]", b"not json", b'{"status":1}', b"[" * 100_000, b"\xff"])
 def test_a_signed_body_that_is_no_event_says_so(body: bytes):
     received = verify(body, signed(body), SECRET, now=NOW)

@@ -30,6 +30,10 @@ _PREFIX: Final = "whsec_"
 _KEY_SIZES: Final = range(24, 65)
 _SHORTEST_TEXT: Final = 8
 _LONGEST_HEADER: Final = 8192
+_NO_KEY: Final = (
+    "a standard signature takes a secret of 24 to 64 bytes, and there is none here: give both sides one of "
+    "new_secret(), or verify the service's own signature with legacy=True"
+)
 
 
 def new_secret() -> str:
@@ -78,8 +82,9 @@ def sign(
 ) -> dict[str, str]:
     """Return the headers that sign *body*, by each of *secrets* (newest first).
 
-    A secret is ``whsec_`` and base64 of 24 to 64 bytes, or a plain text of at least 8 characters; one of less than 24
-    bytes signs in the service's own way only. Raises ValueError for an unusable secret or a *message_id* with a dot.
+    A secret is ``whsec_`` and base64 of 24 to 64 bytes, or a plain text of at least 8 characters; one that is not 24 to
+    64 bytes long signs in the service's own way only. Raises ValueError for an unusable secret or a *message_id* with
+    a dot.
 
     >>> headers = sign(b"{}", secrets="a plain text of enough bytes", message_id="msg_1", timestamp=1767225600)
     >>> sorted(headers)
@@ -177,6 +182,9 @@ def check_signature(
         raise SignatureInvalid("there is no secret to verify with")
     if "webhook-signature" not in found and legacy:
         return _check_plain(body, found, texts, now=now, tolerance=tolerance)
+    keys = [key for key in map(_standard_key, texts) if key is not None]
+    if not keys:
+        raise SignatureInvalid(_NO_KEY)
     message_id = _header(found, "webhook-id")
     timestamp = _header(found, "webhook-timestamp")
     sent = _sent_at(timestamp, now=now, tolerance=tolerance)
@@ -184,7 +192,6 @@ def check_signature(
         raise SignatureInvalid("the message id holds a dot")
     content = f"{message_id}.{timestamp}.".encode() + body
     given = _given(_header(found, "webhook-signature"))
-    keys = [key for key in map(_standard_key, texts) if key is not None]
     expected = [hmac.digest(key, content, "sha256") for key in keys]
     # Every pair is compared, so that the time taken tells nothing about which one came near.
     matches = [hmac.compare_digest(one, other) for one in given for other in expected]
