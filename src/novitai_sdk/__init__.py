@@ -14,8 +14,12 @@ terminated
 
 `Novitai` returns results, `AsyncNovitai` is awaited, on asyncio or trio; both offer the same. Beside them stand the
 models one meets first (all of them are in ``novitai_sdk.models``), the errors, the validators and the converter;
-``cloud``, ``jobs``, ``webhooks``, ``emulator`` and ``testing`` are packages of their own, loaded when they are used.
+``cloud``, ``jobs``, ``webhooks``, ``instances``, ``health`` and ``transport`` are loaded when they are used.
+``emulator`` and ``testing``, which are for tests, and ``otel``, which needs an extra, are imported by name.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
 from ._circuit import CircuitBreaker
 from ._convert import converter
@@ -86,6 +90,14 @@ from .validation import (
     validate_stop_instance,
 )
 
+if TYPE_CHECKING:
+    from . import cloud as cloud
+    from . import health as health
+    from . import instances as instances
+    from . import jobs as jobs
+    from . import transport as transport
+    from . import webhooks as webhooks
+
 __all__ = [
     "DEFAULT_REGIONS",
     "ApiError",
@@ -152,3 +164,18 @@ __all__ = [
     "validate_start_instance",
     "validate_stop_instance",
 ]
+
+_LATER: Final = ("cloud", "health", "instances", "jobs", "transport", "webhooks")
+
+
+# Type checkers would take every name for one that is there.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name not in _LATER:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return import_module(f".{name}", __name__)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

@@ -47,6 +47,19 @@ def test_what_is_left_for_later_is_found_by_its_name():
     )
 
 
+@pytest.mark.parametrize("name", ["cloud", "health", "instances", "jobs", "transport", "webhooks"])
+def test_what_is_behind_the_door_is_loaded_when_it_is_used(name):
+    run(
+        f"assert 'novitai_sdk.{name}' not in sys.modules\nassert '{name}' in dir(novitai_sdk)\n"
+        f"assert novitai_sdk.{name}.__all__\nassert 'novitai_sdk.{name}' in sys.modules"
+    )
+
+
+def test_what_is_not_there_is_not_found():
+    with pytest.raises(AttributeError, match="has no attribute 'Novitay'"):
+        novitai_sdk.Novitay  # noqa: B018 - looking is what is tried
+
+
 def test_a_plain_client_in_memory_needs_no_database():
     loaded = run(
         "client = novitai_sdk.Novitai(api_key='sk-example', store='memory')\n"

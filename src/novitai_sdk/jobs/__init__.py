@@ -172,10 +172,13 @@ def open_store(
     return spec
 
 
-def __getattr__(name: str) -> object:
-    # Loaded when it is asked for: a program that keeps its jobs in memory need not load sqlite3.
-    if name == "SqliteStore":
-        from ._sqlite import SqliteStore
+# Type checkers would take every name for one that is there.
+if not TYPE_CHECKING:
 
-        return SqliteStore
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> object:
+        # Loaded when it is asked for: a program that keeps its jobs in memory need not load sqlite3.
+        if name == "SqliteStore":
+            from ._sqlite import SqliteStore
+
+            return SqliteStore
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -35,10 +35,13 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    # A receiver verifies and never sends: it need not load httpx.
-    if name == "Sender":
-        from ._sender import Sender
+# Type checkers would take every name for one that is there.
+if not TYPE_CHECKING:
 
-        return Sender
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> object:
+        # A receiver verifies and never sends: it need not load httpx.
+        if name == "Sender":
+            from ._sender import Sender
+
+            return Sender
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
