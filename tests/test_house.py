@@ -79,6 +79,7 @@ FLOOR = {
     "cloud._product_models": 1,
     "cloud._raw": 1,
     "cloud._refusals": 1,
+    "cloud._reported": 1,
     "cloud._route": 1,
     "cloud._routes": 1,
     "cloud._template_models": 1,

@@ -12,6 +12,7 @@ In both, what is absent stays absent on the way out, null means absent on the wa
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
 from types import NoneType
@@ -249,6 +250,18 @@ def _keeps_extra(kind: Any) -> bool:
     return any(field.metadata.get("extra") for field in attrs.fields(kind))
 
 
+def _may_differ(kind: Any) -> frozenset[str]:
+    """The wire names of the fields that are left out where they do not fit; none unless a model has `must_fit`."""
+    must_fit: Sequence[str] | None = getattr(kind, "must_fit", None)
+    if must_fit is None:
+        return frozenset()
+    return frozenset(
+        name
+        for name, field in _fields(kind)
+        if field.name not in must_fit and field.default is not attrs.NOTHING
+    )
+
+
 # A reader costs about as much as this many readings with care; most programs read most models less often.
 _OFTEN: Final = 64
 
@@ -270,6 +283,7 @@ class _Model:
         ]
         self._known = frozenset(key for name, also, *_ in self._plan for key in (name, *also))
         self._keeps = _keeps_extra(kind)
+        self._may_differ = _may_differ(kind)
         # Where more than one form has been seen on the wire, the model says which one it means.
         self._one_form: Callable[[Any], Any] | None = getattr(kind, "one_form", None)
         self._reader: Reader | None = None
@@ -316,6 +330,7 @@ class _Model:
             return value
         wire = values.an_object(self._one_form(value) if self._one_form else value)
         arguments: dict[str, Any] = {}
+        kept: dict[str, Any] = {}
         failures: list[Exception] = []
         for name, also, field, hook in self._plan:
             required = field.default is attrs.NOTHING
@@ -324,15 +339,25 @@ class _Model:
                 if required:
                     failures.append(_missing(name, field.type))
                 continue
+            alias, before = field.alias or field.name, noted_here() if noted else 0
             try:
-                arguments[field.alias or field.name] = hook(wire[found], field.type)
+                arguments[alias] = hook(wire[found], field.type)
             except Exception as error:  # noqa: BLE001 - hooks raise what they like; all of it is kept
-                _note(error, AttributeValidationNote(f"in {name}", name, cast(Any, field.type)))
-                failures.append(error)
+                if name not in self._may_differ:
+                    _note(error, AttributeValidationNote(f"in {name}", name, cast(Any, field.type)))
+                    failures.append(error)
+                    continue
+                kept[found] = wire[found]
+                forget_since(before)
+                self._note_misfit(name, error)
+                if values.is_sequence(field.type):
+                    arguments[alias] = _fitting(wire[found], field.type, hook)
         if failures:
             raise _several(ClassValidationError, f"not a {kind.__name__}", failures, kind)
         if self._keeps and not self._known.issuperset(wire):
-            arguments["extra"] = self._unknown(wire)
+            kept.update(self._unknown(wire))
+        if kept:
+            arguments["extra"] = kept
         try:
             return kind(**arguments)
         except ValidationError as error:
@@ -345,6 +370,21 @@ class _Model:
         if self._hooks.notes_drift:
             note_field(self._kind.__name__, found)
         return found
+
+    def _note_misfit(self, name: str, error: Exception) -> None:
+        """Note what is wrong with a value, and not the value: it may be secret."""
+        if self._hooks.notes_drift:
+            for problem in explain(error):
+                note_value(self._kind.__name__, name, problem.removesuffix(" @ $"))
+
+
+def _fitting(value: Any, kind: Any, hook: Structure) -> tuple[Any, ...]:
+    """Return the items of what should be a list that fit."""
+    kept: list[Any] = []
+    for item in cast("Sequence[Any]", value) if isinstance(value, list | tuple) else ():
+        with suppress(Exception):
+            kept += hook([item], kind)
+    return tuple(kept)
 
 
 def _missing(name: str, kind: Any) -> Exception:

@@ -35,7 +35,7 @@ def note_field(model: str, names: Iterable[str]) -> None:
 
 
 def note_value(model: str, field: str, value: object) -> None:
-    """Note a *value* of a known *field* that is unknown."""
+    """Note a *value* of a known *field* that is unknown, or what is wrong with one that cannot be read."""
     _note([(model, field, str(value)[:_LONGEST])])
 
 

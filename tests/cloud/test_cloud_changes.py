@@ -6,9 +6,11 @@ from typing import Any
 import attrs
 import pytest
 
+from novitai_sdk._convert import cloud_converter
 from novitai_sdk.cloud import (
     CloudStatus,
     EnvVar,
+    Instance,
     Migrated,
     NetworkVolume,
     NetworkVolumeMount,
@@ -113,6 +115,23 @@ def test_an_edit_replaces_the_ports_and_adds_to_the_disk(told: Any) -> None:
             await done(cloud.instances.edit(made, expand_root_disk=6144))
 
     told.tell(story)
+
+
+@pytest.mark.parametrize(
+    ("odd", "named"),
+    [
+        ({"imageUrl": {}}, "imageUrl"),
+        ({"command": ["serve"]}, "command"),
+        ({"volumeMounts": "data"}, "volumeMounts"),
+        ({"volumeMounts": [{"type": "network", "id": "s", "mountPath": {}}]}, "mountPath"),
+    ],
+)
+def test_what_could_not_be_read_is_not_taken_away_by_an_upgrade(
+    odd: dict[str, Any], named: str
+) -> None:
+    found = cloud_converter.structure({"id": "i", "imageUrl": "a/b:1", **odd}, Instance)
+    with pytest.raises(ValueError, match=f"record of i cannot be copied: {named} came"):
+        UpgradeInstance.like(found, save=True)
 
 
 def test_an_upgrade_replaces_what_it_names_and_keeps_the_hardware(told: Any) -> None:

@@ -210,7 +210,7 @@ def test_a_thing_not_found_by_a_success_is_told_with_all_that_is_known_of_the_ca
 
 def test_a_record_without_an_id_is_not_taken_for_not_found(world: World) -> None:
     made = world.call(world.cloud.instances.create, order())
-    for body, problem in ((b'{"id": "i", "cpuNum": []}', "cpuNum"), (b'{"cpuNum": []}', "id")):
+    for body, problem in ((b'{"id": "i", "status": []}', "status"), (b'{"cpuNum": []}', "id")):
         world.emulator.order(faults.garbled_reply("instances.get", body=body))
         with pytest.raises(UnexpectedReply, match=problem):
             world.call(world.cloud.instances.get, made.id)

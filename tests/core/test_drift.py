@@ -14,11 +14,12 @@ from novitai_sdk._convert import cloud_converter, converter
 from novitai_sdk._drift import note_field, note_value, noted
 from novitai_sdk._session import Patience
 from novitai_sdk._transport import Reply
-from novitai_sdk.cloud import Drift, Instance
+from novitai_sdk.cloud import Drift, Instance, InstanceList, Product
 from novitai_sdk.cloud._drift import Tally
+from novitai_sdk.cloud._reported import Reported
 from novitai_sdk.cloud._route import Route
 from novitai_sdk.errors import UnexpectedReply
-from novitai_sdk.models import OpenInt, OpenStr
+from novitai_sdk.models import OpenInt, OpenStr, Secret
 from novitai_sdk.models._base import Json, extra_field
 
 
@@ -198,3 +199,105 @@ def test_a_real_model_tells_its_field_by_the_name_on_the_wire() -> None:
         ("Instance", "brandNew", None),
         ("Instance", "status", "napping"),
     ]
+
+
+# -- what does not fit -------------------------------------------------------------------------------
+
+
+ODD: dict[str, Any] = {
+    "id": "i",
+    "status": "running",
+    "envs": [{"key": "K", "value": "v"}],
+    "gpuNum": "two",
+    "spotReclaimTime": "soon",
+    "kind": ["gpu"],
+    "volumeMounts": [{"type": "local", "size": "60GB"}, {"type": "network", "size": 5}],
+    "portMappings": [{"port": 22, "endpoint": "h:1", "type": "tcp"}, "8080/http"],
+    "connectComponentSSH": {"sshCommand": "ssh root@h", "password": ["hush"]},
+    "connectComponentJupyter": "no",
+    "node": {"maxRootfsSize": 1},
+}
+
+
+def tallied(tally: Tally) -> set[tuple[str, str, str | None, int]]:
+    tally.take()
+    return {(one.model, one.field, one.value, one.count) for one in tally.read()}
+
+
+@pytest.mark.parametrize("times", [1, 200])
+def test_a_field_that_does_not_fit_is_left_out_and_the_rest_is_read(times: int) -> None:
+    tally = Tally()
+    for _ in range(times):
+        found = cloud_converter.structure(ODD, Instance)
+        tally.take()
+    assert (found.id, found.status, found.env("K")) == ("i", "running", Secret("v"))
+    assert (found.gpu_num, found.spot_reclaim_time, found.kind) == (None, None, None)
+    assert [(one.type, one.size) for one in found.volume_mounts] == [
+        ("local", None),
+        ("network", 5),
+    ]
+    assert [one.endpoint for one in found.port_mappings] == ["h:1"]
+    assert found.connect_component_ssh is not None
+    assert found.connect_component_ssh.ssh_command == "ssh root@h"
+    assert found.connect_component_ssh.password is None
+    assert found.connect_component_jupyter is None
+    assert tallied(tally) == {
+        ("Instance", "gpuNum", "expected a whole number, got str", times),
+        ("Instance", "spotReclaimTime", "expected a finite number, got str", times),
+        ("Instance", "kind", "expected a text, got list", times),
+        ("Instance", "portMappings", "expected an object, got str @ $[1]", times),
+        ("Instance", "connectComponentJupyter", "expected an object, got str", times),
+        ("VolumeMount", "size", "expected a whole number, got str", times),
+        ("Ssh", "password", "expected a text, got list", times),
+    }
+
+
+def test_what_does_not_fit_is_kept_as_it_came_and_never_shown() -> None:
+    found = cloud_converter.structure({**ODD, "brandNew": 1}, Instance)
+    names = ("gpuNum", "spotReclaimTime", "kind", "portMappings", "connectComponentJupyter")
+    assert found.extra == {**{name: ODD[name] for name in names}, "brandNew": 1}
+    assert found.volume_mounts[0].extra == {"size": "60GB"}
+    assert "hush" not in repr(found)
+    assert cloud_converter.unstructure(found)["gpuNum"] == "two"
+    assert not any("hush" in str(value) for *_, value, _ in tallied(Tally()))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"id": {}},
+        {"id": None},
+        {"name": []},
+        {"status": 5},
+        {"statusError": "no"},
+        {"statusError": {"state": {}}},
+        {"envs": {"NOVITAI_INSTANCE_ID": "x"}},
+        {"envs": ["NOVITAI_INSTANCE_ID=x"]},
+        {"envs": [{"key": "NOVITAI_INSTANCE_ID", "value": {}}]},
+        {"envs": ""},
+    ],
+)
+def test_what_money_hangs_on_has_to_fit_and_no_listing_drops_a_machine(odd: dict[str, Any]) -> None:
+    for _ in range(100):
+        with pytest.raises(Exception, match="Instance"):
+            cloud_converter.structure({**ODD, **odd}, Instance)
+        with pytest.raises(Exception, match="InstanceList"):
+            cloud_converter.structure(
+                {"instances": [{"id": "other"}, {**ODD, **odd}], "total": 2}, InstanceList
+            )
+
+
+@pytest.mark.parametrize("odd", [{"price": "dear"}, {"regions": "EU"}, {"availableDeploy": "yes"}])
+def test_what_a_product_is_chosen_by_has_to_fit(odd: dict[str, Any]) -> None:
+    found = cloud_converter.structure({"id": "p", "price": 5, "memoryPerGpu": "much"}, Product)
+    assert (found.price, found.memory_per_gpu, found.extra) == (5, None, {"memoryPerGpu": "much"})
+    with pytest.raises(Exception, match="Product"):
+        cloud_converter.structure({"id": "p", **odd}, Product)
+
+
+@pytest.mark.parametrize("kind", Reported.__subclasses__())
+def test_whatever_is_left_out_has_a_place_to_be_kept_in(kind: Any) -> None:
+    names = {field.name for field in attrs.fields(kind)}
+    assert "extra" in names
+    assert names.issuperset(kind.must_fit)
+    assert kind.must_fit or all(field.default is not attrs.NOTHING for field in attrs.fields(kind))

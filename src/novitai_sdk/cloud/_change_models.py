@@ -1,6 +1,7 @@
 """What is sent to change an instance that exists: its ports, its image, its place, how it is paid for."""
 
 from collections.abc import Mapping
+from typing import Final
 
 import attrs
 
@@ -54,6 +55,11 @@ class NetworkVolume(Model):
     """At most 30. None at all detaches what is mounted."""
 
 
+# As they are called on the wire.
+_COPIED: Final = ("imageUrl", "imageAuthId", "command", "entrypoint", "volumeMounts")
+_COPIED_OF_MOUNTS: Final = ("type", "id", "mountPath")
+
+
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class UpgradeInstance(Model):
     """A new image, command and environment on the same hardware.
@@ -90,13 +96,24 @@ class UpgradeInstance(Model):
         """Return the upgrade that leaves *instance*, as ``cloud.instances.get`` has it, as it is.
 
         But for a password of its registry that was given as text when it was created: the record does not have it, so
-        set ``image_auth_id`` if the image is private.
+        set ``image_auth_id`` if the image is private. Raises ValueError if the cloud wrote any of it in a way this
+        version cannot read: the upgrade would take it away.
 
         >>> running = Instance(id="i", image_url="team/app:1", envs=(EnvVar(key="MODE", value="fast"),))
         >>> upgrade = attrs.evolve(UpgradeInstance.like(running, save=True), image_url="team/app:2")
         >>> upgrade.image_url, upgrade.envs[0].key
         ('team/app:2', 'MODE')
         """
+        unread = [name for name in _COPIED if name in instance.extra] + [
+            name
+            for one in instance.volume_mounts
+            for name in _COPIED_OF_MOUNTS
+            if name in one.extra
+        ]
+        if unread:
+            raise ValueError(
+                f"the record of {instance.id} cannot be copied: {', '.join(unread)} came in a form that is not known"
+            )
         mounts = tuple(
             NetworkVolumeMount(id=one.id, mount_path=one.mount_path or "/network")
             for one in instance.volume_mounts

@@ -21,7 +21,10 @@ class Drift(Model):
     """Its field, by the name on the wire."""
 
     value: str | None = None
-    """The unknown value of a known field, shortened; None for an unknown field, whose values may be secret."""
+    """The unknown value of a known field, shortened; None for an unknown field, whose values may be secret.
+
+    Of a field that was left out because its value cannot be read, what is wrong with it.
+    """
 
     count: int = 1
     """How often."""

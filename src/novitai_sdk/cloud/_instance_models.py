@@ -6,11 +6,13 @@ converter undoes all three. Every field of an answer but the id may be absent.
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import ClassVar
 
 import attrs
 
 from ..models._base import Json, Model, Secret, extra_field, wire
 from ..models._shown import repr_of_url
+from ._reported import Reported
 from ._words import BillingMethod, CloudStatus, InstanceKind, PortType, SpotStatus
 
 __all__ = [
@@ -221,7 +223,7 @@ class StatusError(Model):
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class PortMapping(Model):
+class PortMapping(Reported):
     """A port of the container and where it is reached. Lists leave the endpoint out."""
 
     port: int | None = None
@@ -233,7 +235,7 @@ class PortMapping(Model):
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class VolumeMount(Model):
+class VolumeMount(Reported):
     """A disk in the container."""
 
     type: str | None = None
@@ -248,7 +250,7 @@ class VolumeMount(Model):
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class NetworkPlace(Model):
+class NetworkPlace(Reported):
     """The instance's address in its VPC network; empty texts when it is in none."""
 
     id: str = ""
@@ -257,7 +259,7 @@ class NetworkPlace(Model):
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class InstanceJob(Model):
+class InstanceJob(Reported):
     """A job the cloud is running on the instance."""
 
     id: str | None = attrs.field(default=None, metadata={"also": ("Id",)})
@@ -266,7 +268,7 @@ class InstanceJob(Model):
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class Ssh(Model):
+class Ssh(Reported):
     """How to log in. Host and port are in the command."""
 
     ssh_command: str | None = attrs.field(default=None, repr=repr_of_url)
@@ -276,7 +278,7 @@ class Ssh(Model):
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class WebTerminal(Model):
+class WebTerminal(Reported):
     """A shell in the browser, usable while ``is_running``."""
 
     address: str | None = attrs.field(default=None, repr=repr_of_url)
@@ -287,7 +289,7 @@ class WebTerminal(Model):
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class Jupyter(Model):
+class Jupyter(Reported):
     """A notebook server, usable while ``is_running``. The address may carry a token, so it is masked."""
 
     port: int | None = None
@@ -297,7 +299,7 @@ class Jupyter(Model):
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class LogStreams(Model):
+class LogStreams(Reported):
     """Where the logs are streamed over HTTP."""
 
     system_log_address: str | None = attrs.field(default=None, repr=repr_of_url)
@@ -307,11 +309,16 @@ class LogStreams(Model):
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class Instance(Model):
+class Instance(Reported):
     """An instance as the cloud reports it.
 
-    A list leaves out the ``connect_component_*`` fields and the endpoints of the ports; ``get`` has them.
+    A list leaves out the ``connect_component_*`` fields and the endpoints of the ports; ``get`` has them. A field the
+    cloud writes in a way this version cannot read is left out as well, and kept in ``extra`` as it came.
     """
+
+    # One odd size must not keep anybody from finding and deleting a machine. What these say decides over money: whose
+    # machine it is, and whether it bills.
+    must_fit: ClassVar[tuple[str, ...]] = ("name", "status", "status_error", "envs")
 
     id: str
     name: str | None = None

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Final
+from typing import ClassVar, Final
 
 import attrs
 
 from ..models._base import Json, Model, extra_field, wire
+from ._reported import Reported
 from ._words import BillingMethod, InventoryState
 
 __all__ = [
@@ -63,8 +64,18 @@ class MonthlyPrice(Model):
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class Product(Model):
+class Product(Reported):
     """A GPU product: a kind of machine that can be rented by the GPU."""
+
+    # What it is chosen by: if one is passed over for a price that nobody could read, another looks like the cheapest.
+    must_fit: ClassVar[tuple[str, ...]] = (
+        "name",
+        "available_deploy",
+        "max_root_fs",
+        "regions",
+        "price",
+        "spot_price",
+    )
 
     id: str
     name: str | None = None
@@ -214,8 +225,10 @@ class CpuProductList(Model):
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class Cluster(Model):
+class Cluster(Reported):
     """A place where machines stand. Requests name it by id, products by name: map through the list."""
+
+    must_fit: ClassVar[tuple[str, ...]] = ("name",)
 
     id: str
     name: str | None = None

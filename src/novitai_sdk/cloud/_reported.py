@@ -1,0 +1,19 @@
+"""What the cloud reports, and is read whatever form most of it comes in."""
+
+from typing import ClassVar
+
+from ..models._base import Model
+
+__all__ = ["Reported"]
+
+
+class Reported(Model):
+    """A model that is only read: most of its fields may come in a form this version cannot read.
+
+    Such a field stays at its default, a list loses the items at fault, and ``extra`` keeps the value as it came.
+    """
+
+    __slots__ = ()
+
+    must_fit: ClassVar[tuple[str, ...]] = ()
+    """The fields without which the whole is refused; those without a default are among them anyway."""
