@@ -94,8 +94,10 @@ class _Hooks:
         """The hook of any type."""
         return self._converter.get_structure_hook(kind)
 
-    def at(self, model: str, field: str, kind: Any) -> Structure:
+    def at(self, model: str, field: str, kind: Any, *, is_id: bool = False) -> Structure:
         """The hook of a field; the cloud's note with their place what enumerations do not know."""
+        if is_id:
+            return values.an_id
         if self.notes_drift and values.is_open(kind):
             return self._member_at(model, field)
         if self.notes_drift and values.is_optional(kind) and values.is_open(_present(kind)):
@@ -277,7 +279,7 @@ class _Model:
                 name,
                 field.metadata.get("also", ()),
                 field,
-                hooks.at(kind.__name__, name, field.type),
+                hooks.at(kind.__name__, name, field.type, is_id=field.metadata.get("id", False)),
             )
             for name, field in _fields(kind)
         ]

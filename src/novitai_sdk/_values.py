@@ -25,6 +25,8 @@ _WHOLE: Final = r"(?a)\s*[+-]?\d{1,18}(\.0*)?\s*"
 _NUMBER: Final = r"(?a)\s*[+-]?\d{1,30}(\.\d{1,30})?([eE][+-]?\d{1,3})?\s*"
 # What the cloud writes where it means "no time".
 NO_TIME: Final = frozenset({"", "0", "-1"})
+# What programs write where they have no id, their zero among it.
+_NO_ID: Final = frozenset({"", "0", "null", "undefined", "none", "nil"})
 
 
 def refuse(value: object, wanted: str) -> TypeError:
@@ -114,6 +116,13 @@ def loose_text(value: Any, _: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return text(value, None)
+
+
+def an_id(value: Any, _: Any) -> str:
+    found = loose_text(value, None)
+    if found.strip().lower() in _NO_ID:
+        raise ValueError(f"expected an id, got {found.strip()!r}")
+    return found
 
 
 def _is_short_number(value: Any) -> bool:

@@ -1,6 +1,7 @@
 """The nouns of the cloud against the emulator: the same test on a plain client, on asyncio and on trio."""
 
 import inspect
+import json
 from collections.abc import Callable
 from itertools import islice
 from typing import Any
@@ -214,6 +215,25 @@ def test_a_record_without_an_id_is_not_taken_for_not_found(world: World) -> None
         world.emulator.order(faults.garbled_reply("instances.get", body=body))
         with pytest.raises(UnexpectedReply, match=problem):
             world.call(world.cloud.instances.get, made.id)
+
+
+@pytest.mark.parametrize("no_id", ["", "  ", "null", "undefined", "None", "0", 0, False, [], None])
+def test_what_stands_for_no_id_is_none_and_nothing_is_sent_again(
+    world: World, no_id: object
+) -> None:
+    body = json.dumps({"id": no_id}).encode()
+    world.emulator.order(faults.garbled_reply("instances.create", body=body))
+    with pytest.raises(UnexpectedReply, match=r"\$\.id") as caught:
+        world.call(world.cloud.instances.create, order())
+    assert (caught.value.attempts, caught.value.resend_safe) == (1, False)
+    (made,) = world.emulator.instances
+    world.emulator.order(faults.garbled_reply("instances.get", body=body))
+    with pytest.raises(UnexpectedReply, match=r"\$\.id"):
+        world.call(world.cloud.instances.get, made.id)
+    listing = json.dumps({"instances": [{"id": "a"}, {"id": no_id}], "total": 2}).encode()
+    world.emulator.order(faults.garbled_reply("instances.list", body=listing))
+    with pytest.raises(UnexpectedReply, match=r"instances\[1\]\.id"):
+        world.call(world.cloud.instances.list)
 
 
 @pytest.mark.parametrize("first_page_twice", [True, False])

@@ -23,7 +23,16 @@ from novitai_sdk._convert import (
     record_converter,
     to_wire_time,
 )
-from novitai_sdk.cloud import Instance
+from novitai_sdk.cloud import (
+    Created,
+    EndpointCreated,
+    Instance,
+    JobStarted,
+    Network,
+    PrewarmCreated,
+    StorageCreated,
+    TemplateKept,
+)
 from novitai_sdk.errors import ValidationError
 from novitai_sdk.models import (
     InstanceDetails,
@@ -408,6 +417,31 @@ def test_the_cloud_writes_nothing_in_many_ways() -> None:
     # An empty text is a text.
     kept = cloud_converter.structure({"name": "", "secret": "", "inner": None}, Outer)
     assert (kept.name, kept.secret) == ("", Secret(""))
+
+
+MADE = [
+    (Created, "id"),
+    (Created, "instanceId"),
+    (EndpointCreated, "id"),
+    (JobStarted, "jobId"),
+    (Network, "Id"),
+    (PrewarmCreated, "id"),
+    (StorageCreated, "storageId"),
+    (TemplateKept, "templateId"),
+]
+
+
+@pytest.mark.parametrize(("kind", "name"), MADE)
+def test_the_id_of_what_was_made_is_a_text_or_a_number_and_not_a_word_for_none(
+    kind: Any, name: str
+) -> None:
+    for found in ("0f1e2d3c4b5a6978", "nullify", "107672", 107672):
+        made = cloud_converter.structure({name: found}, kind)
+        assert str(found) in cloud_converter.unstructure(made).values()
+    for none in ("", "\t", "0", 0, "null", "undefined", "None", "nil"):
+        with pytest.raises(Exception) as caught:  # noqa: PT011 - what it says is what is tested
+            cloud_converter.structure({name: none}, kind)
+        assert "expected an id, got" in explain(caught.value)[0]
 
 
 def test_a_time_is_written_as_seconds_for_the_cloud() -> None:

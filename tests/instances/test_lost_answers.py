@@ -3,6 +3,7 @@
 On virtual time: settling windows and outages of hours pass in milliseconds.
 """
 
+import json
 from typing import Any
 
 import anyio
@@ -36,6 +37,21 @@ def test_a_create_whose_answer_was_lost_is_found_and_adopted(years):
         assert ready.status is InstanceStatus.RUNNING
         assert cloud.calls("instances.create") == 1
         assert machines(cloud) == 1
+
+    years.tell(story)
+
+
+@pytest.mark.parametrize("no_id", ["", " ", 0, None, "undefined", "null"])
+def test_an_answer_without_a_usable_id_is_a_lost_answer(years, no_id):
+    async def story(client: Any, cloud: Emulator) -> None:
+        body = json.dumps({"id": no_id}).encode()
+        cloud.order(faults.garbled_reply("instances.create", body=body))
+        made = await client.instances.create(**WANTED)
+        ready = await made.wait_until_ready(timeout=600)
+        assert ready.novita_instance_id in {one.id for one in cloud.instances}
+        assert (cloud.calls("instances.create"), machines(cloud)) == (1, 1)
+        await client.instances.delete(made.id)
+        assert {one.status for one in cloud.instances} <= {"toRemove", "removing", "removed"}
 
     years.tell(story)
 

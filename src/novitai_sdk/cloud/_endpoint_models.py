@@ -8,6 +8,7 @@ import attrs
 from ..models._base import Json, Model, Secret, extra_field, wire
 from ..models._shown import repr_of_url
 from ._instance_models import EnvVar
+from ._reported import AN_ID
 from ._words import EndpointPhase, PolicyType
 
 __all__ = [
@@ -186,7 +187,7 @@ class UpdateEndpoint(Model):
 class EndpointCreated(Model):
     """The id of a new endpoint."""
 
-    id: str
+    id: str = attrs.field(metadata=AN_ID)
     extra: Mapping[str, Json] = extra_field()
 
 

@@ -12,7 +12,7 @@ import attrs
 
 from ..models._base import Json, Model, Secret, extra_field, wire
 from ..models._shown import repr_of_url
-from ._reported import Reported
+from ._reported import AN_ID, Reported
 from ._words import BillingMethod, CloudStatus, InstanceKind, PortType, SpotStatus
 
 __all__ = [
@@ -203,7 +203,7 @@ class InstanceQuery(Model):
 class Created(Model):
     """The answer to a create: the machine's id. Everything else happens later."""
 
-    id: str = attrs.field(metadata={"also": ("instanceId",)})
+    id: str = attrs.field(metadata={"also": ("instanceId",), **AN_ID})
     extra: Mapping[str, Json] = extra_field()
 
 
@@ -320,7 +320,7 @@ class Instance(Reported):
     # machine it is, and whether it bills.
     must_fit: ClassVar[tuple[str, ...]] = ("name", "status", "status_error", "envs")
 
-    id: str
+    id: str = attrs.field(metadata=AN_ID)
     name: str | None = None
     status: CloudStatus | None = None
     status_error: StatusError | None = None

@@ -8,6 +8,7 @@ import attrs
 from ..models._base import Json, Model, extra_field
 from ..models._shown import repr_of_url
 from ._instance_models import EnvVar
+from ._reported import AN_ID
 from ._words import JobPhase, JobType
 
 __all__ = [
@@ -116,7 +117,7 @@ class SaveImage(Model):
 class JobStarted(Model):
     """The answer to what is done in a job: its id."""
 
-    job_id: str
+    job_id: str = attrs.field(metadata=AN_ID)
     extra: Mapping[str, Json] = extra_field()
 
 

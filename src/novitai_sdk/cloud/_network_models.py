@@ -7,6 +7,7 @@ from decimal import Decimal
 import attrs
 
 from ..models._base import Json, Model, extra_field
+from ._reported import AN_ID
 from ._words import NetworkPhase
 
 __all__ = [
@@ -81,7 +82,7 @@ class NetworkAddress(Model):
 class Network(Model):
     """A private network (VPC) of instances in one cluster."""
 
-    id: str = attrs.field(metadata={"wire": "Id", "also": ("id",)})
+    id: str = attrs.field(metadata={"wire": "Id", "also": ("id",), **AN_ID})
     user: str | None = None
     name: str | None = None
     state: NetworkState | None = None
@@ -247,7 +248,7 @@ class CreateNetworkStorage(Model):
 class StorageCreated(Model):
     """The answer to the making of a storage: its id."""
 
-    storage_id: str = attrs.field(metadata={"also": ("id",)})
+    storage_id: str = attrs.field(metadata={"also": ("id",), **AN_ID})
     extra: Mapping[str, Json] = extra_field()
 
     @staticmethod

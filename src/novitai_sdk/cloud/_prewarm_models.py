@@ -7,6 +7,7 @@ import attrs
 
 from ..models._base import Json, Model, extra_field
 from ..models._shown import repr_of_url
+from ._reported import AN_ID
 from ._words import PrewarmState
 
 __all__ = [
@@ -73,7 +74,7 @@ class CreatePrewarm(Model):
 class PrewarmCreated(Model):
     """The id of a task."""
 
-    id: str
+    id: str = attrs.field(metadata=AN_ID)
     extra: Mapping[str, Json] = extra_field()
 
 

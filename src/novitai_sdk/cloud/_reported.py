@@ -1,10 +1,14 @@
 """What the cloud reports, and is read whatever form most of it comes in."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import ClassVar, Final
 
 from ..models._base import Model
 
-__all__ = ["Reported"]
+__all__ = ["AN_ID", "Reported"]
+
+AN_ID: Final[Mapping[str, object]] = {"id": True}
+"""Metadata for the id of what was made: without a word for "no id" in its place, which would be looked for in vain."""
 
 
 class Reported(Model):

@@ -11,6 +11,7 @@ import attrs
 from ..models._base import Json, Model, Secret, extra_field
 from ..models._shown import repr_of_url
 from ._instance_models import EnvVar, Port
+from ._reported import AN_ID
 from ._words import Channel, PortType
 
 __all__ = [
@@ -199,7 +200,7 @@ class TemplateToKeep(Model):
 class TemplateKept(Model):
     """The id of a template that was made, changed or removed."""
 
-    template_id: str
+    template_id: str = attrs.field(metadata=AN_ID)
     extra: Mapping[str, Json] = extra_field()
 
 
