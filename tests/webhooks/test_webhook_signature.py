@@ -123,6 +123,34 @@ def test_a_replay_is_noticed_by_whoever_remembers():
         verify(BODY, signed(), SECRET, now=NOW, seen=seen)
 
 
+@pytest.mark.parametrize("tolerance", [0, 300, 3600, 86_400])
+@pytest.mark.parametrize("fast", [-1, 0, 1])
+def test_a_replay_is_noticed_for_as_long_as_its_signature_is_valid(tolerance: int, fast: int):
+    seen, headers = SeenIds(), signed(at=NOW + fast * tolerance)
+    verify(BODY, headers, SECRET, now=NOW, tolerance=tolerance, seen=seen)
+    last = NOW + fast * tolerance + tolerance
+    for moment in (NOW, (NOW + last) / 2, last):
+        with pytest.raises(SignatureInvalid, match="received before"):
+            verify(BODY, headers, SECRET, now=moment, tolerance=tolerance, seen=seen)
+    with pytest.raises(SignatureInvalid, match="off, more than"):
+        verify(BODY, headers, SECRET, now=last + 1, tolerance=tolerance, seen=seen)
+
+
+def test_a_redelivery_that_was_refused_is_refused_for_as_long_as_it_is_valid():
+    seen = SeenIds()
+    verify(BODY, signed(), SECRET, now=NOW, seen=seen)
+    for moment in (NOW + 590, NOW + 601, NOW + 880):
+        with pytest.raises(SignatureInvalid, match="received before"):
+            verify(BODY, signed(at=NOW + 590), SECRET, now=moment, seen=seen)
+
+
+def test_a_full_memory_knows_its_oldest_id_until_a_new_one_comes():
+    seen = SeenIds(most=2)
+    assert [seen.add(name, now=0.0) for name in ("a", "b", "a", "c", "a", "b")] == [
+        True, True, False, True, False, True,
+    ]  # fmt: skip
+
+
 def test_the_memory_of_ids_is_bounded_in_time_and_number():
     seen = SeenIds(keep=10, most=3)
     assert all(seen.add(f"msg_{n}", now=float(n)) for n in range(5))

@@ -71,6 +71,9 @@ def verify(
     """
     moment = SystemClock().time() if now is None else now
     signed = check_signature(body, headers, secrets, now=moment, tolerance=tolerance, legacy=legacy)
-    if seen is not None and signed.message_id and not seen.add(signed.message_id, now=moment):
-        raise SignatureInvalid(f"{signed.message_id} was received before")
-    return Received(message_id=signed.message_id, timestamp=signed.timestamp, body=body)
+    received = Received(message_id=signed.message_id, timestamp=signed.timestamp, body=body)
+    if seen is not None and signed.message_id:
+        until = signed.timestamp + tolerance
+        if not seen.add(signed.message_id, now=moment, until=until):
+            raise SignatureInvalid(f"{signed.message_id} was received before")
+    return received

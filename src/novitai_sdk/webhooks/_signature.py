@@ -137,17 +137,22 @@ class SeenIds:
         self._keep = keep
         self._most = most
         self._ids: OrderedDict[str, float] = OrderedDict()
+        """Until when each is remembered."""
 
-    def add(self, message_id: str, *, now: float) -> bool:
-        """Remember an id for ``keep`` seconds; False when it is known already. *now* is seconds since 1970."""
-        while self._ids and (
-            len(self._ids) >= self._most or now - next(iter(self._ids.values())) > self._keep
-        ):
+    def add(self, message_id: str, *, now: float, until: float = 0.0) -> bool:
+        """Remember an id for ``keep`` seconds and *until* then; False when it is known already.
+
+        Both moments are seconds since 1970.
+        """
+        while self._ids and next(iter(self._ids.values())) < now:
             self._ids.popitem(last=False)
-        if message_id in self._ids:
-            return False
-        self._ids[message_id] = now
-        return True
+        known = self._ids.get(message_id)
+        if self._ids and known is None and len(self._ids) >= self._most:
+            self._ids.popitem(last=False)
+        # A known one too: it came with another signature, which may be valid for longer.
+        self._ids[message_id] = max(known or 0.0, now + self._keep, until)
+        self._ids.move_to_end(message_id)
+        return known is None or known < now
 
 
 @attrs.frozen(kw_only=True)
