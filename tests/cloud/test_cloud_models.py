@@ -17,10 +17,12 @@ from novitai_sdk.cloud import (
     PHASES,
     BillingMethod,
     Channel,
+    CloudJob,
     CloudStatus,
     Cluster,
     Created,
     CreateInstance,
+    Endpoint,
     EnvVar,
     Instance,
     InstanceKind,
@@ -33,6 +35,7 @@ from novitai_sdk.cloud import (
     Product,
     ProductList,
     ProductQuery,
+    RegistryCredential,
     RegistryList,
     SpotStatus,
     Template,
@@ -161,6 +164,41 @@ def test_connection_details_are_read_and_their_secrets_masked() -> None:
     assert not [
         word for word in ("example'", "t-secret", "old-secret", "j-secret") if word in shown
     ]
+
+
+SECRET_URL = "https://me:hush@host/a?token=hush#hush"
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (
+            Instance,
+            {
+                "id": "i",
+                "sshCommand": "ssh://root:hush@host",
+                "portMappings": [{"port": 80, "endpoint": SECRET_URL}],
+                "connectComponentSSH": {"sshCommand": "ssh://root:hush@host"},
+                "connectComponentWebTerminal": {"address": SECRET_URL, "isRunning": True},
+                "connectComponentJupyter": {"address": SECRET_URL, "isRunning": True},
+                "connectComponentLog": {
+                    "systemLogAddress": SECRET_URL,
+                    "instanceLogAddress": SECRET_URL,
+                },
+            },
+        ),
+        (CloudJob, {"Id": "j", "logAddress": SECRET_URL}),
+        (Endpoint, {"id": "e", "url": SECRET_URL}),
+        (RegistryCredential, {"id": "r", "name": SECRET_URL}),
+    ],
+)
+def test_an_address_shows_where_and_not_the_credentials_in_it(
+    kind: Any, body: dict[str, Any]
+) -> None:
+    found = cloud_converter.structure(body, kind)
+    assert "***@host" in repr(found)
+    assert "hush" not in repr(found)
+    assert cloud_converter.unstructure(found) | body == cloud_converter.unstructure(found)
 
 
 @pytest.mark.parametrize("error", [None, {}, {"state": "", "message": ""}])

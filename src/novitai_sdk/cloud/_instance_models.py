@@ -282,6 +282,8 @@ class WebTerminal(Reported):
     """A shell in the browser, usable while ``is_running``."""
 
     address: str | None = attrs.field(default=None, repr=repr_of_url)
+    """May carry a token, which ``repr`` leaves out."""
+
     username: str | None = None
     password: Secret | None = None
     is_running: bool | None = None
