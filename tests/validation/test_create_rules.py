@@ -390,6 +390,22 @@ def test_what_is_no_webhook_url(url: object) -> None:
     assert messages("webhookUrl", url) == [WEBHOOK]
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://me:hush@exa mple.com/", "https://***@exa mple.com/"),
+        ("https://me:hu/sh@example.com:port", "https://***@example.com:port"),
+        ("https://me:hu sh@example.com", "https://***@example.com"),
+        ("ftp://me:hush@example.com", "***@example.com"),
+        ("me:hush@example.com", "***@example.com"),
+        ("me:hush@://example.com", "***@://example.com"),
+    ],
+)
+def test_what_is_no_url_is_shown_without_what_may_be_a_password(url: str, shown: str) -> None:
+    (detail,) = details_of({**VALID, "webhookUrl": url})
+    assert (detail.message, detail.value) == (WEBHOOK, shown)
+
+
 # -- billing mode -------------------------------------------------------------------------------
 
 

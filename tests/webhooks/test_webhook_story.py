@@ -76,6 +76,42 @@ def test_plain_http_is_refused_where_it_is_asked_for_and_not_at_the_delivery(nam
         assert cloud.requests == ()
 
 
+@pytest.mark.parametrize("name", FACES)
+@pytest.mark.parametrize("url", ["https://me:hush@example.com/@us", "https://hush@example.com/@us"])
+def test_a_password_in_a_url_is_refused_where_it_is_asked_for_and_never_repeated(
+    name: str, url: str
+):
+    async def story(client: Any, done: Any) -> None:
+        for ask in (
+            lambda: client.instances.create(**WANTED, webhook_url=url),
+            lambda: client.instances.create(CreateInstanceRequest(**WANTED, webhook_url=url)),
+            lambda: client.webhooks.send({}, url),
+        ):
+            with pytest.raises(ValidationError, match="not hold a user or a password") as refused:
+                await done(ask())
+            (detail,) = refused.value.details
+            assert detail.value == "https://***@example.com/@us"
+            assert "hush" not in f"{refused.value} {refused.value!r} {refused.value.details}"
+        assert (await done(client.jobs.stats())).total_jobs == 0
+
+    with Emulator() as cloud:
+        Face(name, cloud).tell(story)
+        assert cloud.requests == ()
+
+
+def test_all_that_is_wrong_with_a_url_is_told_at_once_and_plain_http_allows_no_password():
+    url = "http://me:hush@example.com/"
+    for options, problems in (({}, 2), ({"webhook_allow_http": True}, 1)):
+        with (
+            Novitai(api_key="k", store="memory", **options) as client,
+            pytest.raises(ValidationError) as refused,
+        ):
+            client.webhooks.send({}, url)
+        assert len(refused.value.details) == problems
+        assert "user or a password" in refused.value.details[-1].message
+        assert "hush" not in str(refused.value.details)
+
+
 def test_a_failure_is_told_with_its_reason():
     with (
         Emulator(life=0.05) as cloud,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from ..errors import ValidationError
+from ._base import MASK
 from ._details import ValidationErrorDetail
 from ._enums import BillingMode
 from ._shown import bounded
@@ -34,7 +35,7 @@ _NUMBER: Final = r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,20})?\s*"
 # RFC 3986 with a host. The scheme is lower case: the contract's validator takes no other.
 _URL: Final = (
     r"https?://"
-    r"(?:(?:[\w.~!$&'()*+,;=:-]|%[0-9a-fA-F]{2})*@)?"
+    r"(?:(?P<user>(?:[\w.~!$&'()*+,;=:-]|%[0-9a-fA-F]{2})*)@)?"
     r"(?:\[[0-9a-fA-F:.]+\]|(?:[\w.~!$&'()*+,;=-]|%[0-9a-fA-F]{2})+)"
     r"(?::(?P<port>\d{0,5}))?"
     r"(?:[/?#](?:[\w.~!$&'()*+,;=:@/?#\[\]-]|%[0-9a-fA-F]{2})*)?"
@@ -189,23 +190,56 @@ def ranged(
 
 def web_address(field: str, value: object) -> Checked:
     """Check a webhook URL: absolute, http or https, with a host. Where it leads is for the delivery to decide."""
-    if isinstance(value, str) and len(value) <= _LONGEST_URL:
-        found = re.fullmatch(_URL, value, re.ASCII)
-        if found is not None and int(found["port"] or 0) <= 65535:
-            return Checked(str.__str__(value))
-    return wrong(field, value, "Webhook URL must be a valid HTTP or HTTPS URL")
+    found = _url(value)
+    if found is None:
+        return wrong(field, _guarded(value), "Webhook URL must be a valid HTTP or HTTPS URL")
+    return Checked(found[0])
+
+
+def receiver_address(field: str, value: object) -> Checked:
+    """Check a webhook URL that is to be sent to. The contract takes one with a password, the delivery does not."""
+    return _receiver(field, value, plain=True)
 
 
 def https_address(field: str, value: object) -> Checked:
-    """Check a webhook URL where plain http is not allowed."""
-    checked = web_address(field, value)
-    if isinstance(checked.value, str) and checked.value.startswith("http:"):
-        return wrong(
-            field,
-            value,
-            "Webhook URL must be HTTPS, unless the setting webhook_allow_http allows plain HTTP",
+    """Check a webhook URL that is to be sent to where plain http is not allowed."""
+    return _receiver(field, value, plain=False)
+
+
+def _receiver(field: str, value: object, *, plain: bool) -> Checked:
+    found = _url(value)
+    if found is None:
+        return web_address(field, value)
+    problems: list[str] = []
+    if not plain and found[0].startswith("http:"):
+        problems.append(
+            "Webhook URL must be HTTPS, unless the setting webhook_allow_http allows plain HTTP"
         )
-    return checked
+    if found["user"] is not None:
+        problems.append(
+            "Webhook URL must not hold a user or a password: its receiver knows us by the signature"
+        )
+    return wrong(field, _without_user(found), *problems) if problems else Checked(found[0])
+
+
+def _url(value: object) -> "re.Match[str] | None":
+    if not isinstance(value, str) or len(value) > _LONGEST_URL:
+        return None
+    found = re.fullmatch(_URL, value, re.ASCII)
+    return found if found is not None and int(found["port"] or 0) <= 65535 else None
+
+
+def _without_user(found: "re.Match[str]") -> str:
+    start, end = found.span("user")
+    return found[0] if start < 0 else f"{found[0][:start]}{MASK}{found[0][end:]}"
+
+
+def _guarded(value: object) -> object:
+    """Return what is no URL without anything in it that may have been meant for a password."""
+    if not isinstance(value, str) or "@" not in value:
+        return value
+    scheme = re.match("https?://", value)
+    return f"{scheme[0] if scheme else ''}{MASK}@{value.rpartition('@')[2]}"
 
 
 def one_of(

@@ -8,7 +8,7 @@ from .._waiting import Waiter
 from ..errors import ValidationError
 from ..jobs import Change, JobQuery, Store
 from ..models import Job, JobStatus, JobType, Json, WebhookEvent
-from ..models._rules import FAILED, https_address, web_address
+from ..models._rules import FAILED, https_address, receiver_address
 from ._delivery import webhook_job
 
 __all__ = ["Webhooks"]
@@ -49,7 +49,7 @@ class Webhooks(Moded[Mode], Generic[Mode]):
         headers that cannot be sent, and for a payload that is not JSON or larger than 256 kB; RunnerFailed when the
         runner of this process died, and nothing is stored then.
         """
-        judged = (web_address if self._allow_http else https_address)("url", url)
+        judged = (receiver_address if self._allow_http else https_address)("url", url)
         if judged.details:
             raise ValidationError(FAILED, judged.details)
         new = webhook_job(event, url, now=self._waiter.time(), headers=headers)
