@@ -209,7 +209,8 @@ def is_open(kind: Any) -> bool:
 
 
 def is_sequence(kind: Any) -> bool:
-    return get_origin(kind) is tuple
+    """Whether it is a tuple of any length; those of several types are another matter."""
+    return get_origin(kind) is tuple and get_args(kind)[-1:] == (Ellipsis,)
 
 
 def is_mapping(kind: Any) -> bool:

@@ -152,6 +152,14 @@ def test_an_extra_field_never_overrides_one_that_is_known() -> None:
     assert converter.unstructure(value)["name"] == "n"
 
 
+def test_a_tuple_of_several_types_is_read_place_by_place() -> None:
+    assert converter.structure([1, "a"], tuple[int, str]) == (1, "a")
+    assert converter.structure([], tuple[()]) == ()
+    assert converter.structure([1, 2, 3], tuple[int, ...]) == (1, 2, 3)
+    with pytest.raises(Exception, match="tuple"):
+        converter.structure([1, "a", "b"], tuple[int, str])
+
+
 def test_a_field_may_go_by_a_second_name() -> None:
     assert converter.structure({"name": "n", "id2": "x"}, Outer).other_id == "x"
     assert converter.structure({"name": "n", "id2": "x", "Id": "y"}, Outer).other_id == "y"
