@@ -46,7 +46,7 @@ __all__ = [
     "cloud_converter",
     "converter",
     "explain",
-    "payload_converter",
+    "not_fitting",
     "record_converter",
     "to_wire_time",
 ]
@@ -220,6 +220,13 @@ def _note(error: Exception, note: Any) -> None:
 def _several(group: type[Group], message: str, failures: Sequence[Exception], kind: Any) -> Group:
     # cattrs makes its groups of three, in __new__; the __init__ above it is typed as taking two.
     return group(message, failures, kind)  # pyright: ignore[reportCallIssue]
+
+
+def not_fitting(kind: Any, failures: Mapping[str, Exception]) -> Exception:
+    """Make one exception, which `explain` explains, of what is wrong with the fields of a *kind*, by their names."""
+    for name, error in failures.items():
+        _note(error, AttributeValidationNote(f"in {name}", name, kind))
+    return _several(ClassValidationError, f"not a {kind.__name__}", list(failures.values()), kind)
 
 
 # -- models ----------------------------------------------------------------------------------------
@@ -479,21 +486,6 @@ def _make_record_converter() -> Converter:
     return made
 
 
-def _make_payload_converter() -> Converter:
-    made = _make_record_converter()
-    # Without a zone it would mean one time here and another to the process that reads it.
-    made.register_unstructure_hook(datetime, _zoned_time)
-    return made
-
-
-def _zoned_time(moment: datetime) -> str:
-    if moment.utcoffset() is None:
-        raise ValueError(
-            f"{moment.isoformat()} has no time zone: say datetime(..., tzinfo=timezone.utc)"
-        )
-    return to_wire_time(moment)
-
-
 def _make_cloud_converter() -> Converter:
     made = _make(
         {
@@ -519,15 +511,11 @@ if TYPE_CHECKING:
     record_converter: Converter
     """The contract's converter with secrets masked: for what is stored or logged."""
 
-    payload_converter: Converter
-    """The same for payloads of a program's own: times without a zone are refused."""
-
     cloud_converter: Converter
     """The converter of the cloud's API."""
 
 _LATER: Final = {
     "record_converter": _make_record_converter,
-    "payload_converter": _make_payload_converter,
     "cloud_converter": _make_cloud_converter,
 }
 

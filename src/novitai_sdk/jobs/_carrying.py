@@ -4,11 +4,12 @@ from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any
 
-from .._convert import explain, payload_converter
+from .._convert import explain
 from ..models import Job
 from ..models._base import Json
 from ._handling import Handler, JobContext, checked
 from ._kinds import JobKind
+from ._payloads import read_payload, written_payload
 from ._store import Done, GiveUp, Outcome
 from ._threads import in_thread
 
@@ -23,7 +24,7 @@ def is_awaited(work: object) -> bool:
 def as_stored(payload: object) -> tuple[dict[str, Json], list[str]]:
     """Return *payload* as a job has it, or what is wrong with it."""
     try:
-        return payload_converter.unstructure(payload), []
+        return written_payload(payload), []
     except Exception as error:  # noqa: BLE001 - a converter raises whatever its hooks raise
         told = "; ".join(explain(error))
         return {}, [f"the payload of {type(payload).__name__} cannot be stored: {told}"]
@@ -35,7 +36,7 @@ def handler_of(kind: JobKind) -> Handler:
 
     async def handle(job: Job, context: JobContext) -> Outcome:
         try:
-            payload: object = payload_converter.structure(job.payload, kind.payload)
+            payload: object = read_payload(job.payload, kind.payload)
         except Exception as error:  # noqa: BLE001 - a converter raises whatever validators raise
             # For good: the same text would not fit the next time.
             problems = "; ".join(explain(error))

@@ -1,0 +1,326 @@
+"""Payloads of a program's own come back as they were enqueued, or are refused before anything is stored."""
+
+import enum
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, TypeVar
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from novitai_sdk.jobs import PlainJobContext
+from novitai_sdk.jobs._carrying import as_stored
+from novitai_sdk.jobs._payloads import read_payload
+from novitai_sdk.models import Json, JsonObject
+
+SOON = 10.0
+UTC = timezone.utc
+T = TypeVar("T")
+V = TypeVar("V")
+
+
+class Size(str, enum.Enum):
+    BIG = "big"
+
+
+class Level(enum.IntEnum):
+    ONE = 1
+
+
+class Permission(enum.IntFlag):
+    READ = 1
+    WRITE = 2
+
+
+class Share(float, enum.Enum):
+    HALF = 0.5
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+class Corner(enum.Enum):
+    TOP_LEFT = (0, 0)
+
+
+class Name(str):
+    """A text with a name of its own."""
+
+
+class Point(NamedTuple):
+    x: int
+    label: str = ""
+
+
+@attrs.frozen
+class Car:
+    name: str = ""
+
+
+@attrs.frozen
+class Truck(Car):
+    pass
+
+
+@attrs.frozen
+class Dog:
+    has_tail: bool
+
+
+@attrs.frozen
+class Fish:
+    has_fins: bool
+
+
+@attrs.frozen
+class Tree:
+    branches: "tuple[Tree, ...]" = ()
+
+
+@attrs.frozen
+class Box(Generic[T]):
+    item: T
+    more: list[T] = attrs.field(factory=list)
+
+
+@attrs.frozen
+class IdBox(Box[UUID]):
+    pass
+
+
+@attrs.frozen
+class Chest(Box[V], Generic[V]):
+    pass
+
+
+@attrs.frozen
+class Doubled:
+    once: int
+    twice: int = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "twice", self.once * 2)
+
+
+@attrs.frozen(eq=False)
+class Guarded:
+    count: int
+    lock: Any = attrs.field(init=False, factory=threading.Lock)
+
+
+@attrs.frozen
+class Traced:
+    name: str
+    told: Any = attrs.field(default=None, eq=False)
+
+
+Count = NewType("Count", int)
+ID = UUID("d6cfc569-ecde-4d2e-ae06-833155b7e498")
+# The second of two times that clocks in Berlin show at half past two that night.
+REPEATED = datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"), fold=1)
+
+
+def holding(kind: Any, **options: Any) -> Any:
+    """A class of payloads with one field."""
+    return attrs.make_class("Held", {"x": attrs.field(type=kind, **options)}, frozen=True)
+
+
+def read_again(payload: Any) -> Any:
+    body, problems = as_stored(payload)
+    assert not problems
+    return read_payload(body, type(payload))
+
+
+# -- what comes back ----------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class Train:
+    epochs: int | None = 10
+    width: int | None = attrs.field(kw_only=True)
+    size: Size = Size.BIG
+    level: Level | None = None
+    allowed: Permission = Permission.READ | Permission.WRITE
+    at: tuple[int, str] = (1, "a")
+    by_id: dict[int, str] = attrs.field(factory=lambda: {1: "a"})
+    which: list[int] | str = "all"
+    doubled: Doubled = Doubled(2)
+    every: timedelta = timedelta(minutes=5)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [Train(None, width=None), Train(width=3, level=Level.ONE, which=[1])],
+    ids=["none of what may be none", "something of everything"],
+)
+def test_a_handler_gets_what_was_enqueued(new, payload):
+    seen: list[Any] = []
+    client = new()
+
+    @client.jobs.handler(Train)
+    def train(train: Train, context: PlainJobContext) -> None:
+        seen.append(train)
+
+    job = client.jobs.enqueue(payload)
+    assert client.jobs.wait(job.id, timeout=SOON).status == "completed"
+    assert seen == [payload]
+    assert type(seen[0].size) is Size
+    assert type(seen[0].allowed) is Permission
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (Size, Size.BIG),
+        (Size | None, Size.BIG),
+        (Level, Level.ONE),
+        (Permission, Permission.READ | Permission.WRITE),
+        (Share, Share.HALF),
+        (Colour, Colour.RED),
+        (Name, Name("a")),
+        (tuple[int, str], (1, "a")),
+        (tuple[int, ...], (1, 2)),
+        (tuple[()], ()),
+        (dict[int, str], {1: "a"}),
+        (dict[Level, int], {Level.ONE: 1}),
+        (dict[bool, int], {True: 1}),
+        (Mapping[date, Dog], {date(2026, 1, 2): Dog(has_tail=True)}),
+        (list[int] | str, [1]),
+        (list[str] | str, "ab"),
+        (Dog | Fish, Fish(has_fins=False)),
+        (Dog | Fish | None, None),
+        (datetime | str, "soon"),
+        (Box[int], Box(1, [2])),
+        (Box[UUID], Box(ID)),
+        (Box[Box[date]], Box(Box(date(2026, 1, 2)))),
+        (IdBox, IdBox(ID, [ID])),
+        (Chest[UUID], Chest(ID, [ID])),
+        (Box, Box(1)),
+        (Point, Point(1, "a")),
+        (Tree, Tree((Tree(), Tree((Tree(),))))),
+        (Doubled, Doubled(2)),
+        (Count, Count(3)),
+        (list[Count] | None, [Count(3)]),
+        (Annotated[int | None, "at most ten"], None),
+        (Annotated[tuple[int, str], "a pair"], (1, "a")),
+        (Literal["a", 1, None], None),
+        (Literal[Size.BIG], Size.BIG),
+        (date, date(2026, 1, 2)),
+        (datetime, datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)),
+        (datetime, REPEATED),
+        (UUID, ID),
+        (bytes, b"\x00\xff"),
+        (set[date], {date(2026, 1, 2)}),
+        (frozenset[Size], frozenset([Size.BIG])),
+        (timedelta, timedelta(days=-3, microseconds=7)),
+        (Decimal, Decimal("1.50")),
+        (Path, Path("a/b")),
+        (PurePosixPath | None, PurePosixPath("/a")),
+        (object, "a"),
+        (Json, {"a": [1, None]}),
+        (JsonObject, {"a": [1, None]}),
+    ],
+    ids=str,
+)
+def test_a_value_comes_back_as_what_it_is(kind, value):
+    back = read_again(holding(kind)(value)).x
+    assert type(back) is type(value)
+    assert back == value or back - value == timedelta(0)
+
+
+def test_a_time_is_written_to_the_millisecond_unless_that_would_lose_something():
+    held = holding(datetime)
+    whole, fine = (datetime(2026, 1, 2, 3, 4, 5, micro, tzinfo=UTC) for micro in (678_000, 678_901))
+    assert as_stored(held(whole))[0] == {"x": "2026-01-02T03:04:05.678Z"}
+    assert as_stored(held(fine))[0] == {"x": "2026-01-02T03:04:05.678901Z"}
+
+
+@pytest.mark.parametrize(
+    ("options", "written"),
+    [({}, {"x": None}), ({"default": 10}, {"x": None}), ({"default": None}, {})],
+    ids=["required", "another default", "by default"],
+)
+def test_none_is_stored_wherever_an_absent_field_would_not_say_so(options, written):
+    payload = holding(int | None, **options)(None)
+    assert as_stored(payload) == (written, [])
+    assert read_again(payload) == payload
+
+
+def test_null_for_a_field_that_cannot_be_none_still_says_its_default():
+    assert read_payload({"x": None}, holding(int, default=10)).x == 10
+
+
+def test_a_sequence_of_any_kind_may_be_a_list_or_a_tuple():
+    for value in ([1, 2], (1, 2)):
+        assert list(read_again(holding(Sequence[int])(value)).x) == [1, 2]
+
+
+def test_a_class_that_compares_by_identity_is_compared_by_what_it_holds():
+    assert read_again(Guarded(3)).count == 3
+
+
+def test_what_counts_for_no_equality_is_not_compared():
+    assert read_again(Traced("a", told=(1, 2))).told == [1, 2]
+
+
+LEAVES: Sequence[tuple[Any, st.SearchStrategy[Any]]] = (
+    (int, st.integers()),
+    (str, st.text()),
+    (bool, st.booleans()),
+    (float, st.floats(allow_nan=False, allow_infinity=False)),
+    (bytes, st.binary()),
+    (date, st.dates()),
+    (datetime, st.datetimes(timezones=st.timezones(), min_value=datetime(1, 1, 3))),  # noqa: DTZ001 - a bound has none
+    (timedelta, st.timedeltas(timedelta(days=-90_000), timedelta(days=90_000))),
+    (Decimal, st.decimals(allow_nan=False, allow_infinity=False)),
+    (UUID, st.uuids()),
+    (Permission, st.integers(0, 3).map(Permission)),
+    (Size, st.just(Size.BIG)),
+)
+KEYS = [
+    leaf for leaf in LEAVES if leaf[0] is not datetime
+]  # two of the hour that repeats may be one time
+
+
+def typed(
+    leaves: Sequence[tuple[Any, st.SearchStrategy[Any]]] = LEAVES, depth: int = 2
+) -> st.SearchStrategy[tuple[Any, st.SearchStrategy[Any]]]:
+    """A type, and what makes values of it."""
+    leaf = st.sampled_from(leaves)
+    if not depth:
+        return leaf
+    inner = typed(depth=depth - 1)
+    return st.one_of(
+        leaf,
+        inner.map(lambda one: (list[one[0]], st.lists(one[1], max_size=3))),
+        inner.map(lambda one: (one[0] | None, st.none() | one[1])),
+        inner.map(lambda one: (Box[one[0]], st.builds(Box, one[1], st.lists(one[1], max_size=2)))),
+        st.tuples(inner, inner).map(
+            lambda two: (tuple[two[0][0], two[1][0]], st.tuples(two[0][1], two[1][1]))
+        ),
+        st.tuples(st.sampled_from(KEYS), inner).map(
+            lambda two: (
+                dict[two[0][0], two[1][0]],
+                st.dictionaries(two[0][1], two[1][1], max_size=3),
+            )
+        ),
+    )
+
+
+@given(st.data())
+def test_whatever_a_payload_holds_comes_back(data: st.DataObject):
+    kind, value_of = data.draw(typed())
+    options = data.draw(st.sampled_from([{}, {"default": None}]))
+    payload = holding(kind, **options)(data.draw(value_of))
+    body, problems = as_stored(payload)
+    assert not problems
+    # Equal but for times in the hour that a clock repeats, which equal nothing in another zone.
+    assert as_stored(read_payload(body, type(payload))) == (body, [])
