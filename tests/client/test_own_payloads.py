@@ -1,6 +1,7 @@
 """Payloads of a program's own come back as they were enqueued, or are refused before anything is stored."""
 
 import enum
+import math
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta, timezone
@@ -15,10 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from novitai_sdk.jobs import PlainJobContext
+from novitai_sdk.jobs import JobRefused, PlainJobContext
 from novitai_sdk.jobs._carrying import as_stored
 from novitai_sdk.jobs._payloads import read_payload
-from novitai_sdk.models import Json, JsonObject
+from novitai_sdk.models import Json, JsonObject, Secret
 
 SOON = 10.0
 UTC = timezone.utc
@@ -324,3 +325,79 @@ def test_whatever_a_payload_holds_comes_back(data: st.DataObject):
     assert not problems
     # Equal but for times in the hour that a clock repeats, which equal nothing in another zone.
     assert as_stored(read_payload(body, type(payload))) == (body, [])
+
+
+# -- what is refused ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "told"),
+    [
+        (Car, Truck(), r"Held\.x is of type Truck, and would come back of type Car"),
+        (Car | Truck, Truck(), r"Held\.x is of type Truck, and would come back of type Car"),
+        (Box, Box(Dog(has_tail=True)), r"Held\.x\.item is of type Dog, .* of type dict"),
+        (
+            datetime | str,
+            "2026-01-02T03:04:05.000Z",
+            r"Held\.x is of type str, .* of type datetime",
+        ),
+        (tuple[int, ...], [1], r"Held\.x is of type list, and would come back of type tuple"),
+        (Any, (1,), r"Held\.x is of type tuple, and would come back of type list"),
+        (dict[str, Any], {"a": {1: 2}}, r"the keys of Held\.x\['a'\] are \[1\], .* as \['1'\]"),
+        (dict[tuple[int, int], int], {(1, 2): 3}, r"a key of type tuple cannot be .* @ \$\.x"),
+        (list[Any], [1, b"a"], r"Held\.x\[1\] is of type bytes, and would come back of type str"),
+        (Corner, Corner.TOP_LEFT, r"could not be read again: .* is not a valid Corner @ \$\.x"),
+        (date, datetime(2026, 1, 2, tzinfo=UTC), r"expected a day such as 2026-06-30 @ \$\.x"),
+        (int, None, r"Held could not be read again: expected a whole number, .* @ \$\.x"),
+        (Dog, Dog(has_tail=1), r"expected true or false, got int @ \$\.x\.hasTail"),
+        (list[complex] | None, None, r"values of type .*complex.* cannot be read @ \$\.x"),
+        (complex, 1j, r"complex is a type that JSON has not: say it as a text, .* @ \$\.x"),
+        (float, math.nan, r"not JSON compliant.* @ \$\.x"),
+        (Any, Secret("sk-123456"), r"secrets are not stored: .* @ \$\.x"),
+    ],
+    ids=str,
+)
+def test_what_would_come_back_as_something_else_is_refused_by_its_name(new, kind, value, told):
+    client, held = new(), holding(kind)
+    client.jobs.declare(held)
+    with pytest.raises(JobRefused, match=told) as refused:
+        client.jobs.enqueue(held(value))
+    assert "the payload of Held" in str(refused.value)
+    assert client.jobs.stats().total_jobs == 0
+
+
+def test_every_field_that_would_be_another_is_named(new):
+    @attrs.frozen
+    class Plan:
+        epochs: int | None = 10
+        cars: tuple[Car, ...] = ()
+        start: datetime | None = None
+
+    client = new()
+    client.jobs.declare(Plan)
+    with pytest.raises(JobRefused) as refused:
+        client.jobs.enqueue(Plan(epochs=True, cars=(Truck(),), start=datetime(2026, 1, 2)))  # noqa: DTZ001 - the mistake
+    assert "no time zone: say datetime(..., tzinfo=timezone.utc) @ $.start" in str(refused.value)
+    with pytest.raises(JobRefused) as refused:
+        client.jobs.enqueue(Plan(cars=(Car(), Truck(), Truck())))
+    for path in ("Plan.cars[1]", "Plan.cars[2]"):
+        assert f"{path} is of type Truck, and would come back of type Car" in str(refused.value)
+
+
+def test_a_field_that_is_no_argument_is_refused_when_it_would_be_another():
+    @attrs.define
+    class Counted:
+        name: str
+        count: int = attrs.field(init=False, default=0)
+
+    counted = Counted("a")
+    assert read_again(counted) == counted
+    counted.count = 5
+    assert as_stored(counted)[1] == [
+        "the payload of Counted would not come back as it is: Counted.count is 5, and would come back as 0"
+    ]
+
+
+def test_a_converter_that_changes_what_it_made_is_found_out():
+    held = holding(str, converter=lambda text: f"{text}!")
+    assert "Held.x is 'a!', and would come back as 'a!!'" in as_stored(held("a"))[1][0]

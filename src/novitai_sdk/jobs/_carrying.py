@@ -7,6 +7,7 @@ from typing import Any
 from .._convert import explain
 from ..models import Job
 from ..models._base import Json
+from ._alike import differences
 from ._handling import Handler, JobContext, checked
 from ._kinds import JobKind
 from ._payloads import read_payload, written_payload
@@ -22,12 +23,21 @@ def is_awaited(work: object) -> bool:
 
 
 def as_stored(payload: object) -> tuple[dict[str, Json], list[str]]:
-    """Return *payload* as a job has it, or what is wrong with it."""
+    """Return *payload* as a job has it, or what is wrong with it: it must come back as what it is."""
+    kind = type(payload)
+    body: dict[str, Json] = {}
+    wrong = "cannot be stored"
     try:
-        return written_payload(payload), []
-    except Exception as error:  # noqa: BLE001 - a converter raises whatever its hooks raise
-        told = "; ".join(explain(error))
-        return {}, [f"the payload of {type(payload).__name__} cannot be stored: {told}"]
+        body = written_payload(payload)
+        wrong = "could not be read again"
+        back = read_payload(body, kind)
+        wrong = "would not come back as it is"
+        problems = list(differences(payload, back, kind.__name__))
+    except Exception as error:  # noqa: BLE001 - converters, validators and comparisons raise what they like
+        problems = explain(error)
+    if problems:
+        return {}, [f"the payload of {kind.__name__} {wrong}: {'; '.join(problems)}"]
+    return body, []
 
 
 def handler_of(kind: JobKind) -> Handler:

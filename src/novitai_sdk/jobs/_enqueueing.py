@@ -173,8 +173,9 @@ class OwnJobs(Moded[Mode]):
             max_attempts: How often it is tried; otherwise as its type says.
 
         Raises:
-            JobRefused: The class of the payload is not known here, a time in it has no time zone, it is no JSON,
-                something else is wrong with what was asked, or a job of another type has the key; nothing was stored.
+            JobRefused: The class of the payload is not known here, something in it cannot be stored or would not come
+                back as it is, something else is wrong with what was asked, or a job of another type has the key;
+                nothing was stored.
             RunnerFailed: The runner of this process died; nothing was stored.
             StoreError: The store is in trouble.
         """
