@@ -4,6 +4,9 @@ On virtual time: settling windows and outages of hours pass in milliseconds.
 """
 
 import json
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 import anyio
@@ -21,6 +24,9 @@ from novitai_sdk import (
 )
 from novitai_sdk.emulator import DEFAULT_STOCK, Emulator, faults
 from novitai_sdk.errors import TransportFailed, ValidationError
+from novitai_sdk.instances._life import Move
+from novitai_sdk.instances._records import Managed, read_record, write_of
+from novitai_sdk.jobs import Change, JobQuery, MemoryStore
 from novitai_sdk.testing import LoopClock, MemoryNetwork
 
 
@@ -290,5 +296,178 @@ def test_a_template_that_no_create_can_take_is_refused_before_anything_is_sent()
             with pytest.raises(InstanceFailed, match=r"envs\[0\].key: must be 1 to 511"):
                 await made.wait_until_ready(timeout=600)
         assert cloud.calls("instances.create") == 0
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+# -- two processes, one create ------------------------------------------------------------------------
+
+
+class Shared(MemoryStore):
+    """A store that another process writes to as well: right after an intent was written, *meanwhile* happens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.meanwhile: Callable[[], None] | None = None
+
+    def commit(self, change: Change) -> "Future[None]":
+        answer = super().commit(change)
+        if self.meanwhile is not None and any(one.body.get("intent") for one in change.writes):
+            happens, self.meanwhile = self.meanwhile, None
+            happens()
+        return answer
+
+    def kept(self) -> Managed:
+        (record,) = self.scan("instance").result()
+        return read_record(record)
+
+    def rewrite(self, how: Callable[[Managed], Managed]) -> None:
+        (record,) = self.scan("instance").result()
+        self.commit(Change(writes=(write_of(how(self.kept()), record.version),))).result()
+
+
+class Paused(MemoryNetwork):
+    """A network on which the first create is on its way for as long as *meanwhile* takes."""
+
+    def __init__(self, cloud: Emulator, meanwhile: Callable[[], None]) -> None:
+        super().__init__(cloud)
+        self.meanwhile = [meanwhile]
+
+    def awaiting(self) -> Any:
+        inner = super().awaiting()
+        send = inner.send
+
+        async def paused(request: Any) -> Any:
+            if request.url.endswith("/create") and self.meanwhile:
+                self.meanwhile.pop()()
+            return await send(request)
+
+        inner.send = paused
+        return inner
+
+
+def another_machine(cloud: Emulator, own: str) -> str:
+    """Let another process rent a machine for the instance *own*."""
+    product = cloud.get("/products").json()["data"][0]["id"]
+    body = {"name": "my-gpu-instance", "productId": product, "gpuNum": 1, "rootfsSize": 60, "kind": "gpu",
+            "imageUrl": "docker.io/library/ubuntu:24.04",
+            "envs": [{"key": "NOVITAI_INSTANCE_ID", "value": own}]}  # fmt: skip
+    return str(cloud.post("/gpu/instance/create", body).json()["id"])
+
+
+def adopted(machine: str) -> Callable[[Managed], Managed]:
+    return lambda one: attrs.evolve(
+        one, intent=None, state=attrs.evolve(one.state, novita_instance_id=machine)
+    ).moved(Move.ACCEPTED, one.state.timestamps.created)
+
+
+def test_a_process_that_stood_still_before_its_send_sends_nothing_when_another_took_over(years):
+    store = Shared()
+
+    async def story(client: Any, cloud: Emulator) -> None:
+        def taken_over() -> None:
+            store.rewrite(adopted(another_machine(cloud, store.kept().id)))
+
+        store.meanwhile = taken_over
+        made = await client.instances.create(**WANTED)
+        ready = await made.wait_until_ready(timeout=600)
+        assert cloud.calls("instances.create") == 1  # the other one's
+        assert ready.novita_instance_id == cloud.instances[0].id
+
+    years.tell(story, store=store)
+
+
+def test_a_machine_that_is_one_too_many_is_removed_by_who_made_it(caplog):
+    store = Shared()
+
+    async def main() -> None:
+        clock = LoopClock()
+        cloud = Emulator(clock=clock, life=60.0)
+        first: list[str] = []
+
+        def taken_over() -> None:
+            first.append(another_machine(cloud, store.kept().id))
+            store.rewrite(adopted(first[0]))
+
+        async with AsyncNovitai(
+            api_key=cloud.api_key, network=Paused(cloud, taken_over), clock=clock, store=store
+        ) as client:
+            made = await client.instances.create(**WANTED)
+            ready = await made.wait_until_ready(timeout=600)
+            assert ready.novita_instance_id == first[0]
+            (other,) = (one for one in cloud.instances if one.id != first[0])
+            assert other.status in {"toRemove", "removing", "removed", "(gone)"}
+            (word,) = (one.getMessage() for one in caplog.records if "two machines" in one.msg)
+            assert first[0] in word
+            assert other.id in word
+
+    with caplog.at_level(logging.WARNING, "novitai_sdk"):
+        trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_a_machine_that_is_one_too_many_and_cannot_be_removed_is_named(caplog):
+    store = Shared()
+
+    async def main() -> None:
+        clock = LoopClock()
+        cloud = Emulator(clock=clock, life=60.0)
+
+        def taken_over() -> None:
+            store.rewrite(adopted(another_machine(cloud, store.kept().id)))
+            cloud.order(faults.refused("instances.delete", status=403, times=None))
+
+        async with AsyncNovitai(
+            api_key=cloud.api_key, network=Paused(cloud, taken_over), clock=clock, store=store
+        ) as client:
+            made = await client.instances.create(**WANTED)
+            ready = await made.wait_until_ready(timeout=600)
+            (other,) = (one for one in cloud.instances if one.id != ready.novita_instance_id)
+            assert f"{other.id} could not be removed and may bill" in caplog.text
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_a_machine_whose_job_was_called_off_meanwhile_is_put_down_and_followed():
+    store = Shared()
+
+    async def main() -> None:
+        clock = LoopClock()
+        cloud = Emulator(clock=clock, life=60.0)
+
+        def called_off() -> None:
+            (job,) = store.jobs(JobQuery(type="create_instance")).result()
+            store.cancel(job.id, clock.time(), "by somebody").result()
+
+        async with AsyncNovitai(
+            api_key=cloud.api_key, network=Paused(cloud, called_off), clock=clock, store=store
+        ) as client:
+            made = await client.instances.create(**WANTED)
+            ready = await made.wait_until_ready(timeout=600)
+            assert [ready.novita_instance_id] == [one.id for one in cloud.instances]
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_a_machine_put_down_while_its_instance_is_deleted_is_removed():
+    """Whatever became of the job that made it."""
+    store = Shared()
+
+    async def main() -> None:
+        clock = LoopClock()
+        cloud = Emulator(clock=clock, life=60.0)
+
+        def deleted() -> None:
+            store.rewrite(lambda one: attrs.evolve(one, deleting=True))
+            (job,) = store.jobs(JobQuery(type="create_instance")).result()
+            store.cancel(job.id, clock.time(), "by somebody").result()
+
+        async with AsyncNovitai(
+            api_key=cloud.api_key, network=Paused(cloud, deleted), clock=clock, store=store
+        ) as client:
+            await client.instances.create(**WANTED)
+            await anyio.sleep(600)
+            assert len(cloud.instances) == 1
+            assert machines(cloud) == 0
+            assert store.kept().status is InstanceStatus.TERMINATED
 
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))

@@ -1,4 +1,4 @@
-"""What jobs do to the record of an instance, as long as their claim is held."""
+"""What jobs do to the record of an instance, nearly all of it as long as their claim is held."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from ._backstage import Backstage
 from ._life import Move
 from ._records import Managed, at, rewrite
 
-__all__ = ["change", "give_up", "remove"]
+__all__ = ["change", "change_unclaimed", "give_up", "remove"]
 
 
 async def change(
@@ -19,6 +19,16 @@ async def change(
 ) -> Managed:
     """Change the record, and return it. Raises ClaimLost, and LookupError when there is none."""
     changed = await rewrite(lambda: back.read(instance_id), context.commit, how, back.follow_up)
+    if changed is None:
+        raise LookupError(f"the record of instance {instance_id} is gone")
+    return changed
+
+
+async def change_unclaimed(
+    back: Backstage[Async], instance_id: str, how: Callable[[Managed], Managed]
+) -> Managed:
+    """Do what `change` does, whoever has the claim: for what is true all the same."""
+    changed = await back.change(instance_id, how)
     if changed is None:
         raise LookupError(f"the record of instance {instance_id} is gone")
     return changed

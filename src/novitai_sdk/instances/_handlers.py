@@ -4,6 +4,9 @@ A create is sent at most once without proof. Before it is sent, the intent is wr
 our id in its environment. When the answer is lost, or the process was killed in between, the listing is searched for
 that id: found, the machine is adopted; missing from complete listings for longer than a request can be under way, the
 create did not happen. Nothing else is proof.
+
+No proof reaches a process that stood still between the intent and the send, and sends when it goes on. So whoever hears
+of a machine first has it put down, and whoever hears of a second one removes that.
 """
 
 import logging
@@ -26,10 +29,21 @@ from ..errors import (
     UnexpectedReply,
     ValidationError,
 )
-from ..jobs import Again, Done, GiveUp, Handler, JobContext, Outcome, Together
+from ..jobs import (
+    Again,
+    Change,
+    ClaimLost,
+    Done,
+    GiveUp,
+    Handler,
+    JobContext,
+    NewJob,
+    Outcome,
+    Together,
+)
 from ..models import InstanceStatus, Job, JobType, Secret
 from ._backstage import INSTANCE_ID, Backstage
-from ._claimed import change, give_up, remove
+from ._claimed import change, change_unclaimed, give_up, remove
 from ._jobs import TIMED_OUT, monitor_job
 from ._life import Move
 from ._records import Intent, Managed, at
@@ -45,6 +59,8 @@ _PASSING: Final = (TransportFailed, RateLimited, ServerFailed, UnexpectedReply)
 _MOST_SENDS: Final = 3
 # So that the look after the settling time comes after it, whatever the clock rounds.
 _A_MOMENT: Final = 0.01
+# Seconds for which an attempt that was called off goes on, to put down a machine that exists.
+_ADOPTION: Final = 15.0
 
 
 def instance_handlers(back: Backstage[Async]) -> Mapping[str, "Handler | Together"]:
@@ -95,26 +111,29 @@ class _Create:
             check_create(body)
         except ValidationError as error:
             return await self._fail(str(error))
-        intended = await self._change(
-            lambda one: (
-                attrs.evolve(one, intent=Intent(at=at(self._now()), sends=sends))
-                if one.status is InstanceStatus.CREATING
-                else one
-            )
-        )
-        if intended.intent is None:
-            return Done()  # deleted a moment ago: nothing was sent
+        ours = Intent(at=at(self._now()), sends=sends)
+        await self._change(lambda one: _intended(one, ours))
+        # This process may have stood still since: another one may have taken over, or somebody deleted it.
+        kept = await self.back.managed(self.instance_id)
+        if kept is None or kept.intent != ours:
+            return await self._withheld(kept)
         try:
             created = await CloudInstances.create(self.back.cloud.instances, body)
         except CallError as error:
             if error.resend_safe:
                 return await self._refused(error)
-            return await self._lost(intended, intended.intent, str(error))
+            return await self._lost(kept, ours, str(error))
         except Exception as error:  # noqa: BLE001 - whoever raised it did not say that nothing was sent
             _log.exception("the create of %s ended in an unforeseen error", self.instance_id)
             why = f"{type(error).__name__}: {error}"
-            return await self._lost(intended, intended.intent, why)
+            return await self._lost(kept, ours, why)
         return await self._adopt(created.id)
+
+    async def _withheld(self, managed: Managed | None) -> Outcome:
+        """Nothing was sent: it is not ours to send any more."""
+        if managed is not None and managed.state.novita_instance_id is not None:
+            return await self._follow(managed)
+        return Done()
 
     async def _refused(self, error: CallError) -> Outcome:
         """It is proven that nothing came of it: try again if it may be different then, or say why not."""
@@ -204,22 +223,65 @@ class _Create:
     # -- what is written ----------------------------------------------------------------------------------
 
     async def _adopt(self, machine: str) -> Outcome:
+        return await self._follow(await self._keep(machine))
+
+    async def _keep(self, machine: str) -> Managed:
+        """Put down which machine came of the create, whatever happens meanwhile: nobody else may know of it."""
+        with self.back.waiter.shield(_ADOPTION):
+            managed = await self._put_down(machine)
+            if managed.state.novita_instance_id != machine:
+                await self._remove_surplus(managed, machine)
+            return managed
+        raise TimeoutError(f"{machine} could not be put down as the machine of {self.instance_id}")
+
+    async def _put_down(self, machine: str) -> Managed:
+        """Write the id of *machine* into the record, unless that names another one already: the first one stays."""
         now = at(self._now())
 
         def adopted(one: Managed) -> Managed:
+            if one.state.novita_instance_id not in (None, machine):
+                return one
             known = attrs.evolve(
                 one, intent=None, state=attrs.evolve(one.state, novita_instance_id=machine)
             )
             return known.moved(Move.ACCEPTED, now)
 
-        return await self._follow(await self._change(adopted))
+        try:
+            return await self._change(adopted)
+        except ClaimLost:
+            managed = await change_unclaimed(self.back, self.instance_id, adopted)
+            # Whoever has the job now may have ended it already, and a cancelled one has nobody.
+            await self.back.commit(Change(jobs=(self._monitor(managed),)))
+            return managed
+
+    async def _remove_surplus(self, managed: Managed, machine: str) -> None:
+        """The create was sent twice, by two processes: one machine is kept."""
+        _log.warning(
+            "two machines came of the create of %s: %s is kept, %s is removed",
+            self.instance_id,
+            managed.state.novita_instance_id,
+            machine,
+        )
+        try:
+            await self.back.ask_to_remove(machine)
+        except CallError as error:
+            _log.warning(
+                "%s could not be removed and may bill: delete it in the console, or by "
+                "instances.delete(%r): %s",
+                machine,
+                machine,
+                error,
+            )
 
     async def _follow(self, managed: Managed) -> Outcome:
         """The machine exists: follow it, or remove it if it was deleted before it was born."""
         if managed.deleting:
             return await remove(self.back, self.context, managed)
+        return Done(jobs=(self._monitor(managed),))
+
+    def _monitor(self, managed: Managed) -> NewJob:
         now = self._now()
-        return Done(jobs=(monitor_job(managed, now=now, first_look=self.watch.first_look(now)),))
+        return monitor_job(managed, now=now, first_look=self.watch.first_look(now))
 
     async def _nothing_happened(self) -> Managed:
         return await self._change(lambda one: attrs.evolve(one, intent=None))
@@ -232,3 +294,8 @@ class _Create:
 
     def _now(self) -> float:
         return self.back.waiter.time()
+
+
+def _intended(one: Managed, intent: Intent) -> Managed:
+    """Return *one* with *intent*, if a machine is still wanted of it."""
+    return attrs.evolve(one, intent=intent) if one.status is InstanceStatus.CREATING else one
