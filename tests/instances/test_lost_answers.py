@@ -471,3 +471,85 @@ def test_a_machine_put_down_while_its_instance_is_deleted_is_removed():
             assert store.kept().status is InstanceStatus.TERMINATED
 
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+# -- deleted while nobody knows ------------------------------------------------------------------------
+
+
+def deleted(one: Managed) -> Managed:
+    """It is to go; whether there is a machine is not known."""
+    return attrs.evolve(one, deleting=True)
+
+
+def test_what_was_deleted_while_its_create_was_unknown_is_gone_when_nothing_came_of_it(years):
+    store = Shared()
+
+    async def story(client: Any, cloud: Emulator) -> None:
+        cloud.order(faults.dropped("instances.create", times=None))
+        await client.instances.create(**WANTED)
+        await anyio.sleep(10)
+        store.rewrite(deleted)
+        await anyio.sleep(10)
+        assert store.kept().status is InstanceStatus.CREATING  # a machine may exist
+        await anyio.sleep(600)
+        assert store.kept().status is InstanceStatus.TERMINATED
+        assert cloud.calls("instances.create") == 1
+        (job,) = await client.jobs.list(type="create_instance")
+        assert job.status == "completed"
+
+    years.tell(story, store=store)
+
+
+def test_what_was_deleted_while_its_create_was_unknown_is_removed_when_it_is_found(years):
+    store = Shared()
+
+    async def story(client: Any, cloud: Emulator) -> None:
+        cloud.order(
+            faults.no_answer("instances.create"), faults.server_error("instances.list", times=None)
+        )
+        await client.instances.create(**WANTED)
+        await anyio.sleep(10)
+        store.rewrite(deleted)
+        cloud.clear_faults()
+        await anyio.sleep(600)
+        assert store.kept().status is InstanceStatus.TERMINATED
+        assert len(cloud.instances) == 1
+        assert machines(cloud) == 0
+
+    years.tell(story, store=store)
+
+
+def test_what_is_deleted_between_intent_and_send_is_never_sent(years):
+    store = Shared()
+
+    async def story(client: Any, cloud: Emulator) -> None:
+        store.meanwhile = lambda: store.rewrite(deleted)
+        await client.instances.create(**WANTED)
+        await anyio.sleep(600)
+        assert store.kept().status is InstanceStatus.TERMINATED
+        assert cloud.calls("instances.create") == 0
+
+    years.tell(story, store=store)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [faults.sold_out("instances.create"), faults.rate_limited("instances.create", times=None)],
+    ids=["for good", "for now"],
+)
+def test_what_is_deleted_while_its_create_is_refused_has_not_failed(fault):
+    store = Shared()
+
+    async def main() -> None:
+        clock = LoopClock()
+        cloud = Emulator(clock=clock, faults=[fault])
+        network = Paused(cloud, lambda: store.rewrite(deleted))
+        async with AsyncNovitai(
+            api_key=cloud.api_key, network=network, clock=clock, store=store
+        ) as client:
+            await client.instances.create(**WANTED)
+            await anyio.sleep(600)
+            assert store.kept().status is InstanceStatus.TERMINATED
+            assert machines(cloud) == 0
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))

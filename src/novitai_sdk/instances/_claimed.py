@@ -45,7 +45,12 @@ async def remove(back: Backstage[Async], context: JobContext, managed: Managed) 
 async def give_up(
     back: Backstage[Async], context: JobContext, instance_id: str, reason: str
 ) -> Outcome:
-    """Let an instance that has not become ready fail for *reason*."""
+    """Let an instance that has not become ready fail for *reason*; one that was deleted meanwhile has not failed."""
     now = at(back.waiter.time())
-    await change(back, context, instance_id, lambda one: one.moved(Move.FAIL, now, error=reason))
+
+    def ended(one: Managed) -> Managed:
+        move = Move.DELETE if one.unborn and one.deleting else Move.FAIL
+        return one.moved(move, now, error=reason)
+
+    await change(back, context, instance_id, ended)
     return GiveUp(error=reason)

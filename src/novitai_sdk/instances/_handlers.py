@@ -90,8 +90,8 @@ class _Create:
             return await self._follow(managed)
         if managed.intent is not None:
             return await self._reconcile(managed, managed.intent)
-        if managed.status is not InstanceStatus.CREATING:
-            return Done()
+        if not _is_wanted(managed):
+            return await self._withheld(managed)
         if self._now() - managed.state.timestamps.created.timestamp() > managed.max_wait:
             return await self._fail(f"{TIMED_OUT} {int(managed.max_wait * 1000)}ms")
         try:
@@ -115,7 +115,7 @@ class _Create:
         await self._change(lambda one: _intended(one, ours))
         # This process may have stood still since: another one may have taken over, or somebody deleted it.
         kept = await self.back.managed(self.instance_id)
-        if kept is None or kept.intent != ours:
+        if kept is None or kept.intent != ours or not _is_wanted(kept):
             return await self._withheld(kept)
         try:
             created = await CloudInstances.create(self.back.cloud.instances, body)
@@ -130,14 +130,18 @@ class _Create:
         return await self._adopt(created.id)
 
     async def _withheld(self, managed: Managed | None) -> Outcome:
-        """Nothing was sent: it is not ours to send any more."""
+        """Nothing was sent: it is not ours to send any more, or not wanted."""
         if managed is not None and managed.state.novita_instance_id is not None:
             return await self._follow(managed)
+        if managed is not None and managed.deleting:
+            await self._nothing_happened()
         return Done()
 
     async def _refused(self, error: CallError) -> Outcome:
         """It is proven that nothing came of it: try again if it may be different then, or say why not."""
-        await self._nothing_happened()
+        cleared = await self._nothing_happened()
+        if not _is_wanted(cleared):
+            return await self._withheld(cleared)
         if isinstance(error, _PASSING) and not self.context.last_attempt:
             raise error
         return await self._fail(str(error))
@@ -206,8 +210,8 @@ class _Create:
         if left >= 0:
             return Again(after=min(look_after(age, settings.poll_interval), left + _A_MOMENT))
         cleared = await self._nothing_happened()
-        if cleared.status is not InstanceStatus.CREATING:
-            return Done()
+        if not _is_wanted(cleared):
+            return await self._withheld(cleared)
         if intent.sends >= _MOST_SENDS:
             return await self._fail(
                 f"the create was sent {intent.sends} times and no machine came of it: {intent.lost}"
@@ -284,7 +288,14 @@ class _Create:
         return monitor_job(managed, now=now, first_look=self.watch.first_look(now))
 
     async def _nothing_happened(self) -> Managed:
-        return await self._change(lambda one: attrs.evolve(one, intent=None))
+        """It is proven that no machine came of it; one that was deleted meanwhile is gone with that."""
+        now = at(self._now())
+
+        def cleared(one: Managed) -> Managed:
+            known = attrs.evolve(one, intent=None)
+            return known.moved(Move.DELETE, now) if known.unborn and one.deleting else known
+
+        return await self._change(cleared)
 
     async def _fail(self, reason: str) -> Outcome:
         return await give_up(self.back, self.context, self.instance_id, reason)
@@ -298,4 +309,9 @@ class _Create:
 
 def _intended(one: Managed, intent: Intent) -> Managed:
     """Return *one* with *intent*, if a machine is still wanted of it."""
-    return attrs.evolve(one, intent=intent) if one.status is InstanceStatus.CREATING else one
+    return attrs.evolve(one, intent=intent) if _is_wanted(one) else one
+
+
+def _is_wanted(one: Managed) -> bool:
+    """Whether a machine is still to be rented for *one*."""
+    return one.status is InstanceStatus.CREATING and not one.deleting

@@ -106,6 +106,11 @@ class Managed:
         """Where it stands in its life."""
         return self.state.status
 
+    @property
+    def unborn(self) -> bool:
+        """Whether no machine of it is known, and none may exist unknown."""
+        return self.state.novita_instance_id is None and self.intent is None
+
     def moved(self, move: Move, now: datetime, *, error: str | None = None) -> "Managed":
         """Return it after *move*, with the times that the move stamps."""
         status = after(self.status, move)
