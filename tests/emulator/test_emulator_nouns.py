@@ -6,6 +6,7 @@ import pytest
 
 from novitai_sdk._convert import cloud_converter
 from novitai_sdk.cloud import Metrics
+from novitai_sdk.emulator import Quirks
 
 UPGRADE = {
     "instanceId": "i",
@@ -170,6 +171,17 @@ def test_only_the_node_of_what_runs_can_fail(hand: Any) -> None:
         hand.cloud.fail_node(made)
     with pytest.raises(KeyError):
         hand.cloud.fail_node("nobody")
+
+
+@pytest.mark.parametrize("stay", [False, True])
+def test_what_went_wrong_is_old_news_after_a_start_or_stays(make_hand: Any, stay: bool) -> None:
+    hand = make_hand(quirks=Quirks(failures_stay=stay))
+    made = hand.create()
+    hand.clock.now += 1
+    hand.cloud.fail_node(made)
+    assert hand.get(made)["statusError"]["state"] == "nodeFailed"
+    hand.act("start", made)
+    assert hand.get(made)["statusError"]["state"] == ("nodeFailed" if stay else "")
 
 
 def test_gpus_given_back_before_the_stock_is_set_are_not_given_back_again(hand: Any) -> None:

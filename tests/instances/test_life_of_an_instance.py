@@ -103,6 +103,7 @@ def test_a_status_the_cloud_invents_says_nothing():
         ("created", {"status": "removed"}, "failed"),
         ("starting", {"status": "toRemove"}, "failed"),
         ("created", {"status": "pulling", "statusError": {"state": "e", "message": "m"}}, "failed"),
+        ("created", {"status": "running", "statusError": {"state": "e"}}, "running"),
         ("running", {"status": "exited"}, "stopped"),
         ("running", {"status": "restarting"}, "running"),
         ("running", {"status": "migrating"}, "running"),
@@ -144,6 +145,42 @@ def test_a_restart_begins_a_new_life_with_its_own_times():
     assert again.state.timestamps.created == NOW
 
 
+def broken(status: str, state: str = "nodeFailed") -> cloud.Instance:
+    error = cloud.StatusError(state=state, message="the node failed")
+    return cloud.Instance(id="0f1e", status=CloudStatus(status), status_error=error)
+
+
+def whole(status: str) -> cloud.Instance:
+    return cloud.Instance(id="0f1e", status=CloudStatus(status))
+
+
+def test_what_is_started_after_a_failure_is_not_failed_by_the_same_old_news():
+    stopped = seen(managed(InstanceStatus.RUNNING, phase="running"), broken("exited"), NOW)
+    assert stopped.status is InstanceStatus.STOPPED
+    one = stopped.restarted(NOW)
+    for status in ("exited", "toStart", "starting"):
+        one = seen(one, broken(status), NOW)
+        assert one.status is InstanceStatus.STARTING
+    assert seen(one, broken("running"), NOW).status is InstanceStatus.RUNNING
+
+
+def test_what_is_started_after_a_failure_can_fail_again():
+    failed = seen(managed(), broken("exited"), NOW)
+    assert failed.status is InstanceStatus.FAILED
+    started = failed.restarted(NOW)
+    another = seen(started, broken("starting", "pullFailed"), NOW)
+    assert another.state.last_error == "pullFailed: the node failed"
+    # In the same words, after it was well.
+    again = seen(seen(started, whole("starting"), NOW), broken("starting"), NOW)
+    assert again.state.last_error == "nodeFailed: the node failed"
+
+
+def test_a_record_of_an_earlier_version_has_no_failure_to_tell_of():
+    written = record_converter.unstructure(managed())
+    assert not {"failure", "overcome"} & written.keys()
+    assert record_converter.structure(written, Managed) == managed()
+
+
 def test_a_record_survives_the_store_with_what_later_versions_added():
     kept = managed(phase="pulling", cluster_id="us-west-1")
     written = record_converter.unstructure(kept)
@@ -167,6 +204,9 @@ def test_a_machine_without_a_record_is_shown_in_the_contracts_words(status: str,
     )
     shown = details_of(sight, NOW)
     assert (shown.id, shown.status, shown.region) == ("0f1e", expected, "US-CA-06")
-    broken = attrs.evolve(sight, status_error=cloud.StatusError(message="no such image"))
-    assert details_of(broken, NOW).status is InstanceStatus.FAILED
+    failed = attrs.evolve(sight, status_error=cloud.StatusError(message="no such image"))
+    runs = status == "running"  # whatever it still says went wrong before
+    assert details_of(failed, NOW).status is (
+        InstanceStatus.RUNNING if runs else InstanceStatus.FAILED
+    )
     assert {InstanceStatus.FAILED} < ENDED

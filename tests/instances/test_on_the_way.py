@@ -8,7 +8,7 @@ import pytest
 from faces import WANTED
 
 from novitai_sdk import InstanceFailed, InstanceStatus, WaitTimedOut
-from novitai_sdk.emulator import Emulator, faults
+from novitai_sdk.emulator import Emulator, Quirks, faults
 
 TOLD = {**WANTED, "webhook_url": "https://example.com/webhook"}
 
@@ -157,6 +157,36 @@ def test_one_webhook_tells_of_each_change_however_many_look(years):
         await ready.stop(timeout=600)
         await ready.delete(timeout=600)
         assert sorted(await webhooks(client)) == ["deleted", "running", "stopped"]
+
+    years.tell(story)
+
+
+@pytest.mark.parametrize("stay", [False, True], ids=["error cleared", "error stays"])
+def test_a_machine_whose_node_failed_can_be_started_again(years, stay):
+    async def story(client: Any, cloud: Emulator) -> None:
+        made = await client.instances.create(**WANTED)
+        ready = await made.wait_until_ready(timeout=600)
+        cloud.fail_node(ready.novita_instance_id)
+        assert (await ready.refresh()).status is InstanceStatus.STOPPED
+        started = await ready.start()
+        assert (await started.wait_until_ready(timeout=600)).status is InstanceStatus.RUNNING
+        (listed,) = await client.instances.list()
+        assert listed.status is InstanceStatus.RUNNING
+        foreign = await client.instances.get(ready.novita_instance_id)
+        assert foreign.status is InstanceStatus.RUNNING
+
+    years.tell(story, quirks=Quirks(failures_stay=stay))
+
+
+def test_a_machine_that_fails_again_after_a_start_fails_again(years):
+    async def story(client: Any, cloud: Emulator) -> None:
+        cloud.order(faults.failing_pull(message="no such image"))
+        made = await client.instances.create(**WANTED)
+        with pytest.raises(InstanceFailed, match="no such image"):
+            await made.wait_until_ready(timeout=600)
+        started = await made.start()
+        with pytest.raises(InstanceFailed, match="no such image"):
+            await started.wait_until_ready(timeout=600)
 
     years.tell(story)
 

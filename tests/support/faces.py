@@ -72,11 +72,11 @@ class Years:
     def tell(
         self, story: Callable[[AsyncNovitai, Emulator], Awaitable[Any]], **options: Any
     ) -> Any:
-        life = options.pop("life", 60.0)
+        emulated = {key: options.pop(key) for key in ("life", "quirks") if key in options}
 
         async def main() -> Any:
             clock = LoopClock()
-            emulator = Emulator(clock=clock, life=life)
+            emulator = Emulator(clock=clock, **{"life": 60.0, **emulated})
             options.setdefault("store", "memory")
             async with AsyncNovitai(
                 api_key=emulator.api_key, network=MemoryNetwork(emulator), clock=clock, **options

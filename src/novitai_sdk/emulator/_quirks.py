@@ -53,6 +53,9 @@ class Quirks:
     wrong_state_in: Literal["message", "reason"] = "message"
     """Where a refusal for the state of a thing says so: ``invalid state change``, or ``CONFLICT`` and no word of it."""
 
+    failures_stay: bool = False
+    """``statusError`` of an instance that failed stays when it is started again; running ones were seen without."""
+
     removed_lingers: bool = True
     """A deleted instance is found as ``removed`` for a while; otherwise it is gone at once."""
 

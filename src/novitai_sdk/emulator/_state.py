@@ -265,6 +265,8 @@ class World:
             self.take(machine.product.id, machine.cluster.id, machine.gpus)
             machine.spot_status = "running" if machine.billing == "spot" else ""
             machine.spot_reclaim_at = 0.0
+            if not self.quirks.failures_stay:
+                machine.error = ("", "")
         self._enter(machine, wanted, self.clock.monotonic())
 
     def reclaim(self, machine: Machine) -> None:

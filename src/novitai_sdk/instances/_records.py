@@ -83,6 +83,12 @@ class Managed:
     phase: str | None = None
     """The cloud's own word for what it is doing."""
 
+    failure: str | None = None
+    """What the cloud last said went wrong with the machine."""
+
+    overcome: str | None = None
+    """The failure it was last started after: the cloud may go on telling of it for a while, and it is old news."""
+
     max_wait: float = 1200.0
     """Seconds from create to running before it counts as failed."""
 
@@ -116,9 +122,10 @@ class Managed:
         status = after(self.status, move)
         if status == self.status:
             return self
-        times = self.state.timestamps
+        times, overcome = self.state.timestamps, self.overcome
         if move is Move.START:
-            # A new life begins: the times of the last one would make its deadline pass at once.
+            # A new life begins: the times of the last one would make its deadline pass at once, and its failure end it.
+            overcome = self.failure
             times = attrs.evolve(
                 times, started=None, ready=None, failed=None, stopping=None, stopped=None
             )
@@ -131,7 +138,11 @@ class Managed:
             timestamps=times,
             last_error=error if status is InstanceStatus.FAILED else None,
         )
-        return attrs.evolve(self, state=state)
+        return attrs.evolve(self, state=state, overcome=overcome)
+
+    def restarted(self, now: datetime) -> "Managed":
+        """Return it after the cloud took a start: what was seen and said of the machine before counts no more."""
+        return attrs.evolve(self, phase=None).moved(Move.START, now)
 
     def details(self) -> InstanceDetails:
         """Return the public view."""

@@ -30,6 +30,9 @@ def seen(managed: Managed, sight: cloud.Instance | None, now: datetime) -> Manag
         phase=phase,
         port_mappings=ports_of(sight) or managed.port_mappings,
         connection_details=connection_of(sight) or managed.connection_details,
+        failure=sight.failure,
+        # Once it is gone, the same words tell of a new failure.
+        overcome=managed.overcome if sight.failure is not None else None,
     )
     failure = _failure(noticed, sight)
     if failure is not None:
@@ -54,9 +57,11 @@ def _failure(managed: Managed, sight: cloud.Instance) -> str | None:
     """Why a machine on its way up will not arrive, or None."""
     if managed.status not in _COMING or managed.deleting:
         return None
-    if sight.failure is not None:
-        return sight.failure
     phase = sight.status.phase if sight.status is not None else None
+    if phase is Phase.UP:
+        return None
+    if sight.failure is not None and sight.failure != managed.overcome:
+        return sight.failure
     if phase is Phase.GONE:
         return f"the machine was removed while it was starting (status {sight.status})"
     # After a start the machine is still shown as exited for a moment.
@@ -103,9 +108,9 @@ def details_of(sight: cloud.Instance, now: datetime) -> InstanceDetails:
 
 
 def _status_of(sight: cloud.Instance) -> InstanceStatus:
-    if sight.failed:
-        return InstanceStatus.FAILED
     phase = (sight.status or CloudStatus.PENDING).phase
+    if sight.failed and phase is not Phase.UP:
+        return InstanceStatus.FAILED
     words = {
         Phase.PROVISIONING: InstanceStatus.STARTING,
         Phase.UP: InstanceStatus.RUNNING,
