@@ -145,6 +145,21 @@ def test_a_restart_begins_a_new_life_with_its_own_times():
     assert again.state.timestamps.created == NOW
 
 
+def test_what_was_on_its_way_and_stopped_will_not_arrive():
+    pulling = seen(managed(), whole("pulling"), NOW)
+    failed = seen(pulling, whole("exited"), NOW)
+    assert failed.state.last_error == "the machine stopped instead of starting (status exited)"
+
+
+def test_what_was_started_a_moment_ago_may_still_be_shown_as_stopped():
+    started = managed(InstanceStatus.STOPPED, phase="exited").restarted(NOW)
+    still = seen(seen(started, whole("exited"), NOW), whole("exited"), NOW)
+    assert still.status is InstanceStatus.STARTING
+    coming = seen(still, whole("toStart"), NOW)
+    assert coming.status is InstanceStatus.STARTING
+    assert seen(coming, whole("exited"), NOW).status is InstanceStatus.FAILED
+
+
 def broken(status: str, state: str = "nodeFailed") -> cloud.Instance:
     error = cloud.StatusError(state=state, message="the node failed")
     return cloud.Instance(id="0f1e", status=CloudStatus(status), status_error=error)

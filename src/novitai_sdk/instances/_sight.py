@@ -34,7 +34,7 @@ def seen(managed: Managed, sight: cloud.Instance | None, now: datetime) -> Manag
         # Once it is gone, the same words tell of a new failure.
         overcome=managed.overcome if sight.failure is not None else None,
     )
-    failure = _failure(noticed, sight)
+    failure = _failure(managed, sight)
     if failure is not None:
         return noticed.moved(Move.FAIL, now, error=failure)
     move = move_seen(sight.status)
@@ -54,7 +54,7 @@ def _gone(managed: Managed, now: datetime) -> Managed:
 
 
 def _failure(managed: Managed, sight: cloud.Instance) -> str | None:
-    """Why a machine on its way up will not arrive, or None."""
+    """Why a machine on its way up, of which *managed* tells what was seen before, will not arrive, or None."""
     if managed.status not in _COMING or managed.deleting:
         return None
     phase = sight.status.phase if sight.status is not None else None
@@ -64,10 +64,16 @@ def _failure(managed: Managed, sight: cloud.Instance) -> str | None:
         return sight.failure
     if phase is Phase.GONE:
         return f"the machine was removed while it was starting (status {sight.status})"
-    # After a start the machine is still shown as exited for a moment.
-    if phase is Phase.STOPPED and managed.status is not InstanceStatus.STARTING:
+    if phase is Phase.STOPPED and not _may_still_be_stopped(managed):
         return f"the machine stopped instead of starting (status {sight.status})"
     return None
+
+
+def _may_still_be_stopped(managed: Managed) -> bool:
+    """Whether it was started a moment ago and nothing but stopped was seen of it since: it is shown so for a moment."""
+    before = CloudStatus(managed.phase).phase if managed.phase is not None else None
+    unmoved = managed.phase is None or before is Phase.STOPPED
+    return managed.status is InstanceStatus.STARTING and unmoved
 
 
 def ports_of(sight: cloud.Instance) -> tuple[PortMapping, ...]:
