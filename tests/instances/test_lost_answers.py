@@ -13,7 +13,7 @@ import anyio
 import attrs
 import pytest
 import trio.testing
-from faces import WANTED
+from faces import WANTED, SetClock
 
 from novitai_sdk import (
     AsyncNovitai,
@@ -231,6 +231,24 @@ def test_the_time_a_create_took_to_fail_proves_nothing_about_what_comes_after_it
         first, second = [one.at for one in cloud.requests if one.operation == "instances.create"]
         # 30 s until the first gave up, and 30 s more in which what it made could have appeared.
         assert second - first >= 60.0
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_a_clock_that_is_set_proves_nothing():
+    async def main() -> None:
+        clock = SetClock()
+        cloud = Emulator(clock=clock, life=60.0)
+        cloud.order(faults.dropped("instances.create"))
+        async with AsyncNovitai(
+            api_key=cloud.api_key, network=MemoryNetwork(cloud), clock=clock, store="memory"
+        ) as client:
+            made = await client.instances.create(**WANTED)
+            await anyio.sleep(10)
+            clock.ahead = 3600.0
+            await made.wait_until_ready(timeout=600)
+        first, second = [one.at for one in cloud.requests if one.operation == "instances.create"]
+        assert 30.0 <= second - first < 60.0
 
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
 

@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 import trio.testing
-from faces import WANTED
+from faces import WANTED, SetClock
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +20,7 @@ from novitai_sdk.cloud import CreateInstance
 from novitai_sdk.emulator import Emulator, Quirks, faults
 from novitai_sdk.errors import ClientClosed, JobError, TransportFailed
 from novitai_sdk.instances import _watch
-from novitai_sdk.instances._ticks import LONGEST, Ticks, look_after
+from novitai_sdk.instances._ticks import LONGEST, Steady, Ticks, look_after
 from novitai_sdk.jobs import Batch, Change, MemoryStore, Record, StoreCorrupt, new_job
 from novitai_sdk.models import JobStatus
 from novitai_sdk.testing import LoopClock, MemoryNetwork
@@ -357,6 +357,68 @@ def test_deadlines_hold_through_a_restart() -> None:
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
+@pytest.mark.parametrize("count", [1, 5])
+@pytest.mark.parametrize("runs", [True, False])
+def test_what_became_ready_while_nobody_was_there_is_ready_however_late(
+    count: int, runs: bool
+) -> None:
+    async def main() -> None:
+        clock = LoopClock()
+        cloud = Emulator(clock=clock, life=600.0)
+        options: Any = {
+            "api_key": cloud.api_key, "network": MemoryNetwork(cloud), "clock": clock,
+            "store": MemoryStore(), "rate_limit": None,
+        }  # fmt: skip
+        async with AsyncNovitai(**options) as client:
+            made = await rent(client, count, max_wait=900, webhook_url="https://example.com/hook")
+            await anyio.sleep(100)
+        await anyio.sleep(3600)  # nobody is there
+        if not runs:
+            cloud.order(faults.refused(GET, status=403, times=None))
+        async with AsyncNovitai(**options) as client:
+            await anyio.sleep(60)
+            told = await client.jobs.list(type="send_webhook")
+            statuses = {job.payload["payload"]["status"] for job in told}
+            assert statuses == ({"running"} if runs else {"timeout"})
+            assert len(told) == count
+            cloud.clear_faults()
+            for one in made:
+                # That it failed was told, and stays.
+                expected = InstanceStatus.RUNNING if runs else InstanceStatus.FAILED
+                assert (await client.instances.get(one.id)).status is expected
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_a_clock_that_is_set_ends_no_wait(count: int) -> None:
+    async def main() -> None:
+        clock = SetClock()
+        cloud = Emulator(clock=clock, life=600.0)
+        async with AsyncNovitai(
+            api_key=cloud.api_key,
+            network=MemoryNetwork(cloud),
+            clock=clock,
+            store="memory",
+            rate_limit=None,
+        ) as client:
+            made = await rent(client, count, max_wait=900)
+            await anyio.sleep(100)
+            clock.ahead = 24 * 3600.0
+            for one in made:
+                assert (await one.wait_until_ready(timeout=1200)).status is InstanceStatus.RUNNING
+            cloud.order(faults.stuck_pull(times=None))
+            began = cloud.clock.monotonic()
+            stuck = await client.instances.create(**WANTED, max_wait=900)
+            await anyio.sleep(2)  # it was heard of
+            clock.ahead = 48 * 3600.0
+            with pytest.raises(InstanceFailed, match="startup timeout after 900000ms"):
+                await stuck.wait_until_ready(timeout=1200)
+            assert 899 < cloud.clock.monotonic() - began < 900 + LONGEST + 1
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
 class Hanging(MemoryNetwork):
     """Does not answer what is asked of one machine, the first that is asked about."""
 
@@ -473,6 +535,20 @@ def test_who_waits_hears_that_the_client_is_closed_though_its_store_lives_on() -
 
 
 # When to look
+
+
+def test_time_that_is_left_passes_whatever_the_wall_clock_says() -> None:
+    now, wall = [0.0], [1_700_000_000.0]
+    steady = Steady(lambda: now[0], lambda: wall[0])
+    ends = wall[0] + 30.0
+    assert steady.left("a", ends, most=60.0) == 30.0
+    now[0], wall[0] = 10.0, wall[0] + 3600.0
+    assert steady.left("a", ends, most=60.0) == 20.0
+    # Another moment of the same, and one that a clock set back would put off for long.
+    assert steady.left("a", ends + 3600.0, most=60.0) == 30.0
+    assert steady.left("b", ends + 7200.0, most=60.0) == 60.0
+    steady.forget("a")
+    assert steady.left("a", ends, most=60.0) < 0
 
 
 def test_looks_come_after_a_fifth_of_the_time() -> None:

@@ -66,6 +66,15 @@ class Face:
             return await story(client, done)
 
 
+class SetClock(LoopClock):
+    """A virtual clock whose wall time is set now and then."""
+
+    ahead = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.ahead
+
+
 class Years:
     """An awaiting client on virtual time: hours pass in milliseconds, and nothing ever sleeps for real."""
 

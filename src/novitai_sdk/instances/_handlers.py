@@ -47,7 +47,7 @@ from ._claimed import change, change_unclaimed, give_up, remove
 from ._jobs import TIMED_OUT, monitor_job
 from ._life import Move
 from ._records import Intent, Managed, at
-from ._ticks import look_after
+from ._ticks import Steady, look_after
 from ._watch import Watch
 
 __all__ = ["instance_handlers"]
@@ -66,9 +66,10 @@ _ADOPTION: Final = 15.0
 def instance_handlers(back: Backstage[Async]) -> Mapping[str, "Handler | Together"]:
     """Return the handlers of the jobs of managed instances."""
     watch = Watch(back)
+    steady = Steady(back.waiter.monotonic, back.waiter.time)
 
     async def create(job: Job, context: JobContext) -> Outcome:
-        return await _Create(back, watch, context, str(job.payload["instanceId"])).run()
+        return await _Create(back, watch, steady, context, str(job.payload["instanceId"])).run()
 
     return {JobType.CREATE_INSTANCE.value: create, JobType.MONITOR_INSTANCE.value: watch.handler()}
 
@@ -79,6 +80,7 @@ class _Create:
 
     back: Backstage[Async]
     watch: Watch
+    steady: Steady
     context: JobContext
     instance_id: str
 
@@ -92,7 +94,9 @@ class _Create:
             return await self._reconcile(managed, managed.intent)
         if not _is_wanted(managed):
             return await self._withheld(managed)
-        if self._now() - managed.state.timestamps.created.timestamp() > managed.max_wait:
+        ends = managed.state.timestamps.created.timestamp() + managed.max_wait
+        if self.steady.left(self.instance_id, ends, most=managed.max_wait) < 0:
+            self.steady.forget(self.instance_id)
             return await self._fail(f"{TIMED_OUT} {int(managed.max_wait * 1000)}ms")
         try:
             body = await self._body(managed)
@@ -194,8 +198,7 @@ class _Create:
 
     async def _reconcile(self, managed: Managed, intent: Intent) -> Outcome:
         settings = self.back.settings
-        now = self._now()
-        age = now - intent.at.timestamp()
+        age = self._now() - intent.at.timestamp()
         try:
             machine = await self.back.machine_of(self.instance_id, name=managed.state.name)
         except CallError as error:
@@ -206,9 +209,14 @@ class _Create:
         # Counted from when the request can last have been under way: a slow one that ran into its time limit may
         # have its effect after it, and what it makes may take a moment to be listed.
         latest = intent.ended or intent.at + timedelta(seconds=settings.attempt_timeout)
-        left = latest.timestamp() + settings.settle - now
+        left = self.steady.left(
+            self.instance_id,
+            latest.timestamp() + settings.settle,
+            most=settings.attempt_timeout + settings.settle,
+        )
         if left >= 0:
             return Again(after=min(look_after(age, settings.poll_interval), left + _A_MOMENT))
+        self.steady.forget(self.instance_id)
         cleared = await self._nothing_happened()
         if not _is_wanted(cleared):
             return await self._withheld(cleared)
@@ -227,6 +235,7 @@ class _Create:
     # -- what is written ----------------------------------------------------------------------------------
 
     async def _adopt(self, machine: str) -> Outcome:
+        self.steady.forget(self.instance_id)
         return await self._follow(await self._keep(machine))
 
     async def _keep(self, machine: str) -> Managed:

@@ -5,10 +5,13 @@ from bisect import bisect_right, insort
 from collections.abc import Callable
 from typing import Final
 
-__all__ = ["LONGEST", "Ticks", "look_after"]
+__all__ = ["LONGEST", "Steady", "Ticks", "look_after"]
 
 LONGEST: Final = 15.0
 """Seconds between two looks at something old."""
+
+# Far more than are asked for at the same time; what nobody forgot goes with the rest.
+_MOST: Final = 10_000
 
 # So that the processes of one account, begun by one deployment, do not ask in step for ever.
 _LEFT_TO_CHANCE: Final = 0.05
@@ -26,6 +29,35 @@ def look_after(age: float, shortest: float) -> float:
     (0.5, 2.0, 15.0)
     """
     return max(shortest, min(LONGEST, age / 5))
+
+
+class Steady:
+    """Moments told by the wall clock, which may be set, held against a clock that is never set.
+
+    How much time is left until one is worked out once, when it is first asked for; from then on time passes.
+
+    Args:
+        monotonic: Seconds on a clock that is never set.
+        wall: Seconds since 1970.
+    """
+
+    def __init__(self, monotonic: Callable[[], float], wall: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._wall = wall
+        self._ends: dict[str, tuple[float, float]] = {}
+
+    def left(self, key: str, moment: float, *, most: float) -> float:
+        """Seconds left until *moment*, in epoch seconds, of *key*, which has one at a time; at first *most* at most."""
+        now, known = self._monotonic(), self._ends.get(key)
+        if known is None or known[0] != moment:
+            if len(self._ends) >= _MOST:
+                self._ends = {}
+            known = self._ends[key] = moment, now + min(most, moment - self._wall())
+        return known[1] - now
+
+    def forget(self, key: str) -> None:
+        """Forget what was asked for *key*."""
+        self._ends.pop(key, None)
 
 
 class Ticks:

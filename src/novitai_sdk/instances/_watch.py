@@ -72,13 +72,16 @@ _Shown = tuple[str | None, str | None, tuple[PortMapping, ...], ConnectionDetail
 class _Known:
     """What is known of a monitor between two looks.
 
+    All times but one are on the clock that is never set.
+
     Attributes:
         instance_id: Whose it is.
         machine: The cloud's id of it.
-        started: When it was started; this and all times are epoch seconds.
+        started: When it was started, in epoch seconds; it tells one start from another.
+        allowed: The seconds it may take.
         deadline: When it counts as failed.
-        version: Of its record, when that was last read.
         changed: When the cloud last showed something new, or when it was started.
+        version: Of its record, when that was last read.
         looked: When it was last looked at.
         shown: What the cloud showed then.
         applied: Whether the record, in that version, has it.
@@ -88,9 +91,10 @@ class _Known:
     instance_id: str
     machine: str
     started: float
+    allowed: float
     deadline: float
+    changed: float
     version: int | None = None
-    changed: float = attrs.field(default=attrs.Factory(lambda self: self.started, takes_self=True))
     looked: float = 0.0
     shown: _Shown | None = None
     applied: bool = False
@@ -118,7 +122,7 @@ class Watch:
         self._known: dict[str, _Known] = {}
         self._pages = 1
         self._counted = float("-inf")
-        self._swept = back.waiter.time()
+        self._swept = back.waiter.monotonic()
         self._slower = 0.0  # seconds between looks at least, while the cloud asks for patience
 
     def handler(self) -> Together:
@@ -138,8 +142,8 @@ class Watch:
 
     def _sweep(self) -> None:
         """Forget instances that another process looks after by now."""
-        now = self._back.waiter.time()
-        if abs(now - self._swept) > _REMEMBERED:
+        now = self._back.waiter.monotonic()
+        if now - self._swept > _REMEMBERED:
             self._swept = now
             self._known = {
                 key: one for key, one in self._known.items() if now - one.looked <= _REMEMBERED
@@ -153,8 +157,8 @@ class _Round:
         self.answers: dict[str, Outcome | Exception] = {}
         self._watch = watch
         self._back = back
-        self._now = back.waiter.time()
-        self._ends = back.waiter.monotonic() + _LONGEST_CALL
+        self._now = back.waiter.monotonic()
+        self._ends = self._now + _LONGEST_CALL
         self._waits: dict[str, float] = {}  # seconds, by job
         self._refused = False
 
@@ -195,29 +199,34 @@ class _Round:
                 # What does not fit now will not fit the next time.
                 self.answers[context.job.id] = GiveUp(error="; ".join(explain(error)))
                 return None
-            started = payload.start_time.timestamp()
-            known = _Known(
-                instance_id=payload.instance_id,
-                machine=payload.novita_instance_id,
-                started=started,
-                deadline=started + payload.max_wait_time / 1000,
-            )
+            known = self._first_heard_of(payload)
             self._watch._known[context.job.id] = known
         known.looked = self._now
         return _Due(context, known)
 
+    def _first_heard_of(self, payload: MonitorInstanceJobPayload) -> _Known:
+        # The one time at which the wall clock is asked how much has passed: it may be set at any moment after.
+        started = payload.start_time.timestamp()
+        ago = max(0.0, self._back.waiter.time() - started)
+        allowed = payload.max_wait_time / 1000
+        return _Known(
+            instance_id=payload.instance_id,
+            machine=payload.novita_instance_id,
+            started=started,
+            allowed=allowed,
+            deadline=self._now - ago + allowed,
+            changed=self._now - ago,
+        )
+
     async def _followed(self, due: Sequence[_Due]) -> list[_Due]:
-        """Return those that are on their way still and in time; the others are dealt with."""
+        """Return those that are on their way still; the others are dealt with."""
         versions = await self._back.waiter.result(
             self._back.store.versions(KIND, [one.known.instance_id for one in due])
         )
         unread = [one for one in due if one.known.version != versions.get(one.known.instance_id, 0)]
         for start in range(0, len(unread), _READ):
             await self._learn(unread[start : start + _READ])
-        left = [one for one in due if one.job_id not in self.answers]
-        late = [one for one in left if self._now > one.known.deadline]
-        await self._each((one, partial(self._too_late, one)) for one in late)
-        return [one for one in left if one.job_id not in self.answers]
+        return [one for one in due if one.job_id not in self.answers]
 
     async def _learn(self, due: Sequence[_Due]) -> None:
         """Read the records of *due*, of which nothing is known or which somebody has written."""
@@ -243,7 +252,7 @@ class _Round:
 
     def _pages_of_listing(self) -> int:
         watch = self._watch
-        return watch._pages if abs(self._now - watch._counted) < _BELIEVED else 1
+        return watch._pages if self._now - watch._counted < _BELIEVED else 1
 
     async def _look_at_listing(self, due: Collection[_Due]) -> None:
         """Read the listing, page by page, for all of *due*."""
@@ -285,14 +294,14 @@ class _Round:
         if _is_lean(sight):
             self._look_closely(one)
             return False
-        if one.known.applied and one.known.shown == _shown(sight):
+        if one.known.applied and one.known.shown == _shown(sight) and not self._is_late(one):
             self._look_later(one)
             return False
         return True
 
     def _not_listed(self, due: Iterable[_Due], error: CallError) -> None:
         for one in due:
-            if isinstance(error, _PASSING):
+            if isinstance(error, _PASSING) and not self._is_late(one):
                 self._put_off(one, error)
             else:
                 self._look_closely(one)
@@ -305,7 +314,10 @@ class _Round:
         except CallError as error:
             # One failed look says nothing about the machine; the deadline does.
             one.known.closely = True
-            self._put_off(one, error)
+            if self._is_late(one):
+                await self._too_late(one)
+            else:
+                self._put_off(one, error)
         else:
             one.known.closely = False
             self._watch._slower = 0.0
@@ -317,11 +329,13 @@ class _Round:
         after = await self._change(one, lambda managed: seen(managed, sight, now))
         if after.status is InstanceStatus.FAILED:
             self._end(one, GiveUp(error=after.state.last_error or "it failed"))
-        elif _is_followed(after, one.known.started):
+        elif not _is_followed(after, one.known.started):
+            self._end(one, Done())
+        elif self._is_late(one):
+            await self._too_late(one)
+        else:
             self._note(one.known, _shown(sight) if sight is not None else None)
             self._look_later(one)
-        else:
-            self._end(one, Done())
 
     async def _change(self, one: _Due, how: Callable[[Managed], Managed]) -> Managed:
         """Change the record, unless it was started anew meanwhile: then another monitor follows it."""
@@ -342,9 +356,13 @@ class _Round:
 
     # -- how it ends ----------------------------------------------------------------------------------
 
+    def _is_late(self, one: _Due) -> bool:
+        """Whether its time was over before this look, which is its last one: it may run all the same."""
+        return self._now > one.known.deadline
+
     async def _too_late(self, one: _Due) -> None:
-        now, known = at(self._now), one.known
-        reason = f"{TIMED_OUT} {round((known.deadline - known.started) * 1000)}ms"
+        now = at(self._back.waiter.time())
+        reason = f"{TIMED_OUT} {round(one.known.allowed * 1000)}ms"
         await self._change(one, lambda managed: managed.moved(Move.FAIL, now, error=reason))
         self._end(one, GiveUp(error=reason))
 
