@@ -258,6 +258,58 @@ def test_a_listing_that_fails_for_a_while_fails_no_machine() -> None:
     tell(story)
 
 
+@pytest.mark.parametrize("count", [1, 6])
+def test_why_nothing_can_be_seen_is_told_once_and_in_the_end(
+    count: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    def warned() -> int:
+        return sum("cannot be looked at" in one.msg for one in caplog.records)
+
+    async def story(client: AsyncNovitai, cloud: Emulator) -> None:
+        made = await rent(client, count, max_wait=900)
+        await anyio.sleep(60)
+        revoked = faults.refused("*", status=401, message="the key was revoked", times=None)
+        cloud.order(revoked)
+        await anyio.sleep(100)
+        assert warned() == 1
+        # Whoever waits may ask why.
+        troubles = [client._engine._core.recent.trouble(one.id) for one in made]
+        assert all("the key was revoked" in str(one) for one in troubles)
+        cloud.clear_faults()
+        await anyio.sleep(30)
+        assert {client._engine._core.recent.trouble(one.id) for one in made} == {None}
+        cloud.order(revoked)
+        for one in made:
+            with pytest.raises(
+                InstanceFailed, match=r"900000ms; the last look at it failed: .*revoked"
+            ):
+                await one.wait_until_ready(timeout=1200)
+        assert warned() == 2
+
+    with caplog.at_level("WARNING", "novitai_sdk"):
+        tell(story, emulated={"life": 1e6})
+
+
+def test_a_search_for_a_machine_that_is_refused_is_told_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def story(client: AsyncNovitai, cloud: Emulator) -> None:
+        cloud.order(
+            faults.no_answer("instances.create"),
+            faults.refused(LIST, status=403, reason="FORBIDDEN", message="not for you", times=None),
+        )
+        made = await client.instances.create(**WANTED)
+        await anyio.sleep(100)
+        assert "not for you" in str(client._engine._core.recent.trouble(made.id))
+        assert sum("cannot be looked at" in one.msg for one in caplog.records) == 1
+        cloud.clear_faults()
+        assert (await made.wait_until_ready(timeout=1200)).status is InstanceStatus.RUNNING
+        assert client._engine._core.recent.trouble(made.id) is None
+
+    with caplog.at_level("WARNING", "novitai_sdk"):
+        tell(story)
+
+
 def test_an_instance_started_anew_is_not_failed_by_the_deadline_of_its_last_life() -> None:
     async def story(client: AsyncNovitai, cloud: Emulator) -> None:
         made = await rent(client, 3, max_wait=700, webhook_url="https://example.com/hook")

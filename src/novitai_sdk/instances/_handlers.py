@@ -203,7 +203,9 @@ class _Create:
             machine = await self.back.machine_of(self.instance_id, name=managed.state.name)
         except CallError as error:
             _log.debug("%s: the listing could not be read: %s", self.instance_id, error)
+            self.watch.note_trouble(self.instance_id, error)
             return Again(after=look_after(age, settings.poll_interval))
+        self.watch.note_sight(self.instance_id)
         if machine is not None:
             return await self._adopt(machine)
         # Counted from when the request can last have been under way: a slow one that ran into its time limit may

@@ -1,4 +1,4 @@
-"""What the cloud said a moment ago, for creates that come in a burst and ask for the same."""
+"""What the cloud said a moment ago: for creates that come in a burst and ask for the same, and for whoever waits."""
 
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Final, TypeVar, cast
@@ -17,6 +17,7 @@ PLACES_LAST: Final = 600.0
 """Seconds. Regions come and go with data centres."""
 
 _MOST: Final = 256
+_MOST_TROUBLES: Final = 10_000
 
 
 class Recent:
@@ -25,6 +26,7 @@ class Recent:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._answers: dict[Hashable, tuple[float, object]] = {}
+        self._troubles: dict[str, str] = {}
 
     async def ask(self, question: Hashable, read: Callable[[], Awaitable[T]], *, lasts: float) -> T:
         """Return what *read* answers, or answered at most *lasts* seconds ago; *question* tells what it is."""
@@ -36,3 +38,17 @@ class Recent:
             self._answers = {}
         self._answers[question] = self._clock(), answer
         return answer
+
+    def note_trouble(self, instance_id: str, why: str) -> None:
+        """Remember *why* the last look at an instance failed."""
+        if len(self._troubles) >= _MOST_TROUBLES:
+            self._troubles = {}
+        self._troubles[instance_id] = why
+
+    def trouble(self, instance_id: str) -> str | None:
+        """Return why the last look at an instance failed; None when it did not, or nobody here looked."""
+        return self._troubles.get(instance_id)
+
+    def forget_trouble(self, instance_id: str) -> bool:
+        """Forget it, since a look went well or none will follow; tell whether there was any."""
+        return self._troubles.pop(instance_id, None) is not None

@@ -21,7 +21,15 @@ from .._convert import explain, record_converter
 from .._waiting import side_by_side
 from ..cloud import Phase
 from ..cloud._paging import PAGE_SIZE
-from ..errors import ApiError, CallError, RateLimited, ServerFailed, TransportFailed
+from ..errors import (
+    ApiError,
+    CallError,
+    PermissionDenied,
+    RateLimited,
+    ServerFailed,
+    TransportFailed,
+    Unauthorized,
+)
 from ..jobs import Again, Done, GiveUp, JobContext, Outcome, Together
 from ..models import ConnectionDetails, InstanceStatus, MonitorInstanceJobPayload, PortMapping
 from ._backstage import Backstage
@@ -63,6 +71,9 @@ _SAME: Final = 0.002
 
 # What may be different in a moment; after anything else the listing is of no use, and single looks may be.
 _PASSING: Final = (TransportFailed, RateLimited, ServerFailed)
+
+# What passes only when somebody does something about it.
+_LASTING: Final = (Unauthorized, PermissionDenied)
 
 _Shown = tuple[str | None, str | None, tuple[PortMapping, ...], ConnectionDetails | None]
 """What counts of a sight: status, failure, ports, and how to connect."""
@@ -124,6 +135,7 @@ class Watch:
         self._counted = float("-inf")
         self._swept = back.waiter.monotonic()
         self._slower = 0.0  # seconds between looks at least, while the cloud asks for patience
+        self._told: type[CallError] | None = None  # why nothing can be seen, as the log was told
 
     def handler(self) -> Together:
         """Return the handler of ``monitor_instance``."""
@@ -132,6 +144,23 @@ class Watch:
     def first_look(self, now: float) -> float:
         """Return when to look at a machine that was rented just now, in epoch seconds."""
         return self._ticks.within(self._back.settings.poll_interval, now)
+
+    def note_trouble(self, instance_id: str, error: CallError) -> None:
+        """Remember that a look at an instance failed; what does not pass by itself is told, once."""
+        self._back.recent.note_trouble(instance_id, str(error))
+        if isinstance(error, _LASTING) and type(error) is not self._told:
+            self._told = type(error)
+            _log.warning(
+                "instances on their way cannot be looked at, %s the first of them; unless that changes, they count as "
+                "failed when their time is over: %s",
+                instance_id,
+                error,
+            )
+
+    def note_sight(self, instance_id: str) -> None:
+        """Forget that a look at an instance failed."""
+        if self._back.recent.forget_trouble(instance_id):
+            self._told = None
 
     async def look(self, contexts: Sequence[JobContext]) -> Mapping[str, Outcome | Exception]:
         """Look once at each machine; tell how each attempt ended."""
@@ -295,12 +324,14 @@ class _Round:
             self._look_closely(one)
             return False
         if one.known.applied and one.known.shown == _shown(sight) and not self._is_late(one):
+            self._watch.note_sight(one.known.instance_id)
             self._look_later(one)
             return False
         return True
 
     def _not_listed(self, due: Iterable[_Due], error: CallError) -> None:
         for one in due:
+            self._watch.note_trouble(one.known.instance_id, error)
             if isinstance(error, _PASSING) and not self._is_late(one):
                 self._put_off(one, error)
             else:
@@ -314,6 +345,7 @@ class _Round:
         except CallError as error:
             # One failed look says nothing about the machine; the deadline does.
             one.known.closely = True
+            self._watch.note_trouble(one.known.instance_id, error)
             if self._is_late(one):
                 await self._too_late(one)
             else:
@@ -325,6 +357,7 @@ class _Round:
 
     async def _apply(self, one: _Due, sight: cloud.Instance | None) -> None:
         """Put down what *sight* tells; None: the cloud does not know the machine."""
+        self._watch.note_sight(one.known.instance_id)
         now = at(self._back.waiter.time())
         after = await self._change(one, lambda managed: seen(managed, sight, now))
         if after.status is InstanceStatus.FAILED:
@@ -363,6 +396,9 @@ class _Round:
     async def _too_late(self, one: _Due) -> None:
         now = at(self._back.waiter.time())
         reason = f"{TIMED_OUT} {round(one.known.allowed * 1000)}ms"
+        trouble = self._back.recent.trouble(one.known.instance_id)
+        if trouble is not None:
+            reason += f"; the last look at it failed: {trouble}"
         await self._change(one, lambda managed: managed.moved(Move.FAIL, now, error=reason))
         self._end(one, GiveUp(error=reason))
 
@@ -400,6 +436,7 @@ class _Round:
 
     def _end(self, one: _Due, outcome: Outcome) -> None:
         self._watch._known.pop(one.job_id, None)
+        self._back.recent.forget_trouble(one.known.instance_id)
         self.answers[one.job_id] = outcome
 
 
