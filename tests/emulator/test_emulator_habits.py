@@ -37,6 +37,19 @@ def test_counts_are_texts_or_numbers(make_hand: Any, as_text: bool) -> None:
         assert client.cloud.instances.get(record["id"]).gpu_num == 2
 
 
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [("shown", [("A", "b")]), ("masked", [("A", "******")]), ("hidden", [])],
+)
+def test_environments_are_shown_masked_or_hidden(make_hand: Any, how: Any, expected: Any) -> None:
+    hand = make_hand(quirks=Quirks(env_values=how))
+    made = hand.create(envs=[{"key": "A", "value": "b"}])
+    (listed,) = hand.cloud.get("/gpu/instances").json()["instances"]
+    for record in (hand.get(made), listed):
+        assert [(one["key"], one["value"]) for one in record["envs"]] == expected
+    assert hand.cloud.instances[0].envs == {"A": "b"}
+
+
 @pytest.mark.parametrize("blank", [True, False])
 def test_a_billing_mode_nobody_named_is_blank(make_hand: Any, blank: bool) -> None:
     hand = make_hand(quirks=Quirks(blank_enums=blank))

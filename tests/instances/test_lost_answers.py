@@ -22,7 +22,7 @@ from novitai_sdk import (
     InstanceStatus,
     WaitTimedOut,
 )
-from novitai_sdk.emulator import DEFAULT_STOCK, Emulator, faults
+from novitai_sdk.emulator import DEFAULT_STOCK, Emulator, Quirks, faults
 from novitai_sdk.errors import TransportFailed, ValidationError
 from novitai_sdk.instances._life import Move
 from novitai_sdk.instances._records import Managed, read_record, write_of
@@ -172,6 +172,40 @@ def test_another_machine_of_the_same_name_is_not_taken_for_ours(years):
         assert machines(cloud) == 2
 
     years.tell(story)
+
+
+@pytest.mark.parametrize("how", ["masked", "hidden"])
+def test_a_machine_that_does_not_say_whose_it_is_proves_nothing(years, how):
+    async def story(client: Any, cloud: Emulator) -> None:
+        cloud.order(faults.no_answer("instances.create"))
+        made = await client.instances.create(**WANTED)
+        with pytest.raises(CreateOutcomeUnknown) as caught:
+            await made.wait_until_ready(timeout=3600)
+        assert caught.value.instance_id == made.id
+        assert cloud.calls("instances.create") == 1
+
+    years.tell(story, quirks=Quirks(env_values=how))
+
+
+@pytest.mark.parametrize("how", ["masked", "hidden"])
+def test_a_machine_that_cannot_be_the_one_does_not_have_to_say_whose_it_is(years, how):
+    """It is older, has another name, or is known as that of another instance."""
+
+    async def story(client: Any, cloud: Emulator) -> None:
+        another_machine(cloud, "")
+        await anyio.sleep(600)
+        another_machine(cloud, "", name="my-gpu-instance-2")
+        other = await client.instances.create(**WANTED)
+        await other.wait_until_ready(timeout=600)
+        rented = await client.instances.create(**WANTED)
+        await anyio.sleep(10)
+        cloud.order(faults.dropped("instances.create"))
+        made = await client.instances.create(**WANTED)
+        await made.wait_until_ready(timeout=600)
+        await rented.wait_until_ready(timeout=600)
+        assert machines(cloud) == 5
+
+    years.tell(story, quirks=Quirks(env_values=how))
 
 
 @pytest.mark.parametrize("retry_after", [None, 5])
@@ -364,12 +398,12 @@ class Paused(MemoryNetwork):
         return inner
 
 
-def another_machine(cloud: Emulator, own: str) -> str:
-    """Let another process rent a machine for the instance *own*."""
+def another_machine(cloud: Emulator, own: str, name: str = "my-gpu-instance") -> str:
+    """Let another process rent a machine for the instance *own*, or somebody for none."""
     product = cloud.get("/products").json()["data"][0]["id"]
-    body = {"name": "my-gpu-instance", "productId": product, "gpuNum": 1, "rootfsSize": 60, "kind": "gpu",
-            "imageUrl": "docker.io/library/ubuntu:24.04",
-            "envs": [{"key": "NOVITAI_INSTANCE_ID", "value": own}]}  # fmt: skip
+    envs = [{"key": "NOVITAI_INSTANCE_ID", "value": own}] if own else []
+    body = {"name": name, "productId": product, "gpuNum": 1, "rootfsSize": 60, "kind": "gpu",
+            "imageUrl": "docker.io/library/ubuntu:24.04", "envs": envs}  # fmt: skip
     return str(cloud.post("/gpu/instance/create", body).json()["id"])
 
 

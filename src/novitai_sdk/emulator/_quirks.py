@@ -53,6 +53,9 @@ class Quirks:
     wrong_state_in: Literal["message", "reason"] = "message"
     """Where a refusal for the state of a thing says so: ``invalid state change``, or ``CONFLICT`` and no word of it."""
 
+    env_values: Literal["shown", "masked", "hidden"] = "shown"
+    """Whether records show the values of environment variables, stars in their place, or no variables."""
+
     failures_stay: bool = False
     """``statusError`` of an instance that failed stays when it is started again; running ones were seen without."""
 

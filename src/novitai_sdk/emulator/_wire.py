@@ -71,7 +71,7 @@ def _record(world: World, machine: Machine) -> Wire:
             {"type": "network", "id": one, "size": world.storages[one].size, "mountPath": path}
             for one, path in machine.mounts
         ],
-        "envs": [{"key": key, "value": value} for key, value in machine.envs],
+        "envs": _envs(world, machine),
         "tools": [dict(tool) for tool in machine.tools],
         "kind": machine.kind,
         "billingMode": _billing(world, machine),
@@ -96,6 +96,15 @@ def _record(world: World, machine: Machine) -> Wire:
     if world.quirks.node_in_list:
         record["node"] = [record["node"]]
     return record
+
+
+def _envs(world: World, machine: Machine) -> list[Wire]:
+    how = world.quirks.env_values
+    if how == "hidden":
+        return []
+    return [
+        {"key": key, "value": "******" if how == "masked" else value} for key, value in machine.envs
+    ]
 
 
 def _billing(world: World, machine: Machine) -> str:

@@ -1,7 +1,9 @@
 """What stands behind managed instances."""
 
 import logging
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection
+from datetime import datetime, timedelta
 from typing import Final, Generic, Protocol
 
 import attrs
@@ -30,6 +32,11 @@ _BETWEEN_LOOKS: Final = 1.0
 _A_CALL: Final = 5.0
 
 _log = logging.getLogger("novitai_sdk")
+# Between the cloud's clock, which tells whole seconds, and the one of this machine.
+_CLOCKS_DIFFER: Final = timedelta(seconds=60)
+
+# An id of ours; anything else, such as stars, tells nothing.
+_OURS: Final = re.compile(r"inst_\w+", re.ASCII)
 
 INSTANCE_ID: Final = "NOVITAI_INSTANCE_ID"
 """The environment variable in which a machine carries the id this library gave it."""
@@ -185,20 +192,47 @@ class Backstage(Generic[Mode]):
         """Return a way through the pages of all machines of this account, or of those with *name* in their name."""
         return self.cloud.instances._pages(name, None, None, PAGE_SIZE)
 
-    async def machine_of(self, instance_id: str, *, name: str | None = None) -> str | None:
+    async def machine_of(
+        self, instance_id: str, *, name: str | None = None, since: datetime | None = None
+    ) -> str | None:
         """Return the cloud's id of the machine that carries *instance_id*, or None when a complete listing has none.
 
-        With *name*, only machines of that name are looked at. Raises CallError, also when it cannot be told whose one
-        of them is.
+        *name* is that of the machine looked for, and *since* when it was created at the earliest. Raises CallError,
+        with both also when a machine that may be the one does not show whose it is.
         """
         walk = self.listing(name)
+        doubtful: list[str] = []
         while (page := await walk.more()) is not None:
             for listed in page:
-                machine = listed if listed.envs else await self._full(listed)
-                own = machine.env(INSTANCE_ID)
-                if own is not None and own.reveal() == instance_id:
-                    return machine.id
+                may_be_it = since is not None and _may_be(listed, name, since)
+                owner = await self._owner(listed, closely=may_be_it)
+                if owner == instance_id:
+                    return listed.id
+                if owner is None and may_be_it:
+                    doubtful.append(listed.id)
+        await self._check_owned(doubtful)
         return None
+
+    async def _owner(self, listed: Instance, *, closely: bool) -> str | None:
+        """Return the id of ours that a machine carries, or None when it shows none that can be read."""
+        owner = _owner_of(listed)
+        if owner is None and (closely or not listed.envs):
+            owner = _owner_of(await self._full(listed))
+        return owner
+
+    async def _check_owned(self, machines: Collection[str]) -> None:
+        """Raise UnexpectedReply unless each of *machines*, which do not say whose they are, is that of a record."""
+        if not machines:
+            return
+        known = {one.state.novita_instance_id for one in await self.everything()}
+        unknown = [one for one in machines if one not in known]
+        if unknown:
+            raise UnexpectedReply(
+                f"it cannot be told whose {', '.join(unknown)} is: its record shows no {INSTANCE_ID}",
+                status=200,
+                operation="instances.list",
+                resend_safe=True,
+            )
 
     async def _full(self, listed: Instance) -> Instance:
         """A listing may leave the environment out; only the full record can say whose a machine is."""
@@ -238,6 +272,18 @@ class Backstage(Generic[Mode]):
                 f"the job runner of this client stopped: {error!r}; unfinished jobs wait in the store for the "
                 "next client"
             ) from error
+
+
+def _owner_of(machine: Instance) -> str | None:
+    own = machine.env(INSTANCE_ID)
+    value = own.reveal() if own is not None else ""
+    return value if _OURS.fullmatch(value) else None
+
+
+def _may_be(listed: Instance, name: str | None, since: datetime) -> bool:
+    """Whether a machine may have come of a create of *name* that was sent at *since*."""
+    created = listed.created_at
+    return listed.name == name and (created is None or created > since - _CLOCKS_DIFFER)
 
 
 def _is_doubtful(error: NotFound) -> bool:

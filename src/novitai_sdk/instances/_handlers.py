@@ -200,7 +200,9 @@ class _Create:
         settings = self.back.settings
         age = self._now() - intent.at.timestamp()
         try:
-            machine = await self.back.machine_of(self.instance_id, name=managed.state.name)
+            machine = await self.back.machine_of(
+                self.instance_id, name=managed.state.name, since=intent.at
+            )
         except CallError as error:
             _log.debug("%s: the listing could not be read: %s", self.instance_id, error)
             self.watch.note_trouble(self.instance_id, error)
