@@ -500,6 +500,29 @@ def test_a_machine_whose_job_was_called_off_meanwhile_is_put_down_and_followed()
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
+def test_a_machine_that_cannot_be_put_down_in_time_is_named_and_found_again(caplog):
+    class Stalled(Shared):
+        def commit(self, change: Change) -> "Future[None]":
+            known = [one.body["state"].get("novitaInstanceId") for one in change.writes]
+            if any(known) and clock.monotonic() < 60:
+                return Future()
+            return super().commit(change)
+
+    clock, store = LoopClock(), Stalled()
+
+    async def main() -> None:
+        cloud = Emulator(clock=clock, life=60.0)
+        async with AsyncNovitai(
+            api_key=cloud.api_key, network=MemoryNetwork(cloud), clock=clock, store=store
+        ) as client:
+            made = await client.instances.create(**WANTED)
+            ready = await made.wait_until_ready(timeout=600)
+            assert cloud.calls("instances.create") == 1
+            assert f"{ready.novita_instance_id} came of the create of {made.id}" in caplog.text
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
 def test_a_machine_put_down_while_its_instance_is_deleted_is_removed():
     """Whatever became of the job that made it."""
     store = Shared()

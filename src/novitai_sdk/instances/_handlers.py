@@ -59,8 +59,8 @@ _PASSING: Final = (TransportFailed, RateLimited, ServerFailed, UnexpectedReply)
 _MOST_SENDS: Final = 3
 # So that the look after the settling time comes after it, whatever the clock rounds.
 _A_MOMENT: Final = 0.01
-# Seconds for which an attempt that was called off goes on, to put down a machine that exists.
-_ADOPTION: Final = 15.0
+# Seconds in which a machine that exists is put down, also by an attempt that is called off meanwhile.
+_ADOPTION: Final = 30.0
 
 
 def instance_handlers(back: Backstage[Async]) -> Mapping[str, "Handler | Together"]:
@@ -249,7 +249,9 @@ class _Create:
             if managed.state.novita_instance_id != machine:
                 await self._remove_surplus(managed, machine)
             return managed
-        raise TimeoutError(f"{machine} could not be put down as the machine of {self.instance_id}")
+        what = f"{machine} came of the create of {self.instance_id}"
+        _log.warning("%s and may bill: it could neither be put down nor removed in time", what)
+        raise TimeoutError(f"{what}, and that could not be put down in {_ADOPTION:g} s")
 
     async def _put_down(self, machine: str) -> Managed:
         """Write the id of *machine* into the record, unless that names another one already: the first one stays."""
