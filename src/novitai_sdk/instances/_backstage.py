@@ -224,7 +224,8 @@ class Backstage(Generic[Mode]):
         """Raise UnexpectedReply unless each of *machines*, which do not say whose they are, is that of a record."""
         if not machines:
             return
-        known = {one.state.novita_instance_id for one in await self.everything()}
+        managed, unreadable = await self.everything()
+        known = {*unreadable, *(one.state.novita_instance_id for one in managed)}
         unknown = [one for one in machines if one not in known]
         if unknown:
             raise UnexpectedReply(

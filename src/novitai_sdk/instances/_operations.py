@@ -177,7 +177,7 @@ class Operations(Generic[Mode]):
         # With the job that follows it, or a process that ends here would leave it started and unwatched.
         return await self._record(
             seen_now.id,
-            lambda managed: attrs.evolve(managed, phase=None).moved(Move.START, at(now)),
+            lambda managed: managed.restarted(at(now)),
             lambda managed: (monitor_job(managed, now=now, first_look=first_look),),
         )
 
@@ -300,8 +300,7 @@ class Operations(Generic[Mode]):
             # Decided on what the record says at this moment: a machine that was born since is not gone yet, and where
             # a create was sent that was never answered, nobody knows.
             going = attrs.evolve(one, deleting=True)
-            asked_for = one.state.novita_instance_id is not None or one.intent is not None
-            return going if asked_for else going.moved(Move.DELETE, at(now))
+            return going.moved(Move.DELETE, at(now)) if one.unborn else going
 
         def job(one: Managed) -> tuple[NewJob, ...]:
             # Should whoever waits for the end be killed, or pressed Ctrl-C: it is removed all the same.

@@ -88,7 +88,9 @@ async def wait_until_ready(
             # Before the deadline is looked at: a dead runner is a better reason than time.
             back.check_runner()
             if elapsed >= timeout:
-                raise _too_late(managed, now, owner, rented=rented)
+                raise _too_late(
+                    managed, now, owner, rented=rented, trouble=back.recent.trouble(managed.id)
+                )
             followed = on_progress is not None or shown.live
             longest = _WORD if followed else _LOOK_AGAIN
             await _next_change(back, record, min(longest, timeout - elapsed))
@@ -200,9 +202,15 @@ def _failed(
 
 
 def _too_late(
-    managed: Managed, now: WaitProgress, owner: "Operations[Mode]", *, rented: bool
+    managed: Managed,
+    now: WaitProgress,
+    owner: "Operations[Mode]",
+    *,
+    rented: bool,
+    trouble: str | None,
 ) -> WaitTimedOut:
     doing = now.phase or now.status
+    blind = f". The last look at it failed: {trouble}" if trouble is not None else ""
     if managed.intent is not None:
         kind: type[WaitTimedOut] = CreateOutcomeUnknown
         why = (
@@ -215,12 +223,13 @@ def _too_late(
         goes_on = "It is given back" if rented else "It goes on, and bills: wait again, or delete()"
         why = f"last seen {doing}. {goes_on}"
     return kind(
-        f"instance {managed.id} was not ready within {now.timeout:g} s; {why}",
+        f"instance {managed.id} was not ready within {now.timeout:g} s; {why}{blind}",
         instance_id=managed.id,
         last=of_managed(managed, owner),
         phase=now.phase,
         elapsed=now.elapsed,
         cost=now.cost,
+        reason=trouble,
     )
 
 

@@ -18,7 +18,7 @@ from ..models import (
     Port,
     Timestamps,
 )
-from ..models._rules import FAILED, https_address
+from ..models._rules import FAILED, https_address, receiver_address
 from ..settings import Settings
 from ._catalog import Choice
 from ._records import OWN_ID, Managed, at
@@ -68,9 +68,10 @@ def checked(
     given = {camel(name): value for name, value in options.items() if value is not None}
     result = validation.validate_create_instance(given, regions=settings.regions)
     problems = result.error.details if result.error is not None else ()
-    if not settings.webhook_allow_http and "webhookUrl" in given:
+    if "webhookUrl" in given:
+        judge = receiver_address if settings.webhook_allow_http else https_address
         # What is no URL at all is a problem of either rule, and told once.
-        found = https_address("webhookUrl", given["webhookUrl"]).details
+        found = judge("webhookUrl", given["webhookUrl"]).details
         problems = (*problems, *(one for one in found if one not in problems))
     problems = (*problems, *max_wait_problems(max_wait))
     if result.error is not None or problems:
