@@ -26,6 +26,7 @@ from novitai_sdk import (
     ValidationError,
     WaitTimedOut,
 )
+from novitai_sdk._calling import drive
 from novitai_sdk.emulator import Emulator, faults
 from novitai_sdk.instances import WaitProgress
 from novitai_sdk.instances._records import KIND
@@ -376,4 +377,26 @@ def test_a_machine_that_cannot_be_found_yet_is_not_taken_for_gone():
         made = client.instances.create(**WANTED)
         client.jobs.wait(client.jobs.list(type="create_instance", status="pending")[0].id)
         assert client.instances.delete(made.id, timeout=SOON).status is InstanceStatus.TERMINATED
+        assert [one.status for one in cloud.instances] == ["toRemove"]
+
+
+def test_nor_by_the_job_that_removes_it_for_whoever_did_not_wait(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("novitai_sdk.instances._operations._HANDS_OFF", 0.01)
+    monkeypatch.setattr("novitai_sdk.instances._claimed._ASK_AGAIN", 0.01)
+    cloud = Emulator(api_key="k", life=0.05)
+    hidden = True
+
+    def bend(method: str, path: str, go: Any) -> Any:
+        nonlocal hidden
+        if hidden and path.endswith("/instance/delete"):
+            hidden = False
+            return not_found()
+        return not_found() if hidden and "/instance?" in path else go()
+
+    with client_of(Bent(cloud, bend), poll_interval=30.0) as client:
+        made = client.instances.create(**WANTED)
+        client.jobs.wait(client.jobs.list(type="create_instance")[0].id)
+        drive(client.instances._do._mark_deleted(made.id))
+        (job,) = client.jobs.list(key=f"remove:{made.id}")
+        assert client.jobs.wait(job.id, timeout=SOON).status == "completed"
         assert [one.status for one in cloud.instances] == ["toRemove"]

@@ -1,14 +1,20 @@
 """What jobs do to the record of an instance, nearly all of it as long as their claim is held."""
 
 from collections.abc import Callable
+from typing import Final
 
 from .._calling import Async
-from ..jobs import Done, GiveUp, JobContext, Outcome
+from ..jobs import Again, Done, GiveUp, JobContext, Outcome
 from ._backstage import Backstage
 from ._life import Move
 from ._records import Managed, at, rewrite
+from ._sight import may_come_yet
 
 __all__ = ["change", "change_unclaimed", "give_up", "remove"]
+
+
+# Seconds until a machine that was not found yet is asked to be removed again.
+_ASK_AGAIN: Final = 5.0
 
 
 async def change(
@@ -36,8 +42,10 @@ async def change_unclaimed(
 
 async def remove(back: Backstage[Async], context: JobContext, managed: Managed) -> Outcome:
     """Remove the machine of an instance that was deleted; whoever asked may have gone since. Raises CallError."""
-    await back.ask_to_remove(managed.state.novita_instance_id or "")
+    known = await back.ask_to_remove(managed.state.novita_instance_id or "")
     now = at(back.waiter.time())
+    if not known and may_come_yet(managed.phase, managed.state.timestamps.created, now):
+        return Again(after=_ASK_AGAIN)
     await change(back, context, managed.id, lambda one: one.moved(Move.DELETE, now))
     return Done()
 

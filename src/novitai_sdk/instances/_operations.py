@@ -35,7 +35,7 @@ from ._jobs import create_job, monitor_job
 from ._life import READY, Move, can, is_gone
 from ._progress import OnProgress
 from ._records import OWN_ID, Managed, at, write_of
-from ._sight import details_of, seen
+from ._sight import details_of, may_come_yet, seen
 from ._wait import wait_for_unmanaged, wait_until_ready
 from ._wanted import checked, planned
 
@@ -51,8 +51,8 @@ _LONGEST_LOOK: Final = 5.0
 _UNDO: Final = 10.0
 # Seconds after which a job removes what somebody asked to delete, if he did not live to see it gone.
 _HANDS_OFF: Final = 10.0
-# Within that time of its create, that the cloud does not know a machine does not say that there is none.
-_YOUNG: Final = timedelta(seconds=60)
+# For how long one that was seen to be ready is believed to be so still.
+_BELIEVED: Final = timedelta(seconds=60)
 _STARTABLE: Final = "it can be started when it is stopped or failed"
 _ENDED: Final = frozenset({InstanceStatus.STOPPED, InstanceStatus.EXITED})
 # One of these in the middle of a wait says nothing about the machine; the deadline does.
@@ -368,8 +368,9 @@ class Operations(Generic[Mode]):
             raise self._cannot(one, "delete", error.message) from error
 
     def _may_come_yet(self, one: Instance[Mode]) -> bool:
-        """Whether a machine was created a moment ago and never seen: not found, it may appear all the same."""
-        return one.managed and one.phase is None and self._age(one) < _YOUNG
+        """Whether a machine that was not found may appear all the same."""
+        now = at(self._back.waiter.time())
+        return one.managed and may_come_yet(one.phase, one.created_at, now)
 
     async def _look_abroad(self, instance_id: str, within: float | None = None) -> Instance[Mode]:
         """Find a machine without a record here: by the cloud's id, or by the id it carries from another store."""
@@ -491,7 +492,7 @@ class Operations(Generic[Mode]):
     def _is_old(self, managed: Managed) -> bool:
         """Whether it is long ago that it was seen to be ready."""
         ready = managed.state.timestamps.ready
-        return ready is None or at(self._back.waiter.time()) - ready > _YOUNG
+        return ready is None or at(self._back.waiter.time()) - ready > _BELIEVED
 
     def _age(self, one: Instance[Mode]) -> timedelta:
         return at(self._back.waiter.time()) - one.created_at

@@ -11,7 +11,7 @@ from ..models import ConnectionDetails, InstanceDetails, InstanceStatus, PortMap
 from ._life import Move, move_seen
 from ._records import Managed
 
-__all__ = ["connection_of", "details_of", "ports_of", "seen"]
+__all__ = ["connection_of", "details_of", "may_come_yet", "ports_of", "seen"]
 
 # A machine created a moment ago may not be found yet; taken for gone, it would be forgotten while it bills.
 _TOO_YOUNG_TO_BE_GONE: Final = timedelta(seconds=60)
@@ -44,9 +44,13 @@ def seen(managed: Managed, sight: cloud.Instance | None, now: datetime) -> Manag
     return noticed if move is None else noticed.moved(move, now)
 
 
+def may_come_yet(phase: str | None, created: datetime, now: datetime) -> bool:
+    """Whether a machine that is not found was *created* a moment ago and never seen in any *phase*."""
+    return phase is None and now - created < _TOO_YOUNG_TO_BE_GONE
+
+
 def _gone(managed: Managed, now: datetime) -> Managed:
-    young = now - managed.state.timestamps.created < _TOO_YOUNG_TO_BE_GONE
-    if young and managed.phase is None and not managed.deleting:
+    if not managed.deleting and may_come_yet(managed.phase, managed.state.timestamps.created, now):
         return managed
     if managed.status in _COMING and not managed.deleting:
         return managed.moved(Move.FAIL, now, error="the cloud no longer knows this machine")
