@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from novitai_sdk._convert import explain
 from novitai_sdk.jobs import JobRefused, PlainJobContext
 from novitai_sdk.jobs._carrying import as_stored
 from novitai_sdk.jobs._payloads import read_payload
@@ -259,6 +260,15 @@ def test_null_for_a_field_that_cannot_be_none_still_says_its_default():
     assert read_payload({"x": None}, holding(int, default=10)).x == 10
 
 
+def test_one_of_several_types_is_read_also_as_an_older_program_stored_it():
+    either = holding(Dog | Fish)
+    assert read_payload({"x": {"hasFins": True, "colour": "red"}}, either).x == Fish(has_fins=True)
+    with pytest.raises(Exception, match="not a Held") as refused:
+        read_payload({"x": 5}, either)
+    assert "Dog" in explain(refused.value)[0]
+    assert explain(refused.value)[0].endswith("got int @ $.x")
+
+
 def test_a_sequence_of_any_kind_may_be_a_list_or_a_tuple():
     for value in ([1, 2], (1, 2)):
         assert list(read_again(holding(Sequence[int])(value)).x) == [1, 2]
@@ -401,3 +411,5 @@ def test_a_field_that_is_no_argument_is_refused_when_it_would_be_another():
 def test_a_converter_that_changes_what_it_made_is_found_out():
     held = holding(str, converter=lambda text: f"{text}!")
     assert "Held.x is 'a!', and would come back as 'a!!'" in as_stored(held("a"))[1][0]
+    shorter = holding(tuple[int, ...], converter=lambda numbers: numbers[1:])
+    assert "Held.x is (2, 3), and would come back as (3,)" in as_stored(shorter((1, 2, 3)))[1][0]
