@@ -54,6 +54,7 @@ FLOOR = {
     "_replies": 3,
     "_session": 3,
     # 2, edges
+    "_closed": 2,
     "_transport": 2,
     "transport": 2,
     "_waiting": 2,

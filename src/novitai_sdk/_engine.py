@@ -5,16 +5,16 @@ import os
 import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic
 
 import anyio.to_thread
 import attrs
 
 from ._calling import Async, Mode, Sync, drive
+from ._closed import UntilClosed, while_open
 from ._gates import Gates
 from ._hosting import Host, Making, NoHost
 from ._meter import Meter
@@ -43,7 +43,6 @@ from .jobs import (
     Runner,
     RunnerFailed,
     Store,
-    StoreClosed,
     StoreError,
     Together,
     open_store,
@@ -60,38 +59,6 @@ __all__ = ["Engine", "awaiting_engine", "blocking_engine"]
 
 # Seconds a clean-up may take when its caller was cancelled.
 _CLOSING: Final = 10.0
-
-T = TypeVar("T")
-
-
-class _UntilClosed(Generic[Mode]):
-    """A waiter that tells whoever still holds a noun of a closed client so, and not that some store is shut."""
-
-    def __init__(self, waiter: Waiter[Mode], closed: Callable[[], bool]) -> None:
-        self._waiter = waiter
-        self._closed = closed
-        self.sleep = waiter.sleep
-        self.shield = waiter.shield
-        self.insist = waiter.insist
-        self.monotonic = waiter.monotonic
-        self.time = waiter.time
-
-    @property
-    def mode(self) -> type[Mode]:
-        """`Sync` or `Async`."""
-        return self._waiter.mode
-
-    async def result(self, future: "Future[T]", timeout: float | None = None) -> T:
-        """Return what *future* comes to. Raises ClientClosed, also when the client is closed meanwhile."""
-        if self._closed():
-            future.cancel()
-            raise ClientClosed
-        try:
-            return await self._waiter.result(future, timeout)
-        except StoreClosed as error:
-            if self._closed():
-                raise ClientClosed from error
-            raise
 
 
 # -- the engine ---------------------------------------------------------------------------------------
@@ -113,7 +80,7 @@ class _Core(Generic[Mode]):
         self.closed = False
         # Of the plain client. One thread may take it twice: a signal may come while it closes, and close as well.
         self.closing = threading.RLock()
-        self.waiter = _UntilClosed(waiter, lambda: self.closed)
+        self.waiter = UntilClosed(waiter, self.is_closed)
         self.gates = Gates()
         self.jobs = Meter()
         self.lags = Meter()
@@ -125,6 +92,28 @@ class _Core(Generic[Mode]):
         self._lock = threading.Lock()
         self._store: Store | None = None
         self.host = Host(make(self), settings.drain, self.tell_of_unfinished)
+
+    def is_closed(self) -> bool:
+        """Whether it was closed, or is being closed."""
+        return self.closed
+
+    def check(self) -> None:
+        """Raise ClientClosed, or RunnerFailed when the runner died."""
+        if self.closed:
+            raise ClientClosed
+        _check(self.host)
+
+    @property
+    def store_of_nouns(self) -> Store:
+        """The store, for who keeps it: nothing is asked of it any more once this is closed."""
+        return while_open(self.store, self.is_closed)
+
+    @property
+    def open_store(self) -> Store:
+        """The store, for who asks it at once. Raises ClientClosed."""
+        if self.closed:
+            raise ClientClosed
+        return self.store
 
     @property
     def store(self) -> Store:
@@ -225,7 +214,7 @@ class Engine(Generic[Mode]):
                     settings=core.settings,
                     cloud=self.cloud,
                     recent=core.recent,
-                    store=core.store,
+                    store=core.store_of_nouns,
                     waiter=core.waiter,
                     runner=core.host,
                 )
@@ -237,9 +226,9 @@ class Engine(Generic[Mode]):
         """The records of the task runner."""
         core = self._core
         return Jobs(
-            lambda: core.store,  # a handler may be registered long before there is work
+            lambda: core.open_store,  # a handler may be registered long before there is work
             core.waiter,
-            check=lambda: _check(core.host),
+            check=core.check,
             started=core.host.ensure_started,
             kinds=core.kinds,
         )
@@ -249,9 +238,9 @@ class Engine(Generic[Mode]):
         """Outgoing webhooks."""
         core = self._core
         return Webhooks(
-            core.store,
+            core.store_of_nouns,
             core.waiter,
-            check=lambda: _check(core.host),
+            check=core.check,
             started=core.host.ensure_started,
             allow_http=core.settings.webhook_allow_http,
         )
@@ -262,7 +251,7 @@ class Engine(Generic[Mode]):
         core = self._core
         return Health(
             self._session,
-            lambda: core.store,
+            lambda: core.open_store,
             core.waiter,
             calls=core.gates.meter,
             jobs=core.jobs,

@@ -101,7 +101,11 @@ class Host:
         return self._current.trouble
 
     def ensure_started(self) -> None:
-        """Start the runner if it does not run."""
+        """Start the runner if it does not run; one that was told to stop stays as it is, and that is no error.
+
+        Raises:
+            RunnerFailed: It runs in a thread, and died or could not be started.
+        """
         self._current.ensure_started()
 
     def on_end(self, listener: Callable[[], object]) -> Callable[[], None]:

@@ -86,17 +86,15 @@ class BackgroundRunner:
         return None if runner is None else runner.trouble
 
     def ensure_started(self) -> None:
-        """Start the thread unless it runs.
+        """Start the thread unless it runs, or was told to stop: then what is stored waits for the next runner.
 
         Raises:
-            RunnerFailed: It ran and died, it was closed, or no thread could be started just now, which the next call
-                tries again; the failure is the cause.
+            RunnerFailed: It ran and died, or no thread could be started just now, which the next call tries again;
+                the failure is the cause.
         """
         with self._lock:
-            if self._stopping:
-                raise RunnerFailed("the job runner was closed; make a new client")
             self.raise_if_failed()
-            if self._thread is None:
+            if self._thread is None and not self._stopping:
                 # A daemon: a program that forgot to close must be able to end.
                 self._thread = threading.Thread(target=self._host, name="novitai-jobs", daemon=True)
                 try:
