@@ -9,7 +9,7 @@ import pytest
 from faces import WANTED
 
 from novitai_sdk import ClientClosed, InstanceStatus, Novitai
-from novitai_sdk.jobs import Change, JobQuery, MemoryStore
+from novitai_sdk.jobs import BackgroundRunner, Change, JobQuery, MemoryStore, RunnerFailed
 
 SOON = 10.0
 
@@ -42,6 +42,7 @@ def interrupted(client: Novitai) -> None:
 ASKS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "create": ("instances", lambda instances: instances.create(**WANTED)),
     "enqueue": ("jobs", lambda jobs: jobs.enqueue(Errand())),
+    "enqueue with a key": ("jobs", lambda jobs: jobs.enqueue(Errand(), key="one")),
     "send": ("webhooks", lambda webhooks: webhooks.send({}, "https://example.com/hook")),
 }
 """Whom something is asked, and what: each leads to one job."""
@@ -112,3 +113,20 @@ def test_a_create_that_is_interrupted_while_the_client_is_closed_is_taken_back(n
     (record,) = store.scan("instance").result(SOON)
     assert record.body["deleting"]
     assert InstanceStatus.TERMINATED in str(record.body)
+
+
+def test_a_runner_that_cannot_be_started_is_told_before_anything_is_stored(new, monkeypatch):
+    def refuse(runner: BackgroundRunner) -> None:
+        raise RunnerFailed("no threads left")
+
+    store = ClosingStore()
+    client = new(store=store)
+    client.jobs.handler(Errand)(lambda errand, context: None)
+    monkeypatch.setattr(BackgroundRunner, "ensure_started", refuse)
+    for ask in (
+        lambda: client.jobs.enqueue(Errand()),
+        lambda: client.webhooks.send({}, "https://example.com/hook"),
+    ):
+        with pytest.raises(RunnerFailed, match="no threads left"):
+            ask()
+    assert store.jobs(JobQuery()).result(SOON) == ()

@@ -176,7 +176,8 @@ class OwnJobs(Moded[Mode]):
             JobRefused: The class of the payload is not known here, something in it cannot be stored or would not come
                 back as it is, something else is wrong with what was asked, or a job of another type has the key;
                 nothing was stored.
-            RunnerFailed: The runner of this process died; nothing was stored.
+            RunnerFailed: The runner of this process died, or could not be started; nothing was stored.
+            ClientClosed: The client is closed; nothing was stored.
             StoreError: The store is in trouble.
         """
         kind = self._kinds.of(payload)
@@ -195,10 +196,10 @@ class OwnJobs(Moded[Mode]):
             key=key,
         )
         self._check()
-        job = await self._accepted(new)
         if kind.work is not None:
+            # Before it is stored: an error after that would say of a stored job that it was not.
             self._started()
-        return job
+        return await self._accepted(new)
 
     @dual
     async def work(self, timeout: float | None = None) -> None:
@@ -224,12 +225,13 @@ class OwnJobs(Moded[Mode]):
 
     async def _accepted(self, new: NewJob) -> Job:
         """Store *new*, or find the job that has its key."""
+        store = self._store  # once: a client that is closed meanwhile must not hide what was stored
         while True:
-            await self._waiter.result(self._store.commit(Change(jobs=(new,))))
+            await self._waiter.result(store.commit(Change(jobs=(new,))))
             if new.key is None:
                 return new.job
-            stored = await self._waiter.result(self._store.job(new.job.id))
-            found = stored or await self._waiter.result(self._store.holder(new.key))
+            stored = await self._waiter.result(store.job(new.job.id))
+            found = stored or await self._waiter.result(store.holder(new.key))
             if found is not None and found.type == new.job.type:
                 return found
             if found is not None:

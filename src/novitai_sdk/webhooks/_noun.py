@@ -47,15 +47,17 @@ class Webhooks(Moded[Mode], Generic[Mode]):
 
         *headers* go beside those that sign it. Raises ValidationError for a URL that is none or not allowed, for
         headers that cannot be sent, and for a payload that is not JSON or larger than 256 kB; RunnerFailed when the
-        runner of this process died, and nothing is stored then.
+        runner of this process died or could not be started, ClientClosed when the client is closed, and nothing is
+        stored then.
         """
         judged = (receiver_address if self._allow_http else https_address)("url", url)
         if judged.details:
             raise ValidationError(FAILED, judged.details)
         new = webhook_job(event, url, now=self._waiter.time(), headers=headers)
         self._check()
-        await self._waiter.result(self._store.commit(Change(jobs=(new,))))
+        # Before it is stored: an error after that would say of a stored job that it was not.
         self._started()
+        await self._waiter.result(self._store.commit(Change(jobs=(new,))))
         return new.job
 
     @dual
