@@ -6,13 +6,13 @@ behind :class:`Waiter`, so that a test can hold the clock and one body serves pl
 
 import sys
 import time
-from collections.abc import Awaitable, Callable, Hashable, Iterable
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import AbstractContextManager, nullcontext, suppress
 from math import inf
 from threading import Lock, local
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, cast
 from weakref import WeakKeyDictionary, ref
 
 import anyio
@@ -294,6 +294,24 @@ def is_cancelled() -> bool:
     # Python 3.10 does not tell.
     asked = getattr(asyncio.current_task(), "cancelling", None)
     return asked is not None and asked() > 0
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Tell whether *error* is nothing but the running loop's way to cancel; it may have been raised by anybody."""
+    cancelled = anyio.get_cancelled_exc_class()
+    return all(isinstance(one, cancelled) for one in leaves(error))
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """Yield *error*, or what it holds if it is a group."""
+    # Asked by attribute: before Python 3.11 groups come from a package that need not be installed.
+    inner: object = getattr(error, "exceptions", ())
+    if not (inner and isinstance(inner, tuple)):
+        yield error
+        return
+    for one in cast(tuple[object, ...], inner):
+        if isinstance(one, BaseException):
+            yield from leaves(one)
 
 
 def has_ended(loop: Hashable) -> bool:

@@ -102,10 +102,19 @@ def test_an_ordinary_function_gets_a_thread_of_its_own(new):
     assert not [one for one in threading.enumerate() if one.name == threads[0]]
 
 
+class Unspeakable(BaseException):
+    def __repr__(self) -> str:
+        raise LookupError("no words")
+
+
 @pytest.mark.parametrize(
     ("raised", "told"),
-    [(LookupError("no paper"), "LookupError: no paper"), (SystemExit(3), "SystemExit(3)")],
-    ids=["an error", "an exit"],
+    [
+        (LookupError("no paper"), "LookupError: no paper"),
+        (SystemExit(3), "SystemExit(3)"),
+        (Unspeakable(), "the handler raised Unspeakable"),
+    ],
+    ids=["an error", "an exit", "what cannot even be shown"],
 )
 def test_a_function_that_raises_fails_its_attempt_and_nothing_else(new, raised, told):
     client = new()

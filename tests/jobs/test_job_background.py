@@ -189,6 +189,30 @@ def test_after_close_it_does_not_start_again(store: Store) -> None:
     assert job.status is JobStatus.PENDING
 
 
+class Grouped(BaseException):
+    """What a task group raises for a task that was interrupted, also where Python has no groups."""
+
+    exceptions = (KeyboardInterrupt(),)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, GeneratorExit, Grouped])
+def test_what_is_raised_where_no_ctrl_c_comes_fails_its_attempt_and_nothing_else(
+    store: Store, backend: Literal["asyncio", "trio"], raised: type[BaseException]
+) -> None:
+    async def handler(job: Job, context: JobContext) -> Outcome:
+        raise raised
+
+    background = BackgroundRunner(making(store, {"odd": handler, "greet": done}), backend=backend)
+    new = new_job("odd", {}, now=time.time(), max_attempts=1)
+    store.commit(Change(jobs=(new,))).result(SOON)
+    background.ensure_started()
+    assert raised.__name__ in str(store.settled(new.job.id).result(SOON).error)
+    assert store.settled(add(store)).result(SOON).status is JobStatus.COMPLETED
+    background.close()
+    assert background.error is None
+
+
 def test_a_handler_may_close_the_runner_it_runs_in(store: Store) -> None:
     background: BackgroundRunner
 

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
@@ -33,6 +34,9 @@ from novitai_sdk.jobs import (
 )
 from novitai_sdk.models import Job, JobStatus
 
+if sys.version_info < (3, 11):
+    from exceptiongroup import BaseExceptionGroup
+
 NOT_TEXT = os.fsdecode(b"bad name \xff")
 WRITE = Write(kind="thing", key="a", body={})
 
@@ -40,6 +44,33 @@ WRITE = Write(kind="thing", key="a", body={})
 class Unspeakable(Exception):
     def __str__(self) -> str:
         raise LookupError("no words")
+
+
+class Panic(BaseException):
+    """As extensions in Rust raise it, and some tools for tests."""
+
+
+class UnspeakablePanic(Panic):
+    def __str__(self) -> str:
+        raise Panic("not even that")
+
+    __repr__ = __str__
+
+
+class SaysAPanic(Exception):
+    def __str__(self) -> str:
+        raise Panic("no words")
+
+
+class Several(Panic):
+    """A group, also where Python has none."""
+
+    def __init__(self, *exceptions: BaseException) -> None:
+        super().__init__("several")
+        self.exceptions = exceptions
+
+    def __repr__(self) -> str:
+        return f"Several{self.exceptions}"
 
 
 class OddGroup(Exception):
@@ -79,8 +110,22 @@ MISHAPS: dict[str, tuple[Callable[[], Outcome], str]] = {
     "an error that cannot be shown": (raises(Unspeakable), "Unspeakable: (its message cannot"),
     "an error that is an odd group": (raises(OddGroup), "OddGroup"),
     "an exit": (raises(lambda: SystemExit(1)), "the handler raised SystemExit"),
+    "a panic": (raises(lambda: Panic("a bug")), "the handler raised Panic('a bug')"),
+    "a panic that cannot be shown": (raises(UnspeakablePanic), "raised UnspeakablePanic"),
+    "an error that panics when it is shown": (
+        raises(SaysAPanic),
+        "SaysAPanic: (its message cannot",
+    ),
+    "a group with an exit": (
+        raises(lambda: Several(ValueError("no"), SystemExit(1))),
+        "Several(ValueError('no'), SystemExit(1))",
+    ),
     "a cancellation that was meant for others": (
         raises(lambda: asyncio.CancelledError()),
+        "CancelledError",
+    ),
+    "a group of cancellations that were meant for others": (
+        raises(lambda: Several(asyncio.CancelledError(), asyncio.CancelledError())),
         "CancelledError",
     ),
 }
@@ -167,6 +212,47 @@ async def test_a_retry_policy_that_fails_is_replaced_and_not_the_end(
         assert (await ended(store, last)).status is JobStatus.FAILED
         assert runner.error is None
     assert "Backoff() is used in its place" in caplog.text
+
+
+@pytest.mark.anyio
+async def test_what_a_cancelled_handler_raises_besides_is_its_failure(store: Store) -> None:
+    async def handler(job: Job, context: JobContext) -> Outcome:
+        try:
+            await anyio.sleep(SOON)
+        except BaseException as cancelled:  # noqa: BLE001 - on either loop
+            # As a task group does whose tasks cannot even be cancelled without a mishap.
+            raise Several(cancelled, Panic("a bug")) from None
+        raise AssertionError
+
+    kinds = {"greet": handler, "other": done}
+    async with running(store, kinds, time_limit=0.01) as runner:
+        (job_id,) = await add(store, greet(max_attempts=1))
+        assert "Panic('a bug')" in str((await ended(store, job_id)).error)
+        (other,) = await add(store, greet(type_="other"))
+        assert (await ended(store, other)).status is JobStatus.COMPLETED
+        assert runner.error is None
+
+
+@pytest.mark.anyio
+async def test_a_group_that_is_nothing_but_the_end_of_the_runner_costs_no_attempt(
+    store: Store,
+) -> None:
+    began = anyio.Event()
+
+    async def handler(job: Job, context: JobContext) -> Outcome:
+        try:
+            began.set()
+            await anyio.sleep(SOON)
+        except BaseException as cancelled:  # noqa: BLE001 - on either loop
+            raise BaseExceptionGroup("only that", [cancelled]) from None
+        raise AssertionError
+
+    async with running(store, {"greet": handler}):
+        (job_id,) = await add(store, greet(max_attempts=1))
+        await began.wait()
+    job = await AsyncWaiter().result(store.job(job_id))
+    assert job is not None
+    assert (job.status, job.attempts) == (JobStatus.PENDING, 0)
 
 
 @pytest.mark.anyio

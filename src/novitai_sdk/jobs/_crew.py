@@ -14,10 +14,11 @@ from anyio.lowlevel import checkpoint
 
 from .._calling import Async
 from .._job_event import JobEvent, OnJob
-from .._waiting import Waiter, is_cancelled, loop_time
+from .._waiting import Waiter, loop_time
 from ..models import Job
 from ._errors import ClaimLost
 from ._handling import SILENT, Handler, JobContext, Together, checked, describe, facts
+from ._mishaps import goes_on, may_be_ctrl_c, no_error
 from ._schedule import Backoff, JobRetryPolicy
 from ._store import Claim, Outcome, Retry, Store
 from ._watching import listens
@@ -224,11 +225,12 @@ class Crew:
             lane.set_out(work)
             try:
                 outcomes = await self._attempt(work)
-            except (KeyboardInterrupt, GeneratorExit) as error:
-                # Ctrl-C may have hit the handler, so it goes on; but the attempt counts, or a handler that raises such
-                # a thing itself would be begun again for ever.
-                lane.work = None
-                self._end(work, self._failed(work, _not_an_error(error)))
+            except BaseException as error:
+                if may_be_ctrl_c(error):
+                    # It goes on; but the attempt counts, or a handler that raises such a thing itself would be begun
+                    # again for ever.
+                    lane.work = None
+                    self._end(work, self._failed(work, no_error(error)))
                 raise
             lane.work = None
             self._end(work, outcomes)
@@ -258,13 +260,11 @@ class Crew:
             return self._failed(work, error)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is a failed attempt
             return self._failed(work, error)
-        except SystemExit as error:  # one job does not end the program, nor the others
-            return self._failed(work, _not_an_error(error))
-        except anyio.get_cancelled_exc_class() as error:
-            # The handler awaited what somebody else cancelled; nobody has cancelled the handler.
-            if is_cancelled():
+        except BaseException as error:
+            if goes_on(error):
                 raise
-            return self._failed(work, _not_an_error(error))
+            # One job ends neither the program nor the others.
+            return self._failed(work, no_error(error))
 
     def _end_of(self, work: Work, claim: Claim, answer: object) -> Outcome:
         if isinstance(answer, Exception):
@@ -324,10 +324,6 @@ class Crew:
             if not self._hook_failed:
                 _log.exception("on_job failed; its further failures are not logged")
             self._hook_failed = True
-
-
-def _not_an_error(error: BaseException) -> RuntimeError:
-    return RuntimeError(f"the handler raised {type(error).__name__}")
 
 
 def _wait_after(policy: JobRetryPolicy, job: Job) -> float:

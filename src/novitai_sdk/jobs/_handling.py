@@ -162,7 +162,7 @@ def describe(error: BaseException) -> str:
         if inner and _is_tuple(inner, BaseException):
             return "; ".join(describe(one) for one in cast(tuple[BaseException, ...], inner))
         message = writable(str(error))
-    except Exception as worse:  # noqa: BLE001 - see above
+    except BaseException as worse:  # noqa: BLE001 - see above
         message = f"(its message cannot be shown: {type(worse).__name__})"
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 

@@ -13,6 +13,7 @@ from ..models import Job
 from ._announce import reject, resolve
 from ._errors import ClaimLost
 from ._handling import JobContext, facts
+from ._mishaps import no_error
 from ._store import Change, Claim
 
 __all__ = ["PlainJobContext", "in_thread"]
@@ -110,6 +111,6 @@ def _fulfil(
     except Exception as error:  # noqa: BLE001 - handed on to the runner
         reject(answer, error)
     except BaseException as error:  # noqa: BLE001 - it would end the runner in place of this attempt
-        reject(answer, RuntimeError(f"the handler raised {error!r}"))
+        reject(answer, no_error(error))
     else:
         resolve(answer, value)
