@@ -643,11 +643,12 @@ def test_a_hook_is_told_of_every_attempt(face: Face):
     face.tell(story, on_job=told.append)
 
 
-def test_a_hook_that_fails_harms_no_job_and_is_logged_once(face, caplog):
+@pytest.mark.parametrize("mistake", [LookupError("a hook's own"), SystemExit("a hook's own")])
+def test_a_hook_that_fails_harms_no_job_and_is_logged_once(face, caplog, mistake):
     told: list[str] = []
 
     def failing(event: JobEvent) -> None:
-        raise LookupError("a hook's own mistake")
+        raise mistake
 
     async def story(client: Any, done: Any) -> None:
         @client.jobs.handler(Line)

@@ -20,6 +20,7 @@ from novitai_sdk.jobs import (
     Done,
     GiveUp,
     JobContext,
+    JobEvent,
     JobRefused,
     MemoryStore,
     Outcome,
@@ -200,7 +201,7 @@ class Absurd:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("wait", [lambda: 1 / 0, lambda: math.nan, lambda: math.inf])
+@pytest.mark.parametrize("wait", [lambda: 1 / 0, lambda: math.nan, lambda: math.inf, sys.exit])
 async def test_a_retry_policy_that_fails_is_replaced_and_not_the_end(
     store: Store, wait: Callable[[], float], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -284,6 +285,25 @@ async def test_a_task_that_somebody_cancelled_is_no_end_of_the_runner(anyio_back
         (other,) = await add(store, greet(type_="other"))
         assert (await ended(store, other)).status is JobStatus.COMPLETED
         assert runner.running
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("raised", [SystemExit, Panic, LookupError])
+@pytest.mark.parametrize("told", ["claimed", "completed"])
+async def test_a_hook_that_raises_holds_up_neither_the_job_nor_the_end(
+    store: Store, raised: type[BaseException], told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def hook(event: JobEvent) -> None:
+        if event.what == told:
+            raise raised
+
+    with anyio.fail_after(SOON):
+        async with running(store, {"greet": done}, on_job=hook) as runner:
+            ids = await add(store, greet(1), greet(2))
+            jobs = [await ended(store, job_id) for job_id in ids]
+        assert {(job.status, job.attempts) for job in jobs} == {(JobStatus.COMPLETED, 1)}
+        assert runner.error is None
+    assert caplog.text.count("on_job failed") == 1
 
 
 class Broken(MemoryStore):

@@ -220,9 +220,10 @@ class Crew:
             work = self._todo.popleft()
             self.go(tasks)
             before = copy_context()
+            # First: whatever happens from here on, the work is at an end when the lane is.
+            lane.set_out(work)
             for claim in work.claims if self.heard else ():
                 self.tell(JobEvent(what="claimed", job=claim.job))
-            lane.set_out(work)
             try:
                 outcomes = await self._attempt(work)
             except BaseException as error:
@@ -319,7 +320,9 @@ class Crew:
             return
         try:
             self._on_job(event)
-        except Exception:  # noqa: BLE001 - a hook's mistake is not the job's
+        except BaseException as error:
+            if goes_on(error):
+                raise
             # Once: a hook that fails would otherwise fill the log with every job.
             if not self._hook_failed:
                 _log.exception("on_job failed; its further failures are not logged")
@@ -329,7 +332,11 @@ class Crew:
 def _wait_after(policy: JobRetryPolicy, job: Job) -> float:
     try:
         wait = float(policy.wait_after(job.attempts))
-    except Exception:  # noqa: BLE001 - a policy of the program's own; its mistake must not end all jobs
+    except (
+        BaseException
+    ) as error:  # a policy of the program's own; its mistake must not end all jobs
+        if goes_on(error):
+            raise
         _log.exception(
             "the retry policy of %s jobs failed; Backoff() is used in its place", job.type
         )

@@ -9,6 +9,8 @@ __all__ = ["goes_on", "may_be_ctrl_c", "no_error"]
 
 def goes_on(error: BaseException) -> bool:
     """Whether *error* is to go on its way, as a real cancellation or what may be Ctrl-C; all else is a mistake."""
+    if isinstance(error, Exception):
+        return False
     # Somebody may await what somebody else cancelled; that does not cancel whoever awaits it.
     return is_cancelled() if is_cancellation(error) else may_be_ctrl_c(error)
 

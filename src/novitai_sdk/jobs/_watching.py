@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from .._job_event import JobEvent, OnJob
 from ._handling import facts
+from ._mishaps import goes_on
 
 __all__ = ["Watcher", "listens"]
 
@@ -33,7 +34,9 @@ class Watcher:
         for number, hook in enumerate(self._hooks):
             try:
                 hook(event)
-            except Exception:  # noqa: BLE001 - a watcher that fails must not harm what it watches
+            except BaseException as error:
+                if goes_on(error):
+                    raise
                 if number not in self._failed:
                     _log.exception(
                         "on_job: a hook failed, its further failures are not logged: %r",
