@@ -6,7 +6,6 @@ import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Generic
 
@@ -19,6 +18,7 @@ from ._gates import Gates
 from ._hosting import Host, Making, NoHost
 from ._meter import Meter
 from ._network import Network
+from ._once import once
 from ._session import Patience, Session
 from ._transport import Transport, user_agent
 from ._version import __version__
@@ -45,6 +45,7 @@ from .jobs import (
     Store,
     StoreError,
     Together,
+    _forks,
     open_store,
 )
 from .jobs._carrying import handler_of
@@ -92,6 +93,17 @@ class _Core(Generic[Mode]):
         self._lock = threading.Lock()
         self._store: Store | None = None
         self.host = Host(make(self), settings.drain, self.tell_of_unfinished)
+        _forks.watch_opener(self)
+
+    def before_fork(self) -> None:
+        """Let no thread be halfway through opening or dropping the store."""
+        self._lock.acquire()
+
+    def after_fork(self, in_child: bool) -> None:
+        """Go on; whoever was closing this goes on with that in the parent alone."""
+        if in_child:
+            self.closing = threading.RLock()
+        self._lock.release()
 
     def is_closed(self) -> bool:
         """Whether it was closed, or is being closed."""
@@ -194,17 +206,17 @@ class Engine(Generic[Mode]):
         """`Sync` or `Async`."""
         return self._session.mode
 
-    @cached_property
+    @once
     def cloud(self) -> Cloud[Mode]:
         """The cloud's operations."""
         return Cloud(self._session)
 
-    @cached_property
+    @once
     def catalog(self) -> Catalog[Mode]:
         """What can be rented."""
         return Catalog(self.cloud)
 
-    @cached_property
+    @once
     def instances(self) -> Instances[Mode]:
         """Managed instances."""
         core = self._core
@@ -221,7 +233,7 @@ class Engine(Generic[Mode]):
             )
         )
 
-    @cached_property
+    @once
     def jobs(self) -> Jobs[Mode]:
         """The records of the task runner."""
         core = self._core
@@ -233,7 +245,7 @@ class Engine(Generic[Mode]):
             kinds=core.kinds,
         )
 
-    @cached_property
+    @once
     def webhooks(self) -> Webhooks[Mode]:
         """Outgoing webhooks."""
         core = self._core
@@ -245,7 +257,7 @@ class Engine(Generic[Mode]):
             allow_http=core.settings.webhook_allow_http,
         )
 
-    @cached_property
+    @once
     def health(self) -> Health[Mode]:
         """Checks of what the client stands on."""
         core = self._core
@@ -295,24 +307,15 @@ class Engine(Generic[Mode]):
         if not self._owner:
             return
         core.host.check_outside()
-        # Not for ever: in a child that was forked meanwhile, nobody goes on with the first.
-        if not core.closing.acquire(timeout=core.settings.drain + 2 * _CLOSING):
-            return
-        try:
-            self._close()
-        finally:
-            core.closing.release()
-
-    def _close(self: "Engine[Sync]") -> None:
-        core = self._core
-        if core.closed:
-            return
-        core.closed = True
-        try:
-            core.host.close()
-            core.close_store()
-        finally:
-            drive(core.transport.close())
+        with core.closing:
+            if core.closed:
+                return
+            core.closed = True
+            try:
+                core.host.close()
+                core.close_store()
+            finally:
+                drive(core.transport.close())
 
     async def enter(self: "Engine[Async]") -> None:
         """Begin to live in the caller's task; what a sibling's block begins is for its owner to end."""

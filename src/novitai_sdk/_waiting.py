@@ -4,6 +4,7 @@ Operations wait for two things: for time, and for a result that another thread w
 behind :class:`Waiter`, so that a test can hold the clock and one body serves plain and awaiting clients.
 """
 
+import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
@@ -357,8 +358,12 @@ class Mailbox:
 
     def __init__(self, hop: Callable[[Callable[[], None]], object]) -> None:
         self._hop = hop
-        self._lock = Lock()
         self._calls: list[Callable[[], object]] = []
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """After a fork, somebody in the parent may hold the lock."""
+        self._lock = Lock()
 
     def post(self, call: Callable[[], object]) -> None:
         """Have *call* run in the loop; after the loop has ended nobody waits there, and nothing happens."""
@@ -385,6 +390,15 @@ class Mailbox:
 
 
 _mailboxes: "WeakKeyDictionary[Hashable, Mailbox]" = WeakKeyDictionary()
+
+
+def _after_fork() -> None:
+    for box in list(_mailboxes.values()):
+        box.begin_anew()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def mailbox() -> Mailbox:

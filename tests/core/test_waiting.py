@@ -325,3 +325,14 @@ def test_and_it_is_woken_also_when_that_ends_badly():
     with pytest.raises(LookupError):
         post_and_fail()
     assert len(wakes) == 1
+
+
+def test_after_a_fork_the_lock_of_a_mailbox_is_free():
+    hops: list[Callable[[], None]] = []
+    box = Mailbox(hops.append)
+    box._lock.acquire()
+    box.begin_anew()
+    came: list[int] = []
+    box.post(lambda: came.append(1))
+    hops.pop()()
+    assert came == [1]

@@ -19,6 +19,7 @@ class Forkable(Protocol):
 
 
 _runners: "WeakSet[Forkable]" = WeakSet()
+_openers: "WeakSet[Forkable]" = WeakSet()
 _others: "WeakSet[Forkable]" = WeakSet()
 _resting: list[Forkable] = []
 _forking = Lock()  # two threads may fork at once
@@ -34,11 +35,25 @@ def watch_runner(thing: Forkable) -> None:
     _runners.add(thing)
 
 
+def watch_opener(thing: Forkable) -> None:
+    """The same for what opens stores: at rest before them, it opens none that would not be."""
+    _openers.add(thing)
+
+
 def _before() -> None:
     _forking.acquire()
-    _resting[:] = [*_runners, *_others]
-    for thing in _resting:
-        thing.before_fork()
+    for group in (_runners, _openers, _others):
+        for thing in _members(group):
+            thing.before_fork()
+            _resting.append(thing)
+
+
+def _members(group: "WeakSet[Forkable]") -> list[Forkable]:
+    while True:
+        try:
+            return list(group)
+        except RuntimeError:  # another thread has added one meanwhile
+            continue
 
 
 def _after(in_child: bool) -> None:
