@@ -1,5 +1,6 @@
 """The runner's thread: it starts with the first use, surfaces its failure, and leaves nothing behind."""
 
+import asyncio
 import subprocess
 import sys
 import threading
@@ -211,6 +212,54 @@ def test_what_is_raised_where_no_ctrl_c_comes_fails_its_attempt_and_nothing_else
     assert store.settled(add(store)).result(SOON).status is JobStatus.COMPLETED
     background.close()
     assert background.error is None
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, SystemExit])
+def test_a_task_of_a_handler_may_exit_too(
+    store: Store, backend: Literal["asyncio", "trio"], raised: type[BaseException]
+) -> None:
+    async def exit_() -> None:
+        raise raised
+
+    async def handler(job: Job, context: JobContext) -> Outcome:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(exit_)
+        raise AssertionError
+
+    background = BackgroundRunner(making(store, {"odd": handler, "greet": done}), backend=backend)
+    new = new_job("odd", {}, now=time.time(), max_attempts=1)
+    store.commit(Change(jobs=(new,))).result(SOON)
+    background.ensure_started()
+    assert raised.__name__ in str(store.settled(new.job.id).result(SOON).error)
+    assert store.settled(add(store)).result(SOON).status is JobStatus.COMPLETED
+    background.close()
+    assert background.error is None
+
+
+def test_a_task_that_nobody_waits_for_ends_the_runner_and_not_for_ever_anew(store: Store) -> None:
+    began: list[str] = []
+
+    async def exit_() -> None:
+        raise SystemExit
+
+    async def handler(job: Job, context: JobContext) -> Outcome:
+        began.append(job.id)
+        left_alone = asyncio.create_task(exit_())
+        try:
+            await anyio.sleep(SOON)
+        finally:
+            left_alone.exception()  # or asyncio would log that nobody asked for it
+        raise AssertionError
+
+    background = BackgroundRunner(making(store, {"odd": handler}))
+    add(store, "odd")
+    background.ensure_started()
+    thread = next(one for one in threading.enumerate() if one.name == "novitai-jobs")
+    thread.join(SOON)
+    assert isinstance(background.error, SystemExit)
+    assert len(began) == 1
+    background.close()
 
 
 def test_a_handler_may_close_the_runner_it_runs_in(store: Store) -> None:

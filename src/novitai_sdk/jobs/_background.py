@@ -168,7 +168,8 @@ class BackgroundRunner:
 
     def _host(self) -> None:
         try:
-            anyio.run(self._main, backend=self._backend)
+            while self._begins_again():
+                pass
         except BaseException as error:  # noqa: BLE001 - nobody above would see it
             self._error = error.__cause__ if isinstance(error, RunnerFailed) else error
             if self._died is not None:
@@ -176,6 +177,23 @@ class BackgroundRunner:
         finally:
             self._under_way.set()
             self._runner = None
+
+    def _begins_again(self) -> bool:
+        """Run until the end; answer whether only the loop has come to it."""
+        try:
+            anyio.run(self._main, backend=self._backend)
+        except (SystemExit, KeyboardInterrupt) as error:
+            # Raised in a task of a handler: asyncio lets these two end the loop, past whoever waits for the task.
+            # Where no attempt has failed of it, the same job might do so for ever.
+            if self._runner is None or not self._runner.exits:
+                raise
+            _log.warning(
+                "the job runner begins again: a task of a handler ended its event loop: %s",
+                describe(error),
+            )
+            self._runner = None
+            return not self._stopping
+        return False
 
     async def _main(self) -> None:
         async with self._make() as runner:

@@ -18,7 +18,7 @@ from .._waiting import Waiter, loop_time
 from ..models import Job
 from ._errors import ClaimLost
 from ._handling import SILENT, Handler, JobContext, Together, checked, describe, facts
-from ._mishaps import goes_on, may_be_ctrl_c, no_error
+from ._mishaps import exits, goes_on, may_be_ctrl_c, no_error
 from ._schedule import Backoff, JobRetryPolicy
 from ._store import Claim, Outcome, Retry, Store
 from ._watching import listens
@@ -119,6 +119,7 @@ class Crew:
         ended: Callable[[Work, Mapping[str, Outcome]], object],
     ) -> None:
         self.busy: Counter[str] = Counter()
+        self.exits = 0  # attempts that failed of what may end a loop
         self._store = store
         self._waiter = waiter
         self._on_job = on_job
@@ -265,6 +266,7 @@ class Crew:
             if goes_on(error):
                 raise
             # One job ends neither the program nor the others.
+            self.exits += exits(error)
             return self._failed(work, no_error(error))
 
     def _end_of(self, work: Work, claim: Claim, answer: object) -> Outcome:

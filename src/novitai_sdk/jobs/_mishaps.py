@@ -4,7 +4,7 @@ import threading
 
 from .._waiting import is_cancellation, is_cancelled, leaves
 
-__all__ = ["goes_on", "may_be_ctrl_c", "no_error"]
+__all__ = ["exits", "goes_on", "may_be_ctrl_c", "no_error"]
 
 
 def goes_on(error: BaseException) -> bool:
@@ -20,6 +20,11 @@ def may_be_ctrl_c(error: BaseException) -> bool:
     if threading.current_thread() is not threading.main_thread():
         return False
     return any(isinstance(one, KeyboardInterrupt | GeneratorExit) for one in leaves(error))
+
+
+def exits(error: BaseException) -> bool:
+    """Whether *error* is, or holds, what asyncio lets end its loop where a task raises it."""
+    return any(isinstance(one, SystemExit | KeyboardInterrupt) for one in leaves(error))
 
 
 def no_error(error: BaseException) -> RuntimeError:

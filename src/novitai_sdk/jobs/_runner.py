@@ -221,6 +221,11 @@ class Runner:
         self._stopping = True
         self._rouse()
 
+    @property
+    def exits(self) -> int:
+        """Attempts that failed of what asyncio lets end its loop, such as SystemExit in a task of a handler."""
+        return self._crew.exits
+
     # The loop
 
     async def _serve(self, tasks: anyio.abc.TaskGroup) -> None:
