@@ -31,12 +31,13 @@ _BETWEEN_LOOKS: Final = 1.0
 # Seconds a call is given in any case: one that ends a bill is not to be cut off as soon as it is sent.
 _A_CALL: Final = 5.0
 
-_log = logging.getLogger("novitai_sdk")
 # Between the cloud's clock, which tells whole seconds, and the one of this machine.
 _CLOCKS_DIFFER: Final = timedelta(seconds=60)
 
 # An id of ours; anything else, such as stars, tells nothing.
-_OURS: Final = re.compile(r"inst_\w+", re.ASCII)
+_OURS: Final = re.compile(rf"{OWN_ID}\w+", re.ASCII)
+
+_log = logging.getLogger("novitai_sdk")
 
 INSTANCE_ID: Final = "NOVITAI_INSTANCE_ID"
 """The environment variable in which a machine carries the id this library gave it."""
