@@ -415,9 +415,9 @@ class Operations(Generic[Mode]):
     async def all(self, include_unmanaged: bool) -> tuple[Instance[Mode], ...]:
         managed, unreadable = await self._back.everything()
         kept = [one for one in managed if one.status is not InstanceStatus.TERMINATED]
-        if not (kept or unreadable or include_unmanaged):
-            return ()
-        listed = {one.id: one for one in await CloudInstances.list(self._back.cloud.instances)}
+        listed: dict[str, cloud.Instance] = {}
+        if include_unmanaged or unreadable or any(one.state.novita_instance_id for one in kept):
+            listed = {one.id: one for one in await CloudInstances.list(self._back.cloud.instances)}
         found: list[Instance[Mode]] = []
         for one in kept:
             machine = one.state.novita_instance_id
