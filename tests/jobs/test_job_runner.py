@@ -367,6 +367,44 @@ async def test_the_hook_is_told_of_every_attempt_and_cannot_harm_it(
 # In virtual time
 
 
+class SetClock(LoopClock):
+    """A wall clock that is set while the other one goes on, as when a machine sleeps."""
+
+    set_by = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.set_by
+
+
+@pytest.mark.parametrize("jumps", [(90.0,), (-7200.0, 0.0), (7200.0, 0.0, 90.0)])
+@pytest.mark.anyio
+async def test_a_wall_clock_that_jumps_takes_no_job_from_a_runner_at_work(
+    store: Store, jumps: tuple[float, ...]
+) -> None:
+    clock, begun = SetClock(), list[int]()
+    release = anyio.Event()
+
+    async def work(job: Job, context: JobContext) -> Outcome:
+        begun.append(job.attempts)
+        await release.wait()
+        return Done()
+
+    runner = Runner(store, {"long": work, "greet": done}, waiter=AsyncWaiter(clock))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(runner.run)
+        (job_id,) = await add(store, greet(type_="long"))
+        for clock.set_by in jumps:
+            (other,) = await add(store, new_job("greet", {}, now=clock.time()))
+            await ended(store, other)
+            # As one would that knows nothing of who lives: what is renewed in time is nobody else's.
+            look = store.claim("another", {"long": 1}, clock.time() + 30, 60)
+            assert (await AsyncWaiter().result(look)).claims == ()
+        release.set()
+        job = await ended(store, job_id)
+        runner.stop()
+    assert (job.status, begun) == (JobStatus.COMPLETED, [1])
+
+
 @in_virtual_time
 async def test_the_hook_hears_of_lost_and_of_handed_back_jobs() -> None:
     store, told = MemoryStore(), list[tuple[str, float]]()
@@ -650,10 +688,11 @@ class Moody(MemoryStore):
         now: float,
         lease: float,
         offer: Offer | None = None,
+        monotonic: float | None = None,
     ) -> "Future[Batch]":
         if self.claim_errors:
             return _failed(self.claim_errors.pop())
-        return super().claim(owner, limit_by_type, now, lease, offer)
+        return super().claim(owner, limit_by_type, now, lease, offer, monotonic)
 
     def settle(self, settlements: Sequence[Settlement]) -> "Future[tuple[JobError | None, ...]]":
         if self.settle_errors:
@@ -720,9 +759,10 @@ async def test_an_idle_runner_looks_twice_a_minute() -> None:
             now: float,
             lease: float,
             offer: Offer | None = None,
+            monotonic: float | None = None,
         ) -> "Future[Batch]":
             self.looks += 1
-            return super().claim(owner, limit_by_type, now, lease, offer)
+            return super().claim(owner, limit_by_type, now, lease, offer, monotonic)
 
     store = Counting()
     await add(store, *(greet(n, after=1e6) for n in range(1000)))

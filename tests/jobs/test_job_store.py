@@ -11,6 +11,7 @@ import pytest
 
 from novitai_sdk.jobs import (
     Again,
+    Batch,
     Change,
     Claim,
     ClaimLost,
@@ -433,6 +434,50 @@ def test_a_renewed_lease_goes_on(store: Store) -> None:
     assert take(store, now=NOW + 100, owner="next") == []
     assert len(take(store, 2, now=NOW + 110, owner="next")) == 2
     assert store.renew(claims, NOW + 111, 60).result(SOON) == {claim.job.id for claim in claims}
+
+
+def look(store: Store, now: float, monotonic: float) -> Batch:
+    return store.claim("next", {"greet": 1}, now, 60, None, monotonic).result(SOON)
+
+
+def test_a_wall_clock_that_jumps_takes_no_job_from_its_living_worker(store: Store) -> None:
+    add(store, greet())
+    (claim,) = take(store)
+    batch = look(store, NOW + 3600, 10)
+    assert batch.claims == ()
+    assert batch.next_due is not None
+    assert NOW + 3600 < batch.next_due <= NOW + 3660  # it may stay silent
+    assert store.renew([claim], NOW + 3601, 60).result(SOON) == frozenset()
+    assert look(store, NOW + 3660, 70).claims == ()
+    end(store, claim, Done(), at=NOW + 3661)
+
+
+def test_a_worker_that_stays_silent_for_a_lease_after_a_jump_loses_its_job(store: Store) -> None:
+    add(store, greet())
+    (lost,) = take(store)
+    assert look(store, NOW + 3600, 10).claims == ()
+    assert look(store, NOW + 3659, 69).claims == ()
+    (taken,) = look(store, NOW + 3660, 70).claims
+    assert (taken.job.id, taken.job.attempts) == (lost.job.id, 2)
+    with pytest.raises(ClaimLost):
+        end(store, lost, Done())
+
+
+def test_where_the_clock_did_not_jump_a_lease_lasts_no_longer_than_it_says(store: Store) -> None:
+    add(store, greet())
+    assert look(store, NOW - 1, 99).claims == ()
+    take(store)
+    assert look(store, NOW + 59, 159).claims == ()
+    assert len(look(store, NOW + 60, 160).claims) == 1
+
+
+def test_each_jump_of_the_clock_gives_a_living_worker_its_time(store: Store) -> None:
+    add(store, greet())
+    (claim,) = take(store)
+    for jump in range(1, 4):
+        assert look(store, NOW + 3600 * jump, 100.0 * jump).claims == ()
+        assert store.renew([claim], NOW + 3600 * jump, 60).result(SOON) == frozenset()
+        assert look(store, NOW + 3600 * jump + 50, 100.0 * jump + 50).claims == ()
 
 
 def test_renewing_names_the_lost_and_keeps_the_others(store: Store) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from novitai_sdk.jobs import (
     Again,
+    Batch,
     Change,
     Claim,
     Done,
@@ -442,6 +443,24 @@ def test_a_living_owner_keeps_its_jobs_and_a_closed_one_gives_them_back(path: Pa
         (claim,) = take(two, "two", now=NOW + 5)
         assert claim.job.attempts == 1
     assert [file.name for file in path.parent.glob("jobs.db*")] == ["jobs.db"]
+
+
+@posix
+def test_a_wall_clock_that_jumps_takes_no_job_from_another_process_that_lives(path: Path) -> None:
+    def look(now: float, monotonic: float) -> Batch:
+        return two.claim("two", {"greet": 1}, now, 60, None, monotonic).result(SOON)
+
+    with opened(path) as two:
+        with opened(path) as one:
+            add(one, greet())
+            (claim,) = take(one, "one")
+            assert look(NOW + 0.1, 0.1).claims == ()
+            assert look(NOW + 3600, 0.2).claims == ()
+            assert one.renew([claim], NOW + 3600, 60).result(SOON) == frozenset()
+            assert look(NOW + 3601, 1).claims == ()
+            assert look(NOW + 7200, 2).claims == ()
+        (taken,) = look(NOW + 7200.6, 3).claims  # a closed one, or a dead one, has no time left
+        assert taken.job.attempts == 1
 
 
 def test_an_owner_needs_a_name_that_a_file_can_have(path: Path) -> None:

@@ -80,7 +80,7 @@ class Desk:
                 change = Change(settle=settlement)
                 ledger.committed(change) if refusal is None else ledger.refused(change, refusal)
         elif error is None and name == "claim":
-            ledger.claimed(*arguments, result)
+            ledger.claimed(self, *arguments, result)
         elif error is None and name == "renew":
             ledger.renewed(*arguments, result)
         elif error is None and name == "cancel":
@@ -121,9 +121,10 @@ class FaultyStore:
         now: float,
         lease: float,
         offer: Offer | None = None,
+        monotonic: float | None = None,
     ) -> "Future[Batch]":
         # An offer need not be taken up, and here it never is: all goes by announcements, which can be lost.
-        return self._ask("claim", (owner, dict(limit_by_type), now, lease))
+        return self._ask("claim", (owner, dict(limit_by_type), now, lease, None, monotonic))
 
     def renew(self, claims: Sequence[Claim], now: float, lease: float) -> "Future[frozenset[str]]":
         return self._ask("renew", (tuple(claims), now, lease))

@@ -1,5 +1,6 @@
 """What must be in the store, worked out a second time from what it was told and what the documentation promises."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
@@ -88,6 +89,8 @@ class Ledger:
         self.records: dict[tuple[str, str], tuple[int, object]] = {}
         self.settled: dict[tuple[str, int], str] = {}  # what each claim came to
         self.gone: set[str] = set()  # owners whose death the store may know of
+        # By who looks: how far its two clocks are apart, and since when.
+        self._clocks: dict[object, tuple[float, float]] = {}
 
     # Operations
 
@@ -108,10 +111,19 @@ class Ledger:
             raise Violation(f"{change} was refused, {error!r}, but what is lost is {lost}")
 
     def claimed(
-        self, owner: str, limits: Mapping[str, int], now: float, lease: float, batch: Batch
+        self,
+        by: object,
+        owner: str,
+        limits: Mapping[str, int],
+        now: float,
+        lease: float,
+        _: object,
+        monotonic: float,
+        batch: Batch,
     ) -> None:
         now = told(now)
-        self._lapse(now, {claim.job.id for claim in batch.claims})
+        stands_until = self._reprieve(by, now, monotonic, lease)
+        self._lapse(now, {claim.job.id for claim in batch.claims}, stands_until)
         for type_ in {*limits, *(str(claim.job.type) for claim in batch.claims)}:
             ripe = [one for one in self._pending(type_) if one.due <= now]
             ripe.sort(key=lambda one: one.order(now))
@@ -121,7 +133,7 @@ class Ledger:
                 self._explain(type_, found, expected, now)
         for claim in batch.claims:
             self.granted(claim, owner, now, now + lease)
-        self._sight(limits, now, batch)
+        self._sight(limits, now, batch, stands_until)
 
     def granted(self, claim: Claim, owner: str, now: float, lease_until: float) -> None:
         """*claim* was handed out for a job that waited."""
@@ -309,10 +321,27 @@ class Ledger:
     def _pending(self, type_: str) -> Iterable[Entry]:
         return (one for one in self.jobs.values() if one.status == "pending" and one.type == type_)
 
-    def _lapse(self, now: float, claimed: set[str]) -> None:
+    def _reprieve(
+        self, by: object, now: float, monotonic: float, lease: float
+    ) -> Mapping[str, float]:
+        """Until when, on the wall clock, the jobs of the living stand whose lease has ended: for one more, on a clock
+        that is never set, since the process that looks has seen the wall clock jump, or has seen it at all."""
+        apart, since = self._clocks.get(by, (math.inf, 0.0))
+        if abs(now - monotonic - apart) > 1.0:
+            since = monotonic
+        self._clocks[by] = now - monotonic, since
+        left = since + lease - monotonic
+        return {
+            one.id: now + left
+            for one in self.jobs.values()
+            if left > 0 and one.status == "processing" and one.lease_until <= now
+            if one.owner not in self.gone
+        }
+
+    def _lapse(self, now: float, claimed: set[str], stands_until: Mapping[str, float]) -> None:
         for entry in self.jobs.values():
             if entry.status == "processing" and (
-                entry.lease_until <= now
+                max(entry.lease_until, stands_until.get(entry.id, 0.0)) <= now
                 or (entry.owner in self.gone and (entry.id in claimed or self._left(entry)))
             ):
                 entry.lapse(now)
@@ -329,9 +358,19 @@ class Ledger:
         ]
         raise Violation(f"at {now} of {type_} were claimed\n" + "\n".join(lines))
 
-    def _sight(self, limits: Mapping[str, int], now: float, batch: Batch) -> None:
+    def _sight(
+        self,
+        limits: Mapping[str, int],
+        now: float,
+        batch: Batch,
+        stands_until: Mapping[str, float],
+    ) -> None:
         """What the worker is to be awake for must be in its sight."""
-        sights = [one.lease_until for one in self.jobs.values() if one.status == "processing"]
+        sights = [
+            stands_until.get(one.id, one.lease_until)
+            for one in self.jobs.values()
+            if one.status == "processing"
+        ]
         for type_, limit in limits.items():
             taken = sum(claim.job.type == type_ for claim in batch.claims)
             if taken < limit:

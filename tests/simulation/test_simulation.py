@@ -158,8 +158,10 @@ class ForgetsTheFence(Fault):
 class HandsOutWhatIsHeld(Fault):
     """Lets a lease end long before the worker thinks so."""
 
-    def claim(self, owner: str, limits: Any, now: float, lease: float) -> "Future[Batch]":
-        return self.inner.claim(owner, limits, now, lease / 10)
+    def claim(
+        self, owner: str, limits: Any, now: float, lease: float, *more: Any
+    ) -> "Future[Batch]":
+        return self.inner.claim(owner, limits, now, lease / 10, *more)
 
     def renew(self, claims: Any, now: float, lease: float) -> "Future[frozenset[str]]":
         return self.inner.renew(claims, now, lease / 10)

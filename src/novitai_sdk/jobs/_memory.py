@@ -13,6 +13,7 @@ from ._announce import Announcer, reject, resolve
 from ._errors import ClaimLost, JobError, JobNotFound, StoreClosed, StoreError
 from ._listing import JobPage, JobQuery
 from ._offers import Delivery, Standing, fill, left_over, with_offered
+from ._owners import Steadiness
 from ._retention import STEP, Retention, ended
 from ._state import Draft, State, record_at
 from ._store import (
@@ -52,6 +53,7 @@ class MemoryStore:
         self._closed = False
         self._state = State()
         self._offers: dict[str, Standing] = {}
+        self._steadiness = Steadiness()
         _forks.watch(self)
 
     def commit(self, change: Change) -> "Future[None]":
@@ -168,21 +170,30 @@ class MemoryStore:
         now: float,
         lease: float,
         offer: Offer | None = None,
+        monotonic: float | None = None,
     ) -> "Future[Batch]":
         """Take due jobs for *owner*; lapsed ones go back before."""
         now = _life.rounded(now)
 
         def take(draft: Draft) -> Batch:
-            for entry in self._state.held():
-                if entry.lease_until <= now:
-                    draft.put(entry.moved(_life.lapse(entry.job, now)))
+            # Whoever claimed here is of this process, which lives.
+            grace = self._steadiness.grace(now, monotonic, lease)
+            overdue = [entry for entry in self._state.held() if entry.lease_until <= now]
+            for entry in overdue if grace <= 0 else ():
+                draft.put(entry.moved(_life.lapse(entry.job, now)))
             self._state.apply(draft)  # what has just gone back is there to be taken
             free = with_offered(limit_by_type, self._offers.get(owner))
             batch = self._take(draft, owner, free, now, lease)
+            sights = [now + grace] if overdue and grace > 0 else []
+            sights += [] if batch.next_due is None else [batch.next_due]
             standing = left_over(free, batch.claims, offer, lease)
             draft.events.offers[owner] = standing
             self._state.retain(self._retention, now)
-            return attrs.evolve(batch, offered=standing.slots if standing else {})
+            return attrs.evolve(
+                batch,
+                next_due=min(sights, default=None),
+                offered=standing.slots if standing else {},
+            )
 
         return self._transact(take)
 
@@ -204,7 +215,7 @@ class MemoryStore:
                 due = _life.due(entry.job)
                 claims.append(Claim(job=taken.shown(), owner=owner, number=number, due=due))
         self._state.apply(draft)
-        sights += [entry.lease_until for entry in self._state.held()]
+        sights += [entry.lease_until for entry in self._state.held() if entry.lease_until > now]
         return Batch(claims=tuple(claims), next_due=min(sights, default=None))
 
     def withdraw(self, owner: str) -> "Future[None]":

@@ -1,4 +1,4 @@
-"""Tells living owners of jobs from dead ones, on the same machine, within milliseconds.
+"""Tells living owners of jobs from dead ones, on the same machine, within milliseconds; and silence from a set clock.
 
 Each owner holds a lock on a file of its own beside the store. The kernel lets go of it when the process
 dies, however it dies; whoever can take the lock knows that the owner is dead. Where there are no such
@@ -17,7 +17,35 @@ from ._errors import JobRefused
 if sys.platform != "win32":
     import fcntl
 
+# Seconds: more than clocks that are brought into line slowly, and far less than a lease.
+_A_JUMP: Final = 1.0
+
 _UNSUPPORTED: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
+
+
+class Steadiness:
+    """Since when the wall clock has gone along with a clock that is never set.
+
+    A wall clock that was set, or a machine that slept, ends all leases at once, before those who live could renew
+    them. So from then on each of the living has one more, measured on the other clock.
+    """
+
+    def __init__(self) -> None:
+        self._apart: float | None = None
+        self._since = 0.0
+
+    def grace(self, now: float, monotonic: float | None, lease: float) -> float:
+        """Return for how many seconds from *now* leases of the living still count that have ended.
+
+        Where *monotonic* is None there is nothing to measure by, and none do.
+        """
+        if monotonic is None:
+            return 0.0
+        apart = now - monotonic
+        if self._apart is None or abs(apart - self._apart) > _A_JUMP:
+            self._since = monotonic
+        self._apart = apart
+        return max(0.0, self._since + lease - monotonic)
 
 
 class OwnerLocks:

@@ -58,7 +58,9 @@ _NEXT_DUE: Final = " UNION ALL ".join(
     f" WHERE status = 'pending' AND type = :type AND priority = {priority} AND due > :now"
     for priority in (4, 3, 2, 1)
 )
-_NEXT_LAPSE: Final = "SELECT min(lease_until) FROM jobs WHERE status = 'processing'"
+_NEXT_LAPSE: Final = (
+    "SELECT min(lease_until) FROM jobs WHERE status = 'processing' AND lease_until > ?"
+)
 # Older SQLite takes 999 parameters at most.
 _AT_ONCE: Final = 500
 # Found by looking, which takes a tenth of what asking the enumeration takes.
@@ -253,9 +255,20 @@ class Rows:
             if self._db.in_transaction:  # a full disk may have ended it
                 self._db.execute("RELEASE settlement")
 
-    def lapse(self, now: float, dead: Collection[str], events: Events) -> None:
-        """Take back the jobs whose lease has ended or whose owner is among the *dead*."""
-        rows = self._rows("status = 'processing' AND lease_until <= ?", (now,))
+    def overdue(self, now: float) -> set[str]:
+        """Who holds claims whose lease has ended."""
+        rows = self._db.execute(
+            "SELECT DISTINCT owner FROM jobs WHERE status = 'processing' AND lease_until <= ?",
+            (now,),
+        )
+        return {owner for (owner,) in rows}
+
+    def lapse(
+        self, now: float, dead: Collection[str], events: Events, spared: Collection[str] = ()
+    ) -> None:
+        """Take back the jobs whose lease has ended or whose owner is among the *dead*, but none of the *spared*."""
+        ended = self._rows("status = 'processing' AND lease_until <= ?", (now,))
+        rows = [row for row in ended if row.owner not in spared]
         for owner in dead:
             rows += self._rows(
                 "status = 'processing' AND owner = ? AND lease_until > ?", (owner, now)
@@ -275,7 +288,7 @@ class Rows:
             if taken[type_] < limit
             for (due,) in self._db.execute(_NEXT_DUE, {"type": type_, "now": now})
         ]
-        sights += self._db.execute(_NEXT_LAPSE).fetchone()
+        sights += self._db.execute(_NEXT_LAPSE, (now,)).fetchone()
         return Batch(
             claims=claims, next_due=min((at for at in sights if at is not None), default=None)
         )

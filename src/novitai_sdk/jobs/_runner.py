@@ -139,6 +139,7 @@ class Runner:
         self._look = True
         self._due_at: float | None = None
         self._renew_at = 0.0
+        self._renewed_at = 0.0  # by the wall clock
         self._wake: Future[None] = Future()
         self._asleep_until = math.inf
         self._ran = False
@@ -230,6 +231,7 @@ class Runner:
 
     async def _serve(self, tasks: anyio.abc.TaskGroup) -> None:
         self._renew_at = self._waiter.monotonic() + self._lease / 3
+        self._renewed_at = self._waiter.time()
         pauses = _pauses()
         while not self._stopping:
             self._stay_awake()
@@ -356,7 +358,12 @@ class Runner:
         deliver = partial(self._deliver, self._offers)
         offer = Offer(types=singly, now=self._waiter.time, deliver=deliver)
         return self._store.claim(
-            self.owner, free, self._waiter.time(), self._lease, None if self._stopping else offer
+            self.owner,
+            free,
+            self._waiter.time(),
+            self._lease,
+            None if self._stopping else offer,
+            self._waiter.monotonic(),
         )
 
     def _start(self, tasks: anyio.abc.TaskGroup, batch: Batch) -> None:
@@ -413,10 +420,11 @@ class Runner:
             self._held[claim.job.id, claim.number] = work
 
     def _renew(self) -> "Future[frozenset[str]] | None":
-        now = self._waiter.monotonic()
-        if now < self._renew_at:
+        now, wall, often = self._waiter.monotonic(), self._waiter.time(), self._lease / 3
+        # A wall clock that was set has brought the end of the leases nearer, or moved it far away.
+        if now < self._renew_at and self._renewed_at <= wall < self._renewed_at + often:
             return None
-        self._renew_at = now + self._lease / 3
+        self._renew_at, self._renewed_at = now + often, wall
         self._renewing = [
             claim
             for work in dict.fromkeys(self._held.values())
@@ -425,7 +433,7 @@ class Runner:
         ]
         if not self._renewing:
             return None
-        return self._store.renew(self._renewing, self._waiter.time(), self._lease)
+        return self._store.renew(self._renewing, wall, self._lease)
 
     def _renewed(self, lost: frozenset[str]) -> None:
         # The store tells jobs, not claims. This worker may have taken a job anew, after its lease ran out or somebody

@@ -5,7 +5,6 @@ processes may share the file.
 """
 
 import logging
-import math
 import os
 import sqlite3
 import threading
@@ -27,7 +26,7 @@ from ._errors import JobError, JobNotFound, StoreClosed, StoreError
 from ._file import StoreFile
 from ._listing import JobPage, JobQuery
 from ._offers import Delivery, Standing, fill, left_over, with_offered
-from ._owners import OwnerLocks
+from ._owners import OwnerLocks, Steadiness
 from ._retention import STEP, Retention, ended
 from ._rows import Rows
 from ._store import Backlog, Batch, Change, Claim, Offer, Record, Settlement
@@ -117,6 +116,7 @@ class SqliteStore:
         self._lock = threading.Lock()
         self._announcer = Announcer()
         self._owners = OwnerLocks(self.path)
+        self._steadiness = Steadiness()
         self._looked_for_dead = float("-inf")
         self._others: frozenset[str] = frozenset()
         self._abroad: int | None = None
@@ -199,6 +199,7 @@ class SqliteStore:
         now: float,
         lease: float,
         offer: Offer | None = None,
+        monotonic: float | None = None,
     ) -> "Future[Batch]":
         """Take due jobs for *owner*; those of the dead go back before."""
         asked, now = dict(limit_by_type), _life.rounded(now)
@@ -207,17 +208,22 @@ class SqliteStore:
 
         def take(rows: Rows, events: Events) -> Batch:
             self._owners.take(owner)
-            dead, others = self._find_dead(rows, now)
-            rows.lapse(now, dead, events)
+            grace = self._steadiness.grace(now, monotonic, lease)
+            overdue = rows.overdue(now)
+            dead, others = self._find_dead(rows, now, overdue)
+            spared = overdue & (others | self._owners.mine) if grace > 0 else frozenset[str]()
+            if dead or overdue > spared:
+                rows.lapse(now, dead, events, spared)
             free = with_offered(asked, events.offers.get(owner, self._offers.get(owner)))
             batch = rows.claim(owner, free, now, lease)
             standing = left_over(free, batch.claims, offer, lease)
             events.offers[owner] = standing
-            look_again = now + _WATCH if others else math.inf
-            next_due = min(look_again, math.inf if batch.next_due is None else batch.next_due)
+            sights = [now + grace] if spared else []
+            sights += [now + _WATCH] if others else []
+            sights += [] if batch.next_due is None else [batch.next_due]
             return attrs.evolve(
                 batch,
-                next_due=None if next_due == math.inf else next_due,
+                next_due=min(sights, default=None),
                 offered=standing.slots if standing else {},
             )
 
@@ -510,8 +516,12 @@ class SqliteStore:
 
     # Owners
 
-    def _find_dead(self, rows: Rows, now: float) -> tuple[frozenset[str], frozenset[str]]:
-        if abs(now - self._looked_for_dead) < _WATCH / 4:
+    def _find_dead(
+        self, rows: Rows, now: float, silent: Collection[str]
+    ) -> tuple[frozenset[str], frozenset[str]]:
+        """Return who is dead and who lives elsewhere: by a look just now, unless one not long ago knew all *silent*."""
+        known = self._others | self._owners.mine
+        if known.issuperset(silent) and abs(now - self._looked_for_dead) < _WATCH / 4:
             return frozenset(), self._others
         self._looked_for_dead = now
         dead, self._others = self._owners.find(rows.owners())

@@ -343,11 +343,15 @@ class Store(Protocol):
         now: float,
         lease: float,
         offer: "Offer | None" = None,
+        monotonic: float | None = None,
     ) -> "Future[Batch]":
         """Take due jobs for *owner*, of each type at most so many, for *lease* seconds.
 
         Before that, jobs whose lease has ended or whose owner is known to be dead go back. Types that
         are not named stay where they are.
+
+        *monotonic* tells the time on a clock of this process that is never set. With it, a wall clock that jumps takes
+        no job from an owner who is known to live: from then on there is one more *lease* on that clock to renew in.
 
         With *offer*, slots that stay free may be filled by a later change of this store, once: what is taken is
         delivered, and the rest is off offer with that. It spares a worker being woken to ask; announcements are made in
