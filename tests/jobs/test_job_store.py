@@ -4,6 +4,7 @@ import math
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
+from queue import Queue
 from threading import Thread
 
 import attrs
@@ -27,6 +28,7 @@ from novitai_sdk.jobs import (
     RecordChanged,
     Retry,
     Settlement,
+    SqliteStore,
     Store,
     StoreClosed,
     Write,
@@ -486,6 +488,32 @@ def test_renewing_names_the_lost_and_keeps_the_others(store: Store) -> None:
     store.cancel(lost.job.id, NOW, "not wanted").result(SOON)
     assert store.renew([kept, lost], NOW + 1, 60).result(SOON) == {lost.job.id}
     end(store, kept, Done())
+
+
+def test_what_is_lost_is_told_without_a_change(store: Store) -> None:
+    add(store, greet(1), greet(2))
+    kept, lost = take(store, 2)
+    assert store.lost([kept, lost]).result(SOON) == frozenset()
+    store.cancel(lost.job.id, NOW, "not wanted").result(SOON)
+    store.retry(lost.job.id, NOW).result(SOON)
+    (again,) = take(store)
+    assert store.lost([kept, lost]).result(SOON) == {lost.job.id}
+    assert store.lost([kept, again]).result(SOON) == frozenset()
+    assert len(take(store, 2, now=NOW + 60, owner="next")) == 2  # no lease was renewed
+
+
+def test_whoever_listens_is_told_that_a_job_at_work_was_cancelled(store: Store) -> None:
+    heard: Queue[float] = Queue()
+    waiting, working = add(store, greet(1, after=60), greet(2))
+    take(store)
+    store.on_work(heard.put)
+    if isinstance(store, SqliteStore):
+        assert heard.get(timeout=SOON) == 0.0  # its first look at what other processes did
+    store.cancel(waiting, NOW, "not wanted").result(SOON)
+    store.commit(Change()).result(SOON)
+    assert heard.empty()
+    store.cancel(working, NOW, "not wanted").result(SOON)
+    assert heard.get(timeout=SOON) == 0.0
 
 
 def test_a_job_that_outlives_all_its_workers_fails_with_the_reason(store: Store) -> None:

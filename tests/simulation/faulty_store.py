@@ -48,12 +48,14 @@ class Desk:
         self.real = real
         self.threads = threads
         self.heard: list[float] = []
+        self.cancelled = False
         self.since_audit = 0
         real.on_work(self.heard.append)
 
     def do(self, name: str, arguments: tuple[Any, ...]) -> "Future[Any]":
         """Have the real store do it; answer when all of it is done, announcements too."""
         del self.heard[:]
+        self.cancelled = False
         answer: Future[Any] = getattr(self.real, name)(*arguments)
         error = answer.exception(SOON)
         if self.threads:
@@ -63,7 +65,9 @@ class Desk:
         return answer
 
     def announced(self) -> float | None:
-        """When the earliest job is due that the last operation announced."""
+        """When the earliest job is due that the last operation announced; 0 when it took one from its worker."""
+        if self.cancelled:
+            return 0.0
         # 0 is the news of another process, which comes when its thread happens to look: the world brings it instead.
         return min((due for due in self.heard if due or not self.threads), default=None)
 
@@ -84,7 +88,9 @@ class Desk:
         elif error is None and name == "renew":
             ledger.renewed(*arguments, result)
         elif error is None and name == "cancel":
-            ledger.cancelled(arguments[0])
+            self.cancelled = ledger.cancelled(arguments[0])
+        elif error is None and name == "lost":
+            ledger.asked(*arguments, result)
         elif error is None and name == "retry":
             ledger.retried(*arguments)
         self.since_audit += 1

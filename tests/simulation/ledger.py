@@ -151,18 +151,24 @@ class Ledger:
     def renewed(
         self, claims: Sequence[Claim], now: float, lease: float, lost: frozenset[str]
     ) -> None:
-        gone = {claim.job.id for claim in claims if not self.holds(claim)}
-        if gone != lost:
-            raise Violation(f"renewing says {set(lost)} are lost, but {gone} are")
+        self.asked(claims, lost)
         for claim in claims:
             if self.holds(claim):
                 self._entry(claim.job.id).lease_until = now + lease
 
-    def cancelled(self, job_id: str) -> None:
+    def asked(self, claims: Sequence[Claim], lost: frozenset[str]) -> None:
+        gone = {claim.job.id for claim in claims if not self.holds(claim)}
+        if gone != lost:
+            raise Violation(f"{set(lost)} are said to be lost, but {gone} are")
+
+    def cancelled(self, job_id: str) -> bool:
+        """A job was cancelled; answer whether somebody was at it."""
         entry = self._entry(job_id)
         if not entry.live:
             raise Violation(f"{entry} was cancelled")
+        at_work = entry.status == "processing"
         entry.end("failed")
+        return at_work
 
     def retried(self, job_id: str, now: float) -> None:
         entry = self._entry(job_id)

@@ -43,15 +43,17 @@ class Events:
         settled: Jobs that completed or failed.
         due_by_type: Epoch seconds when the earliest job it made available is due, by type.
         offers: What owners offer from now on, None where they offer nothing.
+        lost: Whether a job was taken from the worker that is at it.
     """
 
-    __slots__ = ("due_by_type", "offers", "records", "settled")
+    __slots__ = ("due_by_type", "lost", "offers", "records", "settled")
 
     def __init__(self) -> None:
         self.records: dict[tuple[str, str], tuple[int, Record | None]] = {}
         self.settled: list[Job] = []
         self.due_by_type: dict[str, float] = {}
         self.offers: dict[str, Standing | None] = {}
+        self.lost = False
 
     def clear(self) -> None:
         """Note that nothing happened after all."""
@@ -59,12 +61,14 @@ class Events:
         self.settled.clear()
         self.due_by_type.clear()
         self.offers.clear()
+        self.lost = False
 
     def add(self, other: "Events") -> None:
         """Note what *other* noted too."""
         self.records.update(other.records)
         self.settled += other.settled
         self.offers.update(other.offers)
+        self.lost = self.lost or other.lost
         for type_, due in other.due_by_type.items():
             self.work(type_, due)
 
@@ -162,7 +166,9 @@ class Announcer:
             self.show_record(kind, key, version, record)
         for job in events.settled if self._jobs else ():
             self.show_job(job)
-        if events.due_by_type:
+        if events.lost:
+            self.show_work(0.0)
+        elif events.due_by_type:
             self.show_work(min(events.due_by_type.values()))
 
     def show_record(self, kind: str, key: str, version: int, record: Record | None) -> None:
@@ -184,7 +190,7 @@ class Announcer:
             reject(future, error)
 
     def show_work(self, due: float) -> None:
-        """Tell the listeners that there is work, due at *due* (epoch seconds; 0 for unknown)."""
+        """Tell the listeners that there is work, due at *due* (epoch seconds; 0 for unknown, and for lost claims)."""
         for listener in tuple(self._listeners.values()):
             try:
                 listener(due)

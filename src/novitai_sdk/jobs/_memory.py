@@ -180,6 +180,7 @@ class MemoryStore:
             grace = self._steadiness.grace(now, monotonic, lease)
             overdue = [entry for entry in self._state.held() if entry.lease_until <= now]
             for entry in overdue if grace <= 0 else ():
+                draft.events.lost = True
                 draft.put(entry.moved(_life.lapse(entry.job, now)))
             self._state.apply(draft)  # what has just gone back is there to be taken
             free = with_offered(limit_by_type, self._offers.get(owner))
@@ -236,6 +237,19 @@ class MemoryStore:
 
         return self._transact(prolong)
 
+    def lost(self, claims: Sequence[Claim]) -> "Future[frozenset[str]]":
+        """The ids of those of *claims* that are no longer held."""
+
+        def look() -> frozenset[str]:
+            there = self._state.entries
+            return frozenset(
+                claim.job.id
+                for claim in claims
+                if claim.job.id not in there or not there[claim.job.id].held_by(claim)
+            )
+
+        return self._look(look)
+
     def retry(self, job_id: str, now: float) -> "Future[Job]":
         """Give a failed job a new life."""
 
@@ -257,6 +271,7 @@ class MemoryStore:
 
         def end(draft: Draft) -> Job:
             entry = draft.expect(job_id)
+            draft.events.lost = entry.owner is not None
             draft.put(entry.moved(_life.cancel(entry.job, now, reason)))
             return draft.expect(job_id).shown()
 

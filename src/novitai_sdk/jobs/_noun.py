@@ -250,7 +250,7 @@ class Jobs(OwnJobs[Mode]):
         """End a job that is pending or being worked on; it ends as failed with *reason*.
 
         What its handler has done already stays done: cancelling the job that creates an instance does
-        not delete the instance. A handler at work is stopped when its lease is next renewed.
+        not delete the instance. A handler at work is stopped within a moment, in another process within about a second.
 
         Raises:
             ValueError: The reason is not a text that can be stored.

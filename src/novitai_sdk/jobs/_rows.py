@@ -178,6 +178,11 @@ class Rows:
         )
         return query.page([(row.job, row.seq) for row in map(_row, rows)])
 
+    def lost(self, claims: Sequence[Claim]) -> frozenset[str]:
+        """The ids of those of *claims* that are no longer held."""
+        held = self._held_by({claim.owner for claim in claims})
+        return frozenset(claim.job.id for claim in claims if _holding(claim) not in held)
+
     def stats(self, now: float | None) -> JobQueueStats:
         """How many jobs there are, by status and by type."""
         return _counts.stats(self._db, now)
@@ -274,6 +279,7 @@ class Rows:
                 "status = 'processing' AND owner = ? AND lease_until > ?", (owner, now)
             )
         back = [attrs.evolve(row, job=_life.lapse(row.job, now), owner=None) for row in rows]
+        events.lost = events.lost or bool(back)
         self._put(back, events)
 
     def claim(
@@ -323,13 +329,7 @@ class Rows:
     def renew(self, claims: Sequence[Claim], now: float, lease: float) -> frozenset[str]:
         """Give *claims* another *lease* seconds; answer with the ids of lost ones."""
         owners = {claim.owner for claim in claims}
-        held: set[tuple[str, str, int]] = {
-            (id_, owner, number)
-            for owner in owners
-            for id_, number in self._db.execute(
-                "SELECT id, number FROM jobs WHERE status = 'processing' AND owner = ?", (owner,)
-            )
-        }
+        held = self._held_by(owners)
         asked = {_holding(claim) for claim in claims}
         if held <= asked:  # as nearly always: one statement for all of them
             self._db.executemany(
@@ -357,6 +357,7 @@ class Rows:
         """End a pending or processing job as failed."""
         row = self._expect(job_id)
         job = _life.cancel(row.job, now, reason)
+        events.lost = events.lost or row.owner is not None
         self._put([attrs.evolve(row, job=job, owner=None)], events)
         return job
 
@@ -372,6 +373,15 @@ class Rows:
     def purge(self, before: float, statuses: Collection[JobStatus], limit: int) -> int:
         """Remove jobs that ended at *before* or earlier."""
         return _upkeep.purge(self._db, before, statuses, limit)
+
+    def _held_by(self, owners: Collection[str]) -> set[tuple[str, str, int]]:
+        return {
+            (id_, owner, number)
+            for owner in owners
+            for id_, number in self._db.execute(
+                "SELECT id, number FROM jobs WHERE status = 'processing' AND owner = ?", (owner,)
+            )
+        }
 
     def _rows(self, where: str, values: Sequence[Any]) -> list[_Row]:
         # Read to the end before anything is written: a select that goes on through an update of the

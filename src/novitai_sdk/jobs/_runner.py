@@ -135,6 +135,7 @@ class Runner:
         self._standing = 0  # the number of the latest that the store has taken
         self._delivered: deque[tuple[int, tuple[Claim, ...]]] = deque()
         self._renewing: Sequence[Claim] = ()
+        self._doubt = False  # whether somebody may have taken what is held
         self._full: frozenset[str] = frozenset()  # types that may have jobs waiting for a slot
         self._look = True
         self._due_at: float | None = None
@@ -310,7 +311,7 @@ class Runner:
         self._take_delivered(tasks)
         endings, self._endings = self._endings, []
         telling = self._tell(endings) if endings else None
-        renewing = self._renew()
+        renewing = self._hold_on()
         claiming = self._claim() if look else None
         trouble: StoreError | None = None
         # Shielded: whoever is cancelled between asking and hearing would hold jobs that he does not know of.
@@ -328,7 +329,7 @@ class Runner:
                 try:
                     self._renewed(await self._waiter.result(renewing))
                 except StoreError as error:
-                    trouble = error
+                    self._doubt, trouble = True, error
             if claiming is not None:
                 try:
                     self._start(tasks, await self._waiter.result(claiming))
@@ -419,12 +420,17 @@ class Runner:
         for claim in claims:
             self._held[claim.job.id, claim.number] = work
 
-    def _renew(self) -> "Future[frozenset[str]] | None":
+    def _hold_on(self) -> "Future[frozenset[str]] | None":
+        """Renew what is held when it is time, or ask what is lost of it when that is in doubt."""
         now, wall, often = self._waiter.monotonic(), self._waiter.time(), self._lease / 3
         # A wall clock that was set has brought the end of the leases nearer, or moved it far away.
-        if now < self._renew_at and self._renewed_at <= wall < self._renewed_at + often:
+        steady = self._renewed_at <= wall < self._renewed_at + often
+        due = now >= self._renew_at or not steady
+        if not (due or self._doubt):
             return None
-        self._renew_at, self._renewed_at = now + often, wall
+        self._doubt = False  # before it is asked: what is announced from here on is asked about once more
+        if due:
+            self._renew_at, self._renewed_at = now + often, wall
         self._renewing = [
             claim
             for work in dict.fromkeys(self._held.values())
@@ -433,6 +439,8 @@ class Runner:
         ]
         if not self._renewing:
             return None
+        if not due:
+            return self._store.lost(self._renewing)
         return self._store.renew(self._renewing, wall, self._lease)
 
     def _renewed(self, lost: frozenset[str]) -> None:
@@ -461,6 +469,8 @@ class Runner:
             self._look = True
 
     def _on_work(self, due: float) -> None:
+        if due <= 0:
+            self._doubt = True
         if due < self._asleep_until:
             self._rouse(look=True)
 

@@ -238,6 +238,11 @@ class SqliteStore:
         held = tuple(claims)
         return self._do(self._writer, lambda rows, _: rows.renew(held, now, lease))
 
+    def lost(self, claims: Sequence[Claim]) -> "Future[frozenset[str]]":
+        """The ids of those of *claims* that are no longer held."""
+        held = tuple(claims)
+        return self._do(self._reader, lambda rows, _: rows.lost(held))
+
     def retry(self, job_id: str, now: float) -> "Future[Job]":
         """Give a failed job a new life."""
         return self._do(self._writer, lambda rows, events: rows.retry(job_id, now, events))

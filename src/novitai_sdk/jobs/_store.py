@@ -368,6 +368,10 @@ class Store(Protocol):
         """Give *claims* of one owner another *lease* seconds; answer with the ids of lost ones."""
         ...
 
+    def lost(self, claims: Sequence[Claim]) -> "Future[frozenset[str]]":
+        """The ids of those of *claims* that are no longer held: what renewing would answer, and nothing is changed."""
+        ...
+
     def retry(self, job_id: str, now: float) -> "Future[Job]":
         """Give a failed job a new life. Fails with :class:`JobNotFound`, :class:`JobStateError`."""
         ...
@@ -400,7 +404,9 @@ class Store(Protocol):
     def on_work(self, listener: Callable[[float], None]) -> Callable[[], None]:
         """Have *listener* told when there is work, with the epoch seconds it is due; 0 for unknown.
 
-        It is called on any thread and must neither block nor raise. Returns what ends it.
+        It is told 0 too when a job was taken from the worker that is at it, and when another process did anything:
+        then whoever holds claims may ask which of them are :meth:`lost`.
+                It is called on any thread and must neither block nor raise. Returns what ends it.
         """
         ...
 
