@@ -463,6 +463,46 @@ def test_a_wall_clock_that_jumps_takes_no_job_from_another_process_that_lives(pa
         assert taken.job.attempts == 1
 
 
+@posix
+@pytest.mark.parametrize("name", ["jobs[eu].db", "jobs*.db", "jobs?.db", "[!j]obs.db", "[]"])
+def test_the_dead_are_seen_whatever_the_file_is_called(tmp_path: Path, name: str) -> None:
+    with opened(tmp_path / name) as two:
+        one = SqliteStore(tmp_path / name)
+        add(one, greet())
+        assert len(take(one, "one")) == 1
+        assert take(two, "two", now=NOW + 1) == ()
+        die(one)
+        (claim,) = take(two, "two", now=NOW + 2)
+    assert claim.job.attempts == 2
+
+
+@posix
+@pytest.mark.parametrize(("left", "right"), [("link.db", "jobs.db"), ("there/jobs.db", "link.db")])
+def test_those_who_know_the_file_by_other_names_see_each_other(
+    path: Path, left: str, right: str
+) -> None:
+    SqliteStore(path).close(SOON)
+    path.with_name("link.db").symlink_to(path)
+    path.with_name("there").symlink_to(path.parent, target_is_directory=True)
+    with opened(path.parent / right) as two:
+        one = SqliteStore(path.parent / left)
+        add(one, greet())
+        assert len(take(one, "one")) == 1
+        batch = two.claim("two", {"greet": 1}, NOW + 1, 60).result(SOON)
+        assert (batch.claims, batch.next_due) == ((), NOW + 3)
+        die(one)
+        (claim,) = take(two, "two", now=NOW + 4)
+        assert claim.job.attempts == 2
+        take(two, "two", now=NOW + 6)  # its lock file has told all it knew
+    assert {file.name for file in path.parent.iterdir()} == {"jobs.db", "link.db", "there"}
+
+
+def die(store: SqliteStore) -> None:
+    """Let go of the locks as the kernel does, and give nothing back."""
+    store._owners.forget()
+    store.close(SOON)
+
+
 def test_an_owner_needs_a_name_that_a_file_can_have(path: Path) -> None:
     with opened(path) as store:
         for name in ("", "../evil", "a b"):

@@ -52,8 +52,10 @@ class OwnerLocks:
     """The lock files beside one store."""
 
     def __init__(self, store: Path) -> None:
-        self._prefix = f"{store.name}-owner-"
-        self._directory = store.parent
+        # Where the links lead: processes that know the file by other names must find each other.
+        real = Path(os.path.realpath(store))
+        self._prefix = f"{real.name}-owner-"
+        self._directory = real.parent
         self._mine: dict[str, int] = {}
 
     @property
@@ -90,8 +92,8 @@ class OwnerLocks:
         alive: set[str] = set()
         if sys.platform == "win32":
             return frozenset(), frozenset()
-        for path in self._directory.glob(f"{self._prefix}*"):
-            owner = path.name[len(self._prefix) :]
+        for owner in self._owners():
+            path = self._path(owner)
             if owner in self._mine:
                 continue
             try:
@@ -121,6 +123,15 @@ class OwnerLocks:
         for file in self._mine.values():
             os.close(file)
         self._mine.clear()
+
+    def _owners(self) -> list[str]:
+        """Whose lock files there are."""
+        try:
+            names = os.listdir(self._directory)
+        except OSError:  # a directory that cannot be read tells nothing
+            return []
+        # Not by a pattern: the name of the store may look like one.
+        return [name[len(self._prefix) :] for name in names if name.startswith(self._prefix)]
 
     def _path(self, owner: str) -> Path:
         return self._directory / f"{self._prefix}{owner}"

@@ -428,7 +428,9 @@ class Runner:
         due = now >= self._renew_at or not steady
         if not (due or self._doubt):
             return None
-        self._doubt = False  # before it is asked: what is announced from here on is asked about once more
+        self._doubt = (
+            False  # before it is asked: what is announced from here on is asked about once more
+        )
         if due:
             self._renew_at, self._renewed_at = now + often, wall
         self._renewing = [
