@@ -1,9 +1,12 @@
 """``client.jobs``, plain and awaited."""
 
+import pickle
+
 import pytest
 
 from novitai_sdk._calling import Async, Sync
 from novitai_sdk._waiting import AsyncWaiter, BlockingWaiter
+from novitai_sdk.errors import NovitaError
 from novitai_sdk.jobs import (
     Change,
     Done,
@@ -11,6 +14,7 @@ from novitai_sdk.jobs import (
     JobNotFound,
     Jobs,
     JobStateError,
+    JobWaitTimedOut,
     Outcome,
     RunnerFailed,
     Settlement,
@@ -112,6 +116,34 @@ def test_a_wait_ends_at_its_deadline_and_says_how_things_stand(store: Store) -> 
     job_id = add(store)
     with pytest.raises(TimeoutError, match=f"{job_id}.*is pending after 0.01 seconds"):
         jobs.wait(job_id, timeout=0.01)
+    with pytest.raises(JobWaitTimedOut) as late:
+        jobs.wait(job_id, timeout=0)
+    assert isinstance(late.value, NovitaError)
+    assert late.value.retryable
+    assert (late.value.job, late.value.timeout) == (jobs.get(job_id), 0)
+    again = pickle.loads(pickle.dumps(late.value))
+    assert (str(again), again.job) == (str(late.value), late.value.job)
+
+
+@pytest.mark.parametrize("timeout", [0, 0.0, -1, 1e-9])
+def test_a_job_that_has_ended_is_returned_however_little_time_there_is(
+    store: Store, timeout: float
+) -> None:
+    jobs = Jobs(store, BlockingWaiter())
+    job_id = add(store)
+    jobs.cancel(job_id)
+    for _ in range(20):
+        assert jobs.wait(job_id, timeout=timeout).status == "failed"
+
+
+@pytest.mark.anyio
+async def test_an_awaiting_client_is_given_it_too(store: Store) -> None:
+    jobs = Jobs(store, AsyncWaiter())
+    job_id = add(store)
+    with pytest.raises(JobWaitTimedOut):
+        await jobs.wait(job_id, timeout=0)
+    await jobs.cancel(job_id)
+    assert (await jobs.wait(job_id, timeout=0)).status == "failed"
 
 
 def test_a_wait_does_not_outlive_the_runner(store: Store) -> None:

@@ -9,6 +9,7 @@
     ├── RecordChanged          somebody else wrote the record first
     ├── ClaimLost              the job belongs to another worker now
     ├── RunnerFailed           the runner died; its failure is the cause
+    ├── JobWaitTimedOut        it has not ended in time (also a TimeoutError)
     └── StoreError             the store could not do what was asked
         ├── StoreClosed        it was closed
         ├── StoreBusy          another process held it for too long
@@ -21,6 +22,7 @@
 """
 
 from ..errors import JobError
+from ..models import Job
 
 __all__ = [
     "ClaimLost",
@@ -28,6 +30,7 @@ __all__ = [
     "JobNotFound",
     "JobRefused",
     "JobStateError",
+    "JobWaitTimedOut",
     "RecordChanged",
     "RunnerFailed",
     "StoreBusy",
@@ -96,6 +99,28 @@ class ClaimLost(JobError):
 
 class RunnerFailed(JobError):
     """The runner died, so no job of this process is worked on; the failure is the cause."""
+
+
+class JobWaitTimedOut(JobError, TimeoutError):
+    """The job has not ended in time. It goes on, and may be waited for again.
+
+    Attributes:
+        job: The job as it was last seen.
+        timeout: How many seconds were waited for it.
+    """
+
+    def __init__(self, job: Job, timeout: float) -> None:
+        self.job: Job = job
+        self.timeout: float = timeout
+        super().__init__(
+            f"job {job.id!r} ({job.type}) is {job.status} after {timeout:g} seconds"
+            + (f"; last error: {job.error}" if job.error else "")
+        )
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same may succeed later."""
+        return True
 
 
 class StoreError(JobError):

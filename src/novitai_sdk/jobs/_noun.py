@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from datetime import datetime
 from typing import TypeVar
 
@@ -12,9 +13,9 @@ from .._waiting import Waiter
 from ..models import Job, JobQueueStats, JobStatus, JobType
 from ._checks import is_number, is_text, is_whole, timeout_problems
 from ._enqueueing import GLANCE, OwnJobs
-from ._errors import JobNotFound
+from ._errors import JobNotFound, JobWaitTimedOut
 from ._kinds import Kinds
-from ._life import is_moment
+from ._life import SETTLED, is_moment
 from ._listing import JobOrder, JobPage, JobQuery, JobWalk
 from ._retention import ENDED
 from ._store import Store
@@ -203,14 +204,14 @@ class Jobs(OwnJobs[Mode]):
 
         Args:
             job_id: The job.
-            timeout: Seconds to wait at most; None for as long as it takes.
+            timeout: Seconds to wait at most; 0 to have a look only, None for as long as it takes.
 
         Raises:
             ValueError: The timeout is no number.
             JobNotFound: There is none of that id.
             RunnerFailed: The runner of this process died.
             StoreError: The store is in trouble.
-            TimeoutError: It has not ended in time; it goes on.
+            JobWaitTimedOut: It has not ended in time; it goes on. It is a TimeoutError too.
         """
         _refuse(timeout_problems(timeout))
         _check_id(job_id)
@@ -218,18 +219,17 @@ class Jobs(OwnJobs[Mode]):
         while True:
             self._check()
             left = GLANCE if until is None else until - self._waiter.monotonic()
-            try:
+            with suppress(TimeoutError):
                 return await self._waiter.result(
                     self._store.settled(job_id), max(0.0, min(GLANCE, left))
                 )
-            except TimeoutError:
-                if left > GLANCE or until is None:
-                    continue
-                job = await self._get(job_id)
-                raise TimeoutError(
-                    f"job {job_id!r} ({job.type}) is {job.status} after {timeout:g} seconds"
-                    + (f"; last error: {job.error}" if job.error else "")
-                ) from None
+            if timeout is None or left > GLANCE:
+                continue
+            # It may have ended at the last moment, or been asked about with no time for an answer.
+            job = await self._get(job_id)
+            if job.status in SETTLED:
+                return job
+            raise JobWaitTimedOut(job, timeout)
 
     @dual
     async def retry(self, job_id: str) -> Job:
