@@ -70,9 +70,24 @@ def test_jobs_are_found_by_status_and_type_one_or_several(store: Store) -> None:
     assert found(store, status=(JobStatus.COMPLETED, "failed")) == [1, 5]
     assert found(store, type=["part", "other"]) == [3, 4]
     assert found(store, type="greet", status=JobStatus.PENDING) == [2]
-    assert found(store, status=(), type=()) == [1, 2, 3, 4, 5]
+    assert found(store, status=None, type=None) == [1, 2, 3, 4, 5]
     with pytest.raises(ValueError, match="asleep"):
         JobQuery(status="asleep")
+
+
+def test_none_of_several_finds_no_job(store: Store) -> None:
+    (job_id,) = add(store, greet(1))
+    jobs = Jobs(store, BlockingWaiter())
+    for nothing in ([], (), set[str](), iter(tuple[str, ...]())):
+        assert jobs.list(status=nothing) == ()
+        assert jobs.list(type=nothing) == ()
+        assert list(jobs.iterate(status=nothing, type="greet")) == []
+        assert list(jobs.iterate(status="pending", type=nothing)) == []
+        assert jobs.list_page(JobQuery(status=nothing, limit=1)) == JobPage(jobs=(), next=None)
+        assert jobs.list_page(JobQuery(type=nothing, order="oldest")).jobs == ()
+    assert [job.id for job in jobs.list(status=None, type=None)] == [job_id]
+    with pytest.raises(ValueError, match=r"status is \[\]"):
+        jobs.purge(older_than=0, status=[])  # type: ignore[arg-type]
 
 
 def test_jobs_are_found_by_the_key_they_were_stored_with(store: Store) -> None:

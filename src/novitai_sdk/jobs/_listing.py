@@ -35,19 +35,25 @@ _PLACES: Final[Mapping[JobOrder, int]] = {"priority": 3, "oldest": 1, "newest": 
 _TIMES: Final = ("created_since", "created_until", "ended_since", "ended_until")
 
 
-def _statuses(given: "JobStatus | str | Iterable[JobStatus | str] | None") -> tuple[JobStatus, ...]:
+def _statuses(
+    given: "JobStatus | str | Iterable[JobStatus | str] | None",
+) -> tuple[JobStatus, ...] | None:
+    if given is None:
+        return None
     # What is no text stays what it is, to be refused with everything else.
     return tuple(JobStatus(one) if isinstance(one, str) else one for one in _several(given))
 
 
-def _types(given: "str | Iterable[str] | None") -> tuple[str, ...]:
+def _types(given: "str | Iterable[str] | None") -> tuple[str, ...] | None:
+    if given is None:
+        return None
     return tuple(str(one) if isinstance(one, str) else one for one in _several(given))
 
 
 def _several(given: object) -> tuple[Any, ...]:
     if isinstance(given, Iterable) and not isinstance(given, str):
         return tuple(cast("Iterable[object]", given))
-    return () if given is None else (given,)
+    return (given,)
 
 
 def _seconds(given: "datetime | float | None") -> float | None:
@@ -69,8 +75,8 @@ def _place(order: JobOrder, cursor: object) -> _Place | None:
 
 
 def _problems(query: "JobQuery") -> Iterator[str]:
-    yield from _status_problems(query.status)
-    for name, text in (*(("type", one) for one in query.type), ("key", query.key)):
+    yield from _status_problems(query.status or ())
+    for name, text in (*(("type", one) for one in query.type or ()), ("key", query.key)):
         if text is not None and not is_text(text):
             yield f"{name} is {text!r}: a text that can be stored is expected"
     for name in _TIMES:
@@ -105,8 +111,8 @@ class JobQuery:
     Times are given in epoch seconds or as a datetime with a time zone, and kept in epoch seconds.
 
     Attributes:
-        status: Only jobs of this status, or of one of these.
-        type: Only jobs of this type, or of one of these.
+        status: Only jobs of this status, or of one of these; of no status there is none.
+        type: Only jobs of this type, or of one of these; of no type there is none.
         key: Only jobs that were stored with this key.
         created_since: Only jobs created then or later.
         created_until: Only jobs created before then.
@@ -122,8 +128,8 @@ class JobQuery:
             that is no whole number or below 0, a text that no store can hold; all of it is named.
     """
 
-    status: tuple[JobStatus, ...] = attrs.field(default=None, converter=_statuses)
-    type: tuple[str, ...] = attrs.field(default=None, converter=_types)
+    status: tuple[JobStatus, ...] | None = attrs.field(default=None, converter=_statuses)
+    type: tuple[str, ...] | None = attrs.field(default=None, converter=_types)
     key: str | None = None
     created_since: float | None = attrs.field(default=None, converter=_seconds)
     created_until: float | None = attrs.field(default=None, converter=_seconds)
@@ -155,8 +161,8 @@ class JobQuery:
         """Return whether *job*, stored with *key*, is none to leave out."""
         ended = None if job.completed_at is None else _life.when(job.completed_at)
         return (
-            (not self.status or job.status in self.status)
-            and (not self.type or str(job.type) in self.type)
+            (self.status is None or job.status in self.status)
+            and (self.type is None or str(job.type) in self.type)
             and (self.key is None or key == self.key)
             and _between(_life.when(job.created_at), self.created_since, self.created_until)
             and _between(ended, self.ended_since, self.ended_until)
@@ -176,7 +182,9 @@ class JobQuery:
                 wheres.append(where)
                 values.update((name, value) for name, value in given.items() if value is not None)
 
-        if self.status:
+        if self.status == () or self.type == ():
+            add("0")
+        elif self.status:
             # Written out: SQLite uses a partial index only where it can see its condition. Completed jobs are most of
             # an old file, so they are walked as they stand (that is what the + is for), and not sorted for each page.
             sign = "+" if JobStatus.COMPLETED in self.status and self.order != "priority" else ""

@@ -96,8 +96,8 @@ class Jobs(OwnJobs[Mode]):
         """Return jobs, highest priority first and then oldest, unless *order* says otherwise.
 
         Args:
-            status: Only jobs of this status, or of one of these.
-            type: Only jobs of this type, or of one of these.
+            status: Only jobs of this status, or of one of these; an empty list finds none.
+            type: Only jobs of this type, or of one of these; an empty list finds none.
             key: Only jobs that were stored with this key.
             created_since: Only jobs created then or later.
             created_until: Only jobs created before then.
