@@ -371,6 +371,41 @@ def test_a_handler_may_come_after_the_job_and_after_the_runner(face: Face):
     face.tell(story)
 
 
+def test_a_declaration_takes_no_handler_away(face: Face):
+    done_for: list[str] = []
+
+    async def story(client: Any, done: Any) -> None:
+        @client.jobs.handler(Line, max_attempts=2)
+        async def print_line(line: Line, context: JobContext) -> None:
+            done_for.append(line.text)
+
+        client.jobs.declare(Line, max_attempts=9)  # as a module does that all processes share
+        job = await done(client.jobs.enqueue(Line("a")))
+        assert job.max_attempts == 2
+        assert (await done(client.jobs.wait(job.id, timeout=SOON))).status == "completed"
+
+    face.tell(story)
+    assert done_for == ["a"]
+
+
+def test_a_class_that_is_declared_anew_keeps_its_handler(new):
+    def cell(client: Novitai, *, handled: bool) -> Any:
+        @attrs.frozen
+        class Note:
+            text: str
+
+        if handled:
+            client.jobs.handler(Note)(lambda note, context: GiveUp(error=note.text))
+        else:
+            client.jobs.declare(Note)
+        return Note("x")
+
+    client = new()
+    for handled in (True, False):
+        job = client.jobs.enqueue(cell(client, handled=handled))
+        assert client.jobs.wait(job.id, timeout=SOON).error == "x"
+
+
 def test_a_cell_that_is_run_again_takes_the_place_of_the_first(new):
     def cell(client: Novitai, answer: str) -> Any:
         @attrs.frozen

@@ -139,7 +139,8 @@ class OwnJobs(Moded[Mode]):
     def declare(self, payload: type[Any], /, **options: Unpack[KindOptions]) -> None:
         """Say that another process works on jobs with a *payload* of this class, so that they can be enqueued here.
 
-        Takes the options of `handler` and raises what it raises.
+        Takes the options of `handler` and raises what it raises. Where a handler is registered here, it stays, with its
+        options.
         """
         self._kinds.add(make_kind(payload, None, options))
 

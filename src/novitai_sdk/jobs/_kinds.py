@@ -97,6 +97,8 @@ class Kinds:
     def add(self, kind: JobKind) -> None:
         """Know *kind* from now on. One that is defined again takes the place of what it was, as in a notebook.
 
+        One without work does not take the place of one with it: what is done here is done whoever else does it too.
+
         Raises:
             ValueError: Another payload class has that type, or that class another type.
         """
@@ -113,6 +115,8 @@ class Kinds:
             )
         if before is not None:
             self._by_payload.pop(before.payload, None)
+            if kind.work is None and before.work is not None:
+                kind = attrs.evolve(before, payload=kind.payload)
         self._by_type[kind.name] = self._by_payload[kind.payload] = kind
         for listener in tuple(self._listeners):
             listener(kind)
