@@ -371,6 +371,32 @@ def test_a_handler_may_come_after_the_job_and_after_the_runner(face: Face):
     face.tell(story)
 
 
+def test_jobs_that_waited_for_the_first_handler_of_a_client_are_begun_with_it(face: Face):
+    done_for: list[str] = []
+
+    async def story(client: Any, done: Any) -> None:
+        client.jobs.declare(Line)
+        job = await done(client.jobs.enqueue(Line("a")))
+
+        @client.jobs.handler(Line)
+        async def print_line(line: Line, context: JobContext) -> None:
+            done_for.append(line.text)
+
+        assert (await done(client.jobs.wait(job.id, timeout=SOON))).status == "completed"
+
+    face.tell(story)
+    assert done_for == ["a"]
+
+
+def test_a_handler_may_be_registered_with_a_client_that_is_closed(new):
+    client = new()
+    client.jobs.declare(Line)
+    client.jobs.enqueue(Line("a"))
+    register = client.jobs.handler(Line)
+    client.close()
+    register(lambda line, context: None)
+
+
 def test_a_declaration_takes_no_handler_away(face: Face):
     done_for: list[str] = []
 

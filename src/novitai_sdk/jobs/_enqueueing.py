@@ -1,6 +1,7 @@
 """Jobs of a program's own: saying what is done with a payload, and asking for it."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar, overload
 
@@ -12,7 +13,7 @@ from ..models import Job, JobPriority
 from . import _life
 from ._carrying import as_stored, handler_of, is_awaited
 from ._checks import attempts_problems, is_number, key_problems, priority_problems, timeout_problems
-from ._errors import JobRefused
+from ._errors import JobRefused, RunnerFailed
 from ._handling import Handler, JobContext
 from ._kinds import KindOptions, Kinds, make_kind, unknown
 from ._store import Change, NewJob, Outcome, Store, new_job
@@ -131,7 +132,10 @@ class OwnJobs(Moded[Mode]):
                 raise TypeError(
                     f"{work!r} is not a coroutine function: on AsyncNovitai a handler is written `async def`"
                 )
-            self._kinds.add(make_kind(payload, work, options))
+            kind = make_kind(payload, work, options)
+            self._kinds.add(kind)
+            if self._kinds.left(kind):
+                self._begin()
             return work
 
         return register
@@ -200,7 +204,12 @@ class OwnJobs(Moded[Mode]):
         if kind.work is not None:
             # Before it is stored: an error after that would say of a stored job that it was not.
             self._started()
-        return await self._accepted(new)
+            return await self._accepted(new)
+        job = await self._accepted(new)
+        self._kinds.leave(kind)
+        if self._kinds.of(payload) in self._kinds.worked():  # registered in between
+            self._begin()
+        return job
 
     @dual
     async def work(self, timeout: float | None = None) -> None:
@@ -223,6 +232,12 @@ class OwnJobs(Moded[Mode]):
             if left <= 0:
                 return
             await self._waiter.sleep(min(GLANCE, left))
+
+    def _begin(self) -> None:
+        """Have jobs begun that are stored already."""
+        # Whoever waits for a job, or enqueues the next, is told that the runner cannot start.
+        with suppress(RunnerFailed):
+            self._started()
 
     async def _accepted(self, new: NewJob) -> Job:
         """Store *new*, or find the job that has its key."""

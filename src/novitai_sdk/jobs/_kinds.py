@@ -93,6 +93,7 @@ class Kinds:
         self._by_payload: dict[type[Any], JobKind] = {}
         self._by_type: dict[str, JobKind] = {}
         self._listeners: list[Callable[[JobKind], object]] = []
+        self._left: set[str] = set()
 
     def add(self, kind: JobKind) -> None:
         """Know *kind* from now on. One that is defined again takes the place of what it was, as in a notebook.
@@ -128,6 +129,14 @@ class Kinds:
     def worked(self) -> tuple[JobKind, ...]:
         """The kinds somebody here works on."""
         return tuple(kind for kind in tuple(self._by_type.values()) if kind.work is not None)
+
+    def leave(self, kind: JobKind) -> None:
+        """Note that a job of *kind* was stored here, for whoever works on it."""
+        self._left.add(kind.name)
+
+    def left(self, kind: JobKind) -> bool:
+        """Whether jobs of *kind* were stored here while nobody here worked on them."""
+        return kind.name in self._left
 
     def on_new(self, listener: Callable[[JobKind], object]) -> Callable[[], None]:
         """Have *listener* told of every further kind, on the thread that adds it. Returns what ends it."""
