@@ -397,6 +397,40 @@ def test_a_handler_may_be_registered_with_a_client_that_is_closed(new):
     register(lambda line, context: None)
 
 
+@pytest.mark.parametrize("blocks", ["wait", "work"])
+def test_a_coroutine_of_a_plain_client_is_told_that_it_would_wait_for_itself(new, blocks):
+    client = new()
+
+    @client.jobs.handler(Line)
+    async def print_line(line: Line, context: JobContext) -> Outcome:
+        raise AssertionError("nobody gets here while the loop is held up")
+
+    @client.jobs.handler(PrintReport, max_attempts=1, time_limit=1)
+    async def print_report(report: PrintReport, context: JobContext) -> None:
+        if blocks == "work":
+            client.jobs.work(timeout=SOON)
+        client.jobs.wait(client.jobs.enqueue(Line("a"), after=3600).id, timeout=SOON)
+
+    job = client.jobs.wait(client.jobs.enqueue(REPORT).id, timeout=2 * SOON)
+    assert job.status == "failed"
+    assert f"RuntimeError: {blocks}() would hold up the loop" in (job.error or "")
+
+
+def test_an_ordinary_function_may_wait_for_another_job(new):
+    client = new()
+
+    @client.jobs.handler(Line)
+    async def print_line(line: Line, context: JobContext) -> Outcome:
+        return GiveUp(error=line.text)
+
+    @client.jobs.handler(PrintReport)
+    def print_report(report: PrintReport, context: PlainJobContext) -> Outcome:
+        line = client.jobs.wait(client.jobs.enqueue(Line("a")).id, timeout=SOON)
+        return GiveUp(error=f"after {line.error}")
+
+    assert client.jobs.wait(client.jobs.enqueue(REPORT).id, timeout=SOON).error == "after a"
+
+
 def test_a_declaration_takes_no_handler_away(face: Face):
     done_for: list[str] = []
 

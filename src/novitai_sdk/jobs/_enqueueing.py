@@ -15,6 +15,7 @@ from ._carrying import as_stored, handler_of, is_awaited
 from ._checks import attempts_problems, is_number, key_problems, priority_problems, timeout_problems
 from ._errors import JobRefused, RunnerFailed
 from ._handling import Handler, JobContext
+from ._inside import refuse_inside
 from ._kinds import KindOptions, Kinds, make_kind, unknown
 from ._store import Change, NewJob, Outcome, Store, new_job
 from ._threads import PlainJobContext
@@ -220,10 +221,12 @@ class OwnJobs(Moded[Mode]):
 
         Raises:
             ValueError: The timeout is no number.
+            RuntimeError: It is called in a coroutine that a plain client runs as a job, whose loop it would hold up.
             RunnerFailed: The runner of this process died.
         """
         for problem in timeout_problems(timeout):
             raise ValueError(problem)
+        self._check_outside("work()")
         until = None if timeout is None else self._waiter.monotonic() + timeout
         self._started()
         while True:
@@ -238,6 +241,11 @@ class OwnJobs(Moded[Mode]):
         # Whoever waits for a job, or enqueues the next, is told that the runner cannot start.
         with suppress(RunnerFailed):
             self._started()
+
+    def _check_outside(self, what: str) -> None:
+        """Raise RuntimeError where *what*, which blocks, would keep the jobs from being done."""
+        if self.mode is Sync:
+            refuse_inside(self._store, what)
 
     async def _accepted(self, new: NewJob) -> Job:
         """Store *new*, or find the job that has its key."""

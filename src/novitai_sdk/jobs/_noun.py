@@ -208,6 +208,7 @@ class Jobs(OwnJobs[Mode]):
 
         Raises:
             ValueError: The timeout is no number.
+            RuntimeError: It is called in a coroutine that a plain client runs as a job, whose loop it would hold up.
             JobNotFound: There is none of that id.
             RunnerFailed: The runner of this process died.
             StoreError: The store is in trouble.
@@ -215,6 +216,7 @@ class Jobs(OwnJobs[Mode]):
         """
         _refuse(timeout_problems(timeout))
         _check_id(job_id)
+        self._check_outside("wait()")
         until = None if timeout is None else self._waiter.monotonic() + timeout
         while True:
             self._check()

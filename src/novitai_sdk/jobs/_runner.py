@@ -33,6 +33,7 @@ from ._announce import resolve
 from ._crew import Crew, Kind, Work
 from ._errors import ClaimLost, JobError, RunnerFailed, StoreError
 from ._handling import Handler, Together, describe, facts
+from ._inside import runs_here
 from ._schedule import Backoff, JobRetryPolicy
 from ._store import (
     Again,
@@ -189,6 +190,10 @@ class Runner:
             raise RuntimeError("a runner runs once; make another one")
         self._ran = self.running = True
         self._post = mailbox().post
+        with runs_here(self._store):
+            await self._run()
+
+    async def _run(self) -> None:
         unsubscribe = self._store.on_work(self._on_work)
         ended = False
         try:
