@@ -294,6 +294,28 @@ def test_a_directory_is_no_file(tmp_path: Path) -> None:
         SqliteStore(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("~nobody-of-that-name/jobs.db", marks=posix),
+        "a\0b.db",
+        "x" * 300,
+        "x" * 250,
+        f"{'x' * 300}/jobs.db",
+    ],
+)
+def test_a_name_that_no_file_can_have_is_told_as_trouble_of_the_store(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoreError):
+        SqliteStore(name)
+    with pytest.raises(StoreError):
+        open_store(Path(name))
+    # Of the longest name that a file can have, nothing beside it can be made.
+    assert {file.name for file in tmp_path.iterdir()} <= {"x" * 250}
+
+
 def test_a_path_through_a_file_is_no_path(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="file"):

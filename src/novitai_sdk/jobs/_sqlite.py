@@ -53,6 +53,18 @@ _ONE_WAKE: Final = OneWake()
 _never_closed: list[sqlite3.Connection] = []
 
 
+def _absolute(path: "str | os.PathLike[str]") -> Path:
+    """The whole path of a file. Raises StoreError where there can be none of that name."""
+    if "\0" in os.fspath(path):
+        raise StoreError(f"{os.fspath(path)!r} is no name of a file: it has a NUL in it")
+    try:
+        return Path(path).expanduser().absolute()
+    except (RuntimeError, OSError) as error:  # no such user, or no directory to be in
+        raise StoreError(
+            f"{os.fspath(path)!r} names no place: {error}; give its whole path"
+        ) from error
+
+
 class SqliteStore:
     """Keeps jobs and records in the SQLite file *path*.
 
@@ -96,7 +108,7 @@ class SqliteStore:
         if synchronous not in ("FULL", "NORMAL"):
             raise ValueError(f'synchronous is {synchronous!r}: "FULL" or "NORMAL" is expected')
         # Absolute: a program may change its directory later, and the threads open the file again.
-        self.path: Path = Path(path).expanduser().absolute()
+        self.path: Path = _absolute(path)
         self._file = StoreFile(
             self.path,
             synchronous=synchronous,
