@@ -158,7 +158,12 @@ class _Core(Generic[Mode]):
     @property
     def _may_have_jobs(self) -> bool:
         spec = self._spec
-        return not isinstance(spec, str | os.PathLike) or (spec != "memory" and Path(spec).exists())
+        if not isinstance(spec, str | os.PathLike):
+            return True
+        try:
+            return spec != "memory" and Path(spec).expanduser().exists()
+        except (OSError, RuntimeError, ValueError):
+            return True  # no file can have that name: whoever opens it says so
 
     def tell_of_unfinished(self) -> None:
         """Log what is left undone, if anybody can have asked for anything."""

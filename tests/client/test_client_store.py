@@ -247,3 +247,13 @@ def test_a_store_that_was_closed_by_its_owner_says_so(account, tmp_path):
         store.close()
         with pytest.raises(StoreClosed):
             client.jobs.stats()
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".db", "~nobody-is-called-so/jobs.db", "jobs\0.db"])
+def test_a_name_that_no_file_can_have_is_told_by_an_error_of_the_store(name: str) -> None:
+    def use() -> None:
+        with Novitai(api_key="k", store=name) as client:
+            client.jobs.list()
+
+    with pytest.raises(StoreError):
+        use()

@@ -243,9 +243,10 @@ class Jobs(OwnJobs[Mode]):
             StoreError: The store is in trouble.
         """
         _check_id(job_id)
-        job = await self._answer(self._store.retry(job_id, self._waiter.time()))
+        # Before it is retried: an error after that would say of a job that waits that it does not.
+        self._check()
         self._started()
-        return job
+        return await self._answer(self._store.retry(job_id, self._waiter.time()))
 
     @dual
     async def cancel(self, job_id: str, reason: str = "cancelled") -> Job:
