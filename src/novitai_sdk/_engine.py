@@ -339,12 +339,12 @@ class Engine(Generic[Mode]):
         if awaited:
             core.host.ensure_started()
 
-    async def leave(self: "Engine[Async]") -> None:
-        """Stop the runner of the block and close everything."""
+    async def leave(self: "Engine[Async]", error: BaseException | None = None) -> None:
+        """Stop the runner of the block, which ended with *error*, and close everything."""
         if not self._owner:
             return
         try:
-            await self._core.host.leave()
+            await self._core.host.leave(error)
         finally:
             await self.aclose()
 

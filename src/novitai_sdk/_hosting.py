@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager
 import anyio
 from anyio.abc import TaskGroup
 
+from ._waiting import is_cancellation
 from .jobs import BackgroundRunner, Runner, RunnerFailed, StoreError
 
 __all__ = ["Host", "Making", "NoHost", "TaskHost"]
@@ -39,6 +40,7 @@ class TaskHost:
         self._runner: Runner | None = None
         self._stopping = False
         self._drain = 0.0
+        self.cancelled = False
 
     @property
     def trouble(self) -> StoreError | None:
@@ -63,6 +65,8 @@ class TaskHost:
             self._died()
         finally:
             self._runner = None
+            # With the scope around the block: whoever cleans up in it still needs somebody to do the jobs.
+            self.cancelled = self.error is None and not self._stopping
             ended.set()
 
     async def stop(self, drain: float) -> None:
@@ -88,7 +92,8 @@ class Host:
     @property
     def _current(self) -> BackgroundRunner | TaskHost:
         # A thread that was started before the block goes on: two runners of one client would only share its slots.
-        return self._thread if self._task is None or self._thread.alive else self._task
+        task = self._task
+        return self._thread if task is None or task.cancelled or self._thread.alive else task
 
     @property
     def error(self) -> BaseException | None:
@@ -137,16 +142,21 @@ class Host:
         await self._tasks.__aenter__()
         self._task = TaskHost(self._make, self._tasks, self._tell_of_end)
 
-    async def leave(self) -> None:
-        """Stop, and wait for the runner's end."""
+    async def leave(self, error: BaseException | None = None) -> None:
+        """Stop, and wait for the runner's end; the block ended with *error*."""
         if self._tasks is None:
             return
         try:
-            await self.stop()
-        finally:
-            # Without the block's exception: handed to the task group it would come back wrapped in a group,
-            # and `except InstanceFailed` around the block would catch nothing.
-            await self._tasks.__aexit__(None, None, None)
+            try:
+                await self.stop()
+            finally:
+                # Without the block's exception: handed to the task group it would come back wrapped in a group,
+                # and `except InstanceFailed` around the block would catch nothing.
+                await self._tasks.__aexit__(None, None, None)
+        except BaseException as gone:
+            # A cancellation in its place would be caught by its scope, and nobody would hear what still bills.
+            if error is None or is_cancellation(error) or not is_cancellation(gone):
+                raise
 
     async def stop(self) -> None:
         """Stop what runs in the caller's loop, if anything does."""

@@ -240,7 +240,7 @@ class AsyncNovitai(_Client[Async]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._engine.leave()
+        await self._engine.leave(error)
 
 
 def _settings(settings: Settings | None, options: ClientOptions) -> Settings:

@@ -225,3 +225,13 @@ def test_a_machine_without_a_record_is_shown_in_the_contracts_words(status: str,
         InstanceStatus.RUNNING if runs else InstanceStatus.FAILED
     )
     assert {InstanceStatus.FAILED} < ENDED
+
+
+def test_a_machine_is_young_from_its_birth_on_however_long_it_was_waited_for():
+    born = NOW + timedelta(seconds=100)
+    one = managed()
+    times = attrs.evolve(one.state.timestamps, started=born)
+    one = attrs.evolve(one, state=attrs.evolve(one.state, timestamps=times))
+    assert seen(one, None, born + timedelta(seconds=5)) == one
+    later = seen(one, None, born + timedelta(seconds=70))
+    assert later.status is InstanceStatus.FAILED

@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 import trio.testing
-from bent import Bent, not_found, said
+from bent import Bent, Hooked, not_found, said
 from faces import WANTED, Face
 
 from novitai_sdk import (
@@ -308,45 +308,27 @@ def test_what_an_instance_has_cost_is_told_by_every_error_about_it(years):
 # -- deadlines -----------------------------------------------------------------------------------------
 
 
-class Hanging(MemoryNetwork):
-    """A network on which, from some moment on, no answer comes."""
-
-    hangs = False
-
-    def awaiting(self) -> Any:
-        network, inner = self, super().awaiting()
-
-        class Transport:
-            mode = inner.mode
-
-            async def send(self, request: Any) -> Any:
-                if network.hangs:
-                    await anyio.sleep(request.timeout)
-                    raise TransportFailed("no answer")
-                return await inner.send(request)
-
-            async def close(self) -> None:
-                await inner.close()
-
-        return Transport()
-
-
 def test_a_cloud_that_does_not_answer_does_not_hold_up_who_gave_two_seconds():
     async def main() -> None:
         clock = LoopClock()
-        network = Hanging(Emulator(api_key="k", clock=clock))
+        network = Hooked(Emulator(api_key="k", clock=clock))
+
+        async def hang(request: Any, _: Any) -> Any:
+            await anyio.sleep(request.timeout)
+            raise TransportFailed("no answer")
+
         async with AsyncNovitai(
             api_key="k", network=network, clock=clock, store="memory"
         ) as client:
             ready = await (await client.instances.create(**WANTED)).wait_until_ready(timeout=900)
-            network.hangs = True
+            network.hook = hang
             for act in (ready.stop, ready.delete):
                 began = anyio.current_time()
                 with pytest.raises((CallError, InstanceError)) as caught:
                     await act(timeout=2)
                 assert anyio.current_time() - began < 10
                 assert caught.value.instance_id == ready.id
-            network.hangs = False
+            network.hook = None
 
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
 

@@ -173,13 +173,13 @@ class Backstage(Generic[Mode]):
                 if not _is_doubtful(error):
                     return None
                 if looks == _LOOKS:
-                    await self._check_unlisted(machine)
+                    await self._check_unlisted(machine, within)
                     return None
             await self.waiter.sleep(min(_BETWEEN_LOOKS, self.settings.poll_interval))
 
-    async def _check_unlisted(self, machine: str) -> None:
+    async def _check_unlisted(self, machine: str, within: float | None) -> None:
         """Raise UnexpectedReply if a machine is listed whose record is empty: it may well run."""
-        walk = self.listing()
+        walk = self._instances(within, urgent=False)._pages(None, None, None, PAGE_SIZE)
         while (page := await walk.more()) is not None:
             if any(one.id == machine for one in page):
                 raise UnexpectedReply(
@@ -194,14 +194,19 @@ class Backstage(Generic[Mode]):
         return self.cloud.instances._pages(name, None, None, PAGE_SIZE)
 
     async def machine_of(
-        self, instance_id: str, *, name: str | None = None, since: datetime | None = None
+        self,
+        instance_id: str,
+        *,
+        name: str | None = None,
+        since: datetime | None = None,
+        within: float | None = None,
     ) -> str | None:
         """Return the cloud's id of the machine that carries *instance_id*, or None when a complete listing has none.
 
         *name* is that of the machine looked for, and *since* when it was created at the earliest. Raises CallError,
         with both also when a machine that may be the one does not show whose it is.
         """
-        walk = self.listing(name)
+        walk = self._instances(within, urgent=False)._pages(name, None, None, PAGE_SIZE)
         doubtful: list[str] = []
         while (page := await walk.more()) is not None:
             for listed in page:

@@ -44,7 +44,8 @@ async def remove(back: Backstage[Async], context: JobContext, managed: Managed) 
     """Remove the machine of an instance that was deleted; whoever asked may have gone since. Raises CallError."""
     known = await back.ask_to_remove(managed.state.novita_instance_id or "")
     now = at(back.waiter.time())
-    if not known and may_come_yet(managed.phase, managed.state.timestamps.created, now):
+    times = managed.state.timestamps
+    if not known and may_come_yet(managed.phase, times.started or times.created, now):
         return Again(after=_ASK_AGAIN)
     await change(back, context, managed.id, lambda one: one.moved(Move.DELETE, now))
     return Done()

@@ -44,7 +44,7 @@ from ..jobs import (
 from ..models import InstanceStatus, Job, JobType, Secret
 from ._backstage import INSTANCE_ID, Backstage
 from ._claimed import change, change_unclaimed, give_up, remove
-from ._jobs import TIMED_OUT, monitor_job
+from ._jobs import TIMED_OUT, create_job, monitor_job
 from ._life import Move
 from ._records import Intent, Managed, at
 from ._ticks import Steady, look_after
@@ -131,7 +131,26 @@ class _Create:
             _log.exception("the create of %s ended in an unforeseen error", self.instance_id)
             why = f"{type(error).__name__}: {error}"
             return await self._lost(kept, ours, why)
+        except BaseException:
+            with self.back.waiter.shield(_ADOPTION):
+                await self._leave(ours)
+            raise
         return await self._adopt(created.id)
+
+    async def _leave(self, intent: Intent) -> None:
+        """If the job was cancelled with the request under way: have what comes of it found, and nothing sent again."""
+        waiter, claim = self.back.waiter, self.context.claim
+        if not await waiter.result(self.back.store.lost([claim])):
+            return  # it is handed back: the next attempt looks
+        last = attrs.evolve(
+            intent, sends=_MOST_SENDS, lost="its job was cancelled", ended=at(self._now())
+        )
+        managed = await change_unclaimed(
+            self.back,
+            self.instance_id,
+            lambda one: attrs.evolve(one, intent=last) if one.intent == intent else one,
+        )
+        await self.back.commit(Change(jobs=(create_job(managed, now=self._now()),)))
 
     async def _withheld(self, managed: Managed | None) -> Outcome:
         """Nothing was sent: it is not ours to send any more, or not wanted."""
@@ -212,11 +231,12 @@ class _Create:
             return await self._adopt(machine)
         # Counted from when the request can last have been under way: a slow one that ran into its time limit may
         # have its effect after it, and what it makes may take a moment to be listed.
-        latest = intent.ended or intent.at + timedelta(seconds=settings.attempt_timeout)
+        # A call waits for the rate limit and tries again what is safe to, so its last request may begin late.
+        latest = intent.ended or intent.at + timedelta(seconds=settings.timeout)
         left = self.steady.left(
             self.instance_id,
             latest.timestamp() + settings.settle,
-            most=settings.attempt_timeout + settings.settle,
+            most=settings.timeout + settings.settle,
         )
         if left >= 0:
             return Again(after=min(look_after(age, settings.poll_interval), left + _A_MOMENT))

@@ -13,7 +13,7 @@ import attrs
 from .. import cloud
 from .._asked import check_id, check_timeout
 from .._calling import Mode
-from ..cloud import CloudInstances, Phase
+from ..cloud import CloudInstances, CloudStatus, Phase
 from ..errors import (
     CallError,
     CleanupFailed,
@@ -119,7 +119,7 @@ class Operations(Generic[Mode]):
         if managed is None:
             return await wait_for_unmanaged(
                 self._back,
-                lambda: self.look(instance_id),
+                lambda left: self._look_within(instance_id, left),
                 timeout=timeout,
                 progress=progress,
                 on_progress=on_progress,
@@ -127,7 +127,7 @@ class Operations(Generic[Mode]):
         if managed.status in READY and self._is_old(managed):
             # The cloud takes machines back without a word, and nobody looks at one that is ready.
             with suppress(*_PASSING):
-                await self.look(instance_id)
+                await self._look_within(instance_id, timeout)
         return await wait_until_ready(
             self._back,
             self,
@@ -143,6 +143,10 @@ class Operations(Generic[Mode]):
         instance_id = await self._known_as(instance_id)
         with _about(instance_id):
             return await self._look(instance_id)
+
+    async def _look_within(self, instance_id: str, within: float) -> Instance[Mode]:
+        with _about(instance_id):
+            return await self._look(instance_id, within)
 
     async def _look(self, instance_id: str, within: float | None = None) -> Instance[Mode]:
         managed = await self._back.managed(instance_id)
@@ -199,9 +203,11 @@ class Operations(Generic[Mode]):
         machine = one.novita_instance_id
         if machine is None:
             raise self._cannot(one, "stop", "there is no machine yet; delete it instead")
-        if one.status is InstanceStatus.STOPPING:
+        stopping = one.status is InstanceStatus.STOPPING
+        # A stop that the cloud took and did not carry out can be asked for again.
+        if stopping and CloudStatus(one.phase or "").phase is not Phase.UP:
             return one
-        if one.managed and not can(one.status, Move.STOP):
+        if one.managed and not stopping and not can(one.status, Move.STOP):
             raise self._cannot(one, "stop", "only a machine that runs or comes up can be stopped")
         try:
             await self._back.ask_to_stop(machine, within=self._left(deadline))
@@ -232,7 +238,13 @@ class Operations(Generic[Mode]):
             machine = managed.state.novita_instance_id
             if machine is None or managed.status is InstanceStatus.TERMINATED:
                 return of_managed(managed, self)
-            await self._remove_machine(of_managed(managed, self), machine, deadline)
+            try:
+                await self._remove_machine(of_managed(managed, self), machine, deadline)
+            except InstanceStateError:
+                # It stays, as the caller is told: nobody may remove it behind his back later on.
+                if not recorded:
+                    await self._back.change(instance_id, _kept)
+                raise
             return await self._note(managed, None)
 
     async def insist(
@@ -296,7 +308,11 @@ class Operations(Generic[Mode]):
         """Say in the record that it is to go; one that was never asked for is gone with that."""
         now = self._back.waiter.time()
 
+        again = False
+
         def marked(one: Managed) -> Managed:
+            nonlocal again
+            again = one.deleting
             # Decided on what the record says at this moment: a machine that was born since is not gone yet, and where
             # a create was sent that was never answered, nobody knows.
             going = attrs.evolve(one, deleting=True)
@@ -314,6 +330,9 @@ class Operations(Generic[Mode]):
 
         managed = await self._back.change(instance_id, marked, job)
         if managed is not None:
+            if again:
+                # What was marked before is not written anew, and the job of that time may have given up.
+                await self._back.commit(Change(jobs=job(managed)))
             self._back.runner.ensure_started()
         return managed
 
@@ -323,6 +342,7 @@ class Operations(Generic[Mode]):
         async def look() -> Managed | None:
             kept = await self._back.managed(managed.id)
             self._back.check_runner()
+            self._back.runner.ensure_started()
             return kept if kept is not None and kept.intent is None else None
 
         return await self._poll(
@@ -370,12 +390,12 @@ class Operations(Generic[Mode]):
     def _may_come_yet(self, one: Instance[Mode]) -> bool:
         """Whether a machine that was not found may appear all the same."""
         now = at(self._back.waiter.time())
-        return one.managed and may_come_yet(one.phase, one.created_at, now)
+        return one.managed and may_come_yet(one.phase, one.started_at or one.created_at, now)
 
     async def _look_abroad(self, instance_id: str, within: float | None = None) -> Instance[Mode]:
         """Find a machine without a record here: by the cloud's id, or by the id it carries from another store."""
         ours = instance_id.startswith(OWN_ID)
-        machine = await self._back.machine_of(instance_id) if ours else instance_id
+        machine = await self._back.machine_of(instance_id, within=within) if ours else instance_id
         sight = None if machine is None else await self._back.sight(machine, within=within)
         if sight is None:
             raise InstanceNotFound(
@@ -419,10 +439,12 @@ class Operations(Generic[Mode]):
         if include_unmanaged or unreadable or any(one.state.novita_instance_id for one in kept):
             listed = {one.id: one for one in await CloudInstances.list(self._back.cloud.instances)}
         found: list[Instance[Mode]] = []
+        # One time limit for all that have to be looked up: a cloud that hangs must not take it for each of them.
+        looks = self._deadline(self._back.settings.timeout)
         for one in kept:
             machine = one.state.novita_instance_id
             shown = None if machine is None else listed.pop(machine, None)
-            noted = await self._note_listed(one, shown)
+            noted = await self._note_listed(one, shown, looks)
             if noted.status is not InstanceStatus.TERMINATED:
                 found.append(noted)
         # A machine whose record cannot be read bills like any other.
@@ -433,15 +455,17 @@ class Operations(Generic[Mode]):
         ]
         return tuple(sorted(found, key=lambda one: one.created_at, reverse=True))
 
-    async def _note_listed(self, managed: Managed, listed: cloud.Instance | None) -> Instance[Mode]:
+    async def _note_listed(
+        self, managed: Managed, listed: cloud.Instance | None, looks: _Deadline
+    ) -> Instance[Mode]:
         machine = managed.state.novita_instance_id
-        if machine is None:
+        if machine is None or (listed is None and self._left(looks) <= 0):
             return of_managed(managed, self)
         if listed is None:
             # No listing, however complete, proves that it is gone: entries move while its pages are read. That says
             # only the cloud's own answer; without one it is shown as it was seen the last time.
             try:
-                listed = await self._back.sight(machine)
+                listed = await self._back.sight(machine, within=self._left(looks))
             except CallError as error:
                 _log.warning(
                     "instance %s is on no page of the listing, and the look at it failed: %s",
@@ -547,6 +571,10 @@ class Operations(Generic[Mode]):
 def _came_to_nothing(stored: "Future[None]") -> bool:
     """Whether a change was withdrawn in time, or refused by the store."""
     return stored.cancelled() or (stored.done() and stored.exception() is not None)
+
+
+def _kept(one: Managed) -> Managed:
+    return attrs.evolve(one, deleting=False)
 
 
 def _nothing_to_say() -> None:

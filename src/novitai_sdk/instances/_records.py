@@ -142,7 +142,7 @@ class Managed:
 
     def restarted(self, now: datetime) -> "Managed":
         """Return it after the cloud took a start: what was seen and said of the machine before counts no more."""
-        return attrs.evolve(self, phase=None).moved(Move.START, now)
+        return attrs.evolve(self, phase=None, deleting=False).moved(Move.START, now)
 
     def details(self) -> InstanceDetails:
         """Return the public view."""

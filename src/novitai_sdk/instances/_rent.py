@@ -72,6 +72,9 @@ class Rental(Generic[Mode]):
 
     async def _open(self) -> Instance[Mode]:
         check_timeout(self._timeout)  # before a machine is rented that nobody could wait for
+        if self._id is not None and not self._given_back:
+            raise RuntimeError(f"this block has a machine already: {self._id}")
+        self._id, self._last, self._given_back = None, None, False
         # `with` does not call __exit__ when __enter__ fails, and the machine may be there already.
         try:
             self._last = await self._owner.make(self._request, told=self._remember, **self._fields)

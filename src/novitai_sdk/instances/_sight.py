@@ -50,7 +50,8 @@ def may_come_yet(phase: str | None, created: datetime, now: datetime) -> bool:
 
 
 def _gone(managed: Managed, now: datetime) -> Managed:
-    if not managed.deleting and may_come_yet(managed.phase, managed.state.timestamps.created, now):
+    times = managed.state.timestamps
+    if not managed.deleting and may_come_yet(managed.phase, times.started or times.created, now):
         return managed
     if managed.status in _COMING and not managed.deleting:
         return managed.moved(Move.FAIL, now, error="the cloud no longer knows this machine")

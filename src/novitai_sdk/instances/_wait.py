@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from .._calling import Mode
+from ..cloud import CloudStatus, Phase
 from ..errors import (
     CallError,
     CreateOutcomeUnknown,
@@ -39,7 +40,6 @@ _WORD: Final = 1.0
 
 # Seconds within which a machine that was just started may still be shown as stopped.
 _STARTS_WITHIN: Final = 30.0
-_OVER: Final = frozenset({InstanceStatus.FAILED, InstanceStatus.TERMINATED})
 _PASSING: Final = (TransportFailed, RateLimited, ServerFailed)
 
 # Changes are announced, those of another process on the same file too. A net, should that ever fail.
@@ -98,7 +98,7 @@ async def wait_until_ready(
 
 async def wait_for_unmanaged(
     back: Backstage[Mode],
-    look: Callable[[], Awaitable[Instance[Mode]]],
+    look: Callable[[float], Awaitable[Instance[Mode]]],
     *,
     timeout: float,
     progress: bool | None,
@@ -111,7 +111,7 @@ async def wait_for_unmanaged(
         while True:
             trouble: CallError | None = None
             try:
-                one = await look()
+                one = await look(timeout - (back.waiter.monotonic() - started))
             except _PASSING as error:
                 if one is None:
                     raise
@@ -129,14 +129,23 @@ async def wait_for_unmanaged(
                 on_progress(now)
             if one.status in READY:
                 return one
-            # After a start a machine is still shown as it was for a moment.
-            if one.status in _OVER or (one.status in ENDED and elapsed >= _STARTS_WITHIN):
+            if _is_over(one, elapsed):
                 raise _unmanaged_failed(one, now)
             if elapsed >= timeout:
                 raise _unmanaged_too_late(one, now, trouble)
             followed = on_progress is not None or shown.live
             pause = look_after(elapsed, back.settings.poll_interval)
             await back.waiter.sleep(min(pause, _WORD if followed else pause, timeout - elapsed))
+
+
+def _is_over(one: Instance[Mode], elapsed: float) -> bool:
+    """Whether a machine that no job follows will not become ready."""
+    if one.status is InstanceStatus.TERMINATED:
+        return True
+    # After a start a machine is still shown as it was for a moment, and an old failure told of for longer.
+    phase = CloudStatus(one.phase).phase if one.phase is not None else None
+    moves = one.status is InstanceStatus.FAILED and phase is Phase.PROVISIONING
+    return one.status in ENDED and elapsed >= _STARTS_WITHIN and not moves
 
 
 @contextmanager

@@ -268,7 +268,8 @@ class _Round:
             except Exception as error:  # noqa: BLE001 - it is told as the failure of this one
                 self.answers[one.job_id] = error
                 continue
-            if managed is not None and managed.deleting:
+            gone = managed is not None and managed.status is InstanceStatus.TERMINATED
+            if managed is not None and managed.deleting and not gone:
                 deleted.append((one, managed))
             elif record is None or managed is None or not _is_followed(managed, one.known.started):
                 self._end(one, Done())

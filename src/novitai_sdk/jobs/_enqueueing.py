@@ -183,7 +183,7 @@ class OwnJobs(Moded[Mode]):
                 back as it is, something else is wrong with what was asked, or a job of another type has the key;
                 nothing was stored.
             RunnerFailed: The runner of this process died, or could not be started; nothing was stored.
-            ClientClosed: The client is closed; nothing was stored.
+            ClientClosed: The client is closed; nothing was stored, unless with a *key* it was closed meanwhile.
             StoreError: The store is in trouble.
         """
         kind = self._kinds.of(payload)
