@@ -373,7 +373,7 @@ class Ledger:
     ) -> None:
         """What the worker is to be awake for must be in its sight."""
         sights = [
-            stands_until.get(one.id, one.lease_until)
+            max(one.lease_until, stands_until.get(one.id, 0.0))
             for one in self.jobs.values()
             if one.status == "processing"
         ]

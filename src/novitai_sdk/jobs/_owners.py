@@ -45,7 +45,9 @@ class Steadiness:
         if self._apart is None or abs(apart - self._apart) > _A_JUMP:
             self._since = monotonic
         self._apart = apart
-        return max(0.0, self._since + lease - monotonic)
+        left = self._since + lease - monotonic
+        # Less than the wall clock can tell apart is over: who is to look then would look for ever.
+        return left if now + left > now else 0.0
 
 
 class OwnerLocks:

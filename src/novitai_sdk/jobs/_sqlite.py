@@ -536,9 +536,8 @@ class SqliteStore:
     def _find_dead(
         self, rows: Rows, now: float, silent: Collection[str]
     ) -> tuple[frozenset[str], frozenset[str]]:
-        """Return who is dead and who lives elsewhere: by a look just now, unless one not long ago knew all *silent*."""
-        known = self._others | self._owners.mine
-        if known.issuperset(silent) and abs(now - self._looked_for_dead) < _WATCH / 4:
+        """Return who is dead and who lives elsewhere: by a look just now, unless none is *silent* and one not long ago."""
+        if not silent and abs(now - self._looked_for_dead) < _WATCH / 4:
             return frozenset(), self._others
         self._looked_for_dead = now
         dead, self._others = self._owners.find(rows.owners())
