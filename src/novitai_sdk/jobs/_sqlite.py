@@ -536,7 +536,7 @@ class SqliteStore:
     def _find_dead(
         self, rows: Rows, now: float, silent: Collection[str]
     ) -> tuple[frozenset[str], frozenset[str]]:
-        """Return who is dead and who lives elsewhere: by a look just now, unless none is *silent* and one not long ago."""
+        """Return who is dead and who lives elsewhere; where somebody is *silent*, by a look just now."""
         if not silent and abs(now - self._looked_for_dead) < _WATCH / 4:
             return frozenset(), self._others
         self._looked_for_dead = now
