@@ -167,7 +167,7 @@ def test_a_store_that_was_given_serves_several_clients_and_is_left_open(account,
 
 
 # Who leaves while a create is under way leaves somebody to search for what came of it, until it must have shown.
-SOON = {"settle": 0.1, "attempt_timeout": 0.5}
+SOON = {"settle": 0.1, "timeout": 2.0, "attempt_timeout": 0.5}
 
 
 def leave_unfinished(cloud: Emulator, **options: Any) -> None:
