@@ -4,10 +4,9 @@ from .errors import ValidationError
 from .jobs._checks import is_number
 from .models import ValidationErrorDetail
 from .models._rules import FAILED, wrong
+from .settings import _LONGEST
 
 __all__ = ["check_id", "check_timeout", "max_wait_problems"]
-
-_A_YEAR = 366 * 86_400.0
 
 
 def check_id(instance_id: object) -> None:
@@ -27,7 +26,7 @@ def check_timeout(timeout: object) -> None:
 
 def max_wait_problems(max_wait: object) -> tuple[ValidationErrorDetail, ...]:
     """What is wrong with how long an instance may take to run; None is as long as the settings say."""
-    if max_wait is None or (is_number(max_wait) and 0 < max_wait <= _A_YEAR):
+    if max_wait is None or (is_number(max_wait) and 0 < max_wait <= _LONGEST):
         return ()
     message = "maxWait must be a number of seconds above 0, and at most a year"
     return wrong("maxWait", max_wait, message).details

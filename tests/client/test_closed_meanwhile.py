@@ -86,7 +86,7 @@ def test_a_job_that_gets_a_new_life_while_the_client_is_closed_has_it(new):
         client.close()
         return answer
 
-    store.retry = retried  # type: ignore[method-assign]
+    store.retry = retried  # type: ignore[method-assign]  # on this one store alone
     assert jobs.retry(job.id).status == "pending"
 
 

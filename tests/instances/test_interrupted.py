@@ -9,7 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
-from bent import Bent
+from bent import Bent, Hooked
 from faces import WANTED, Years
 
 from novitai_sdk import AsyncNovitai, InstanceStatus, Novitai
@@ -17,6 +17,7 @@ from novitai_sdk.emulator import Emulator
 from novitai_sdk.testing import MemoryNetwork
 
 SOON = 10.0
+LEAVING = {"toRemove", "removing", "removed", "(gone)"}
 
 
 class Asked:
@@ -34,7 +35,7 @@ class Asked:
 
     @property
     def left(self) -> list[str]:
-        return [one.status for one in self.cloud.instances if "emov" not in one.status]
+        return [one.status for one in self.cloud.instances if one.status not in LEAVING]
 
 
 def press_ctrl_c() -> None:
@@ -74,36 +75,39 @@ def test_who_presses_it_again_is_told_what_may_bill(caplog):
 
 @pytest.mark.parametrize("how", ["Ctrl-C", "wait_for", "task.cancel", "a scope"])
 def test_whatever_cancels_a_task_does_not_leave_its_machine(how: str):
-    asked = Asked()
-    working: list[asyncio.Task[None]] = []
+    cloud = Emulator(api_key="k", life=0.05)
+    network = Hooked(cloud)
+    cancels: list[Callable[[], object]] = []
+
+    async def be_cancelled_first(request: Any, go: Any) -> Any:
+        if request.url.endswith("/instance/delete") and cancels:
+            cancels.pop()()
+            await anyio.sleep(0.01)  # here it comes, before anything was sent
+        return await go()
 
     async def work() -> None:
-        async with AsyncNovitai(**options(asked)) as client, client.instances.rent(**WANTED):
-            asked._happens.append(cancel[how])
-
-    def leave() -> None:
-        working[0].cancel()
-
-    cancel: dict[str, Callable[[], object]] = {
-        "Ctrl-C": press_ctrl_c,
-        "wait_for": leave,
-        "task.cancel": leave,
-        "a scope": leave,
-    }
+        known: dict[str, Any] = {"api_key": "k", "network": network, "store": "memory"}
+        async with (
+            AsyncNovitai(**known, poll_interval=0.01) as client,
+            client.instances.rent(**WANTED),
+        ):
+            network.hook = be_cancelled_first
 
     async def main() -> None:
-        working.append(asyncio.ensure_future(work()))
+        working = asyncio.ensure_future(work())
+        cancels.append(press_ctrl_c if how == "Ctrl-C" else working.cancel)
         if how == "wait_for":
-            await asyncio.wait_for(working[0], SOON)
+            await asyncio.wait_for(working, SOON)
         elif how == "a scope":
             with anyio.move_on_after(SOON):
-                await working[0]
+                await working
         else:
-            await working[0]
+            await working
 
     with pytest.raises((KeyboardInterrupt, asyncio.CancelledError)):
         asyncio.run(main())
-    assert asked.left == []
+    assert cancels == []
+    assert [one.status for one in cloud.instances if one.status not in LEAVING] == []
 
 
 def test_a_cancelled_scope_of_trio_does_not_leave_its_machine(years: Years):
@@ -112,7 +116,7 @@ def test_a_cancelled_scope_of_trio_does_not_leave_its_machine(years: Years):
             async with client.instances.rent(**WANTED):
                 await anyio.sleep_forever()
         assert scope.cancelled_caught
-        assert {one.status for one in cloud.instances if "emov" not in one.status} <= {"(gone)"}
+        assert {one.status for one in cloud.instances} <= LEAVING
 
     years.tell(story)
 
@@ -140,4 +144,31 @@ def test_what_was_to_be_deleted_by_a_process_that_died_is_deleted_by_the_next(
         (job,) = client.jobs.list(key=f"remove:{ready.id}")
         client.jobs.wait(job.id, timeout=SOON)
         assert client.instances.get(ready.id).status is InstanceStatus.TERMINATED
-    assert {one.status for one in cloud.instances if "emov" not in one.status} <= {"(gone)"}
+    assert {one.status for one in cloud.instances} <= LEAVING
+
+
+def test_a_create_under_way_is_found_and_removed_though_the_scope_cancels_the_runner_too():
+    cloud = Emulator(api_key="k", life=0.05)
+    network = Hooked(cloud)
+
+    async def main() -> None:
+        with anyio.CancelScope() as scope:
+
+            async def lose_the_answer(request: Any, go: Any) -> Any:
+                answer = await go()
+                if request.url.endswith("/instance/create"):
+                    scope.cancel()
+                    await anyio.sleep_forever()
+                return answer
+
+            network.hook = lose_the_answer
+            known: dict[str, Any] = {"api_key": "k", "network": network, "store": "memory"}
+            async with (
+                AsyncNovitai(**known, poll_interval=0.01, timeout=0.5, settle=0.1) as client,
+                client.instances.rent(**WANTED),
+            ):
+                raise AssertionError
+
+    asyncio.run(main())
+    (machine,) = cloud.instances
+    assert machine.status in LEAVING

@@ -196,14 +196,10 @@ class Grouped(BaseException):
     exceptions = (KeyboardInterrupt(),)
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
-@pytest.mark.parametrize("raised", [KeyboardInterrupt, GeneratorExit, Grouped])
-def test_what_is_raised_where_no_ctrl_c_comes_fails_its_attempt_and_nothing_else(
-    store: Store, backend: Literal["asyncio", "trio"], raised: type[BaseException]
+def fails_alone(
+    store: Store, handler: Handler, backend: Literal["asyncio", "trio"], raised: type[BaseException]
 ) -> None:
-    async def handler(job: Job, context: JobContext) -> Outcome:
-        raise raised
-
+    """What *handler* raises ends its attempt, and neither the next job nor the runner."""
     background = BackgroundRunner(making(store, {"odd": handler, "greet": done}), backend=backend)
     new = new_job("odd", {}, now=time.time(), max_attempts=1)
     store.commit(Change(jobs=(new,))).result(SOON)
@@ -212,6 +208,17 @@ def test_what_is_raised_where_no_ctrl_c_comes_fails_its_attempt_and_nothing_else
     assert store.settled(add(store)).result(SOON).status is JobStatus.COMPLETED
     background.close()
     assert background.error is None
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, GeneratorExit, Grouped])
+def test_what_is_raised_where_no_ctrl_c_comes_fails_its_attempt_and_nothing_else(
+    store: Store, backend: Literal["asyncio", "trio"], raised: type[BaseException]
+) -> None:
+    async def handler(job: Job, context: JobContext) -> Outcome:
+        raise raised
+
+    fails_alone(store, handler, backend, raised)
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
@@ -227,14 +234,7 @@ def test_a_task_of_a_handler_may_exit_too(
             tasks.start_soon(exit_)
         raise AssertionError
 
-    background = BackgroundRunner(making(store, {"odd": handler, "greet": done}), backend=backend)
-    new = new_job("odd", {}, now=time.time(), max_attempts=1)
-    store.commit(Change(jobs=(new,))).result(SOON)
-    background.ensure_started()
-    assert raised.__name__ in str(store.settled(new.job.id).result(SOON).error)
-    assert store.settled(add(store)).result(SOON).status is JobStatus.COMPLETED
-    background.close()
-    assert background.error is None
+    fails_alone(store, handler, backend, raised)
 
 
 def test_a_task_that_nobody_waits_for_ends_the_runner_and_not_for_ever_anew(store: Store) -> None:

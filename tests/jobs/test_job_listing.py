@@ -87,7 +87,7 @@ def test_none_of_several_finds_no_job(store: Store) -> None:
         assert jobs.list_page(JobQuery(type=nothing, order="oldest")).jobs == ()
     assert [job.id for job in jobs.list(status=None, type=None)] == [job_id]
     with pytest.raises(ValueError, match=r"status is \[\]"):
-        jobs.purge(older_than=0, status=[])  # type: ignore[arg-type]
+        jobs.purge(older_than=0, status=[])  # type: ignore[arg-type]  # must be refused
 
 
 def test_jobs_are_found_by_the_key_they_were_stored_with(store: Store) -> None:

@@ -39,6 +39,7 @@ from novitai_sdk.jobs import (
 )
 from novitai_sdk.jobs._announce import Events
 from novitai_sdk.jobs._layout import APPLICATION_ID, LAYOUT
+from novitai_sdk.jobs._owners import Steadiness
 from novitai_sdk.jobs._rows import Rows
 from novitai_sdk.models import JobStatus
 
@@ -483,6 +484,28 @@ def test_a_wall_clock_that_jumps_takes_no_job_from_another_process_that_lives(pa
             assert look(NOW + 7200, 2).claims == ()
         (taken,) = look(NOW + 7200.6, 3).claims  # a closed one, or a dead one, has no time left
         assert taken.job.attempts == 1
+
+
+@posix
+def test_one_that_died_just_after_it_was_seen_to_live_is_given_no_time(path: Path) -> None:
+    def look(now: float, monotonic: float) -> Batch:
+        return two.claim("two", {"greet": 1}, now, 60, None, monotonic).result(SOON)
+
+    with opened(path) as two:
+        one = SqliteStore(path)
+        add(one, greet())
+        assert len(take(one, "one")) == 1
+        assert look(NOW + 3600, 10).claims == ()
+        die(one)
+        (claim,) = look(NOW + 3600.1, 10.1).claims
+    assert claim.job.attempts == 2
+
+
+def test_time_that_the_wall_clock_cannot_tell_from_none_is_none() -> None:
+    steadiness = Steadiness()
+    assert steadiness.grace(NOW, 0.0, 60) == 60
+    assert steadiness.grace(NOW + 59, 59.0, 60) == 1
+    assert steadiness.grace(NOW + 60, 60 - 1e-9, 60) == 0
 
 
 @posix

@@ -12,7 +12,15 @@ from .._calling import Mode
 from .._waiting import Waiter
 from ..cloud import Cloud, CloudInstances, CloudTemplates, Instance, Template
 from ..cloud._paging import PAGE_SIZE, Walk
-from ..errors import InvalidState, JobError, NotFound, UnexpectedReply
+from ..errors import (
+    InvalidState,
+    JobError,
+    NotFound,
+    RateLimited,
+    ServerFailed,
+    TransportFailed,
+    UnexpectedReply,
+)
 from ..jobs import Change, NewJob, Record, Store
 from ..settings import Settings
 from ._jobs import webhook_jobs
@@ -42,7 +50,10 @@ _log = logging.getLogger("novitai_sdk")
 INSTANCE_ID: Final = "NOVITAI_INSTANCE_ID"
 """The environment variable in which a machine carries the id this library gave it."""
 
-__all__ = ["INSTANCE_ID", "Backstage", "RunnerHost"]
+PASSING: Final = (TransportFailed, RateLimited, ServerFailed)
+"""What may be different in a moment. In the middle of a wait it says nothing about the machine; the deadline does."""
+
+__all__ = ["INSTANCE_ID", "PASSING", "Backstage", "RunnerHost"]
 
 
 class RunnerHost(Protocol):

@@ -23,9 +23,6 @@ from ..cloud._limits import check_create
 from ..errors import (
     CallError,
     NotFound,
-    RateLimited,
-    ServerFailed,
-    TransportFailed,
     UnexpectedReply,
     ValidationError,
 )
@@ -42,7 +39,7 @@ from ..jobs import (
     Together,
 )
 from ..models import InstanceStatus, Job, JobType, Secret
-from ._backstage import INSTANCE_ID, Backstage
+from ._backstage import INSTANCE_ID, PASSING, Backstage
 from ._claimed import change, change_unclaimed, give_up, remove
 from ._jobs import TIMED_OUT, create_job, monitor_job
 from ._life import Move
@@ -54,8 +51,7 @@ __all__ = ["instance_handlers"]
 
 _log = logging.getLogger("novitai_sdk")
 
-# What may be different in a moment.
-_PASSING: Final = (TransportFailed, RateLimited, ServerFailed, UnexpectedReply)
+_PASSING: Final = (*PASSING, UnexpectedReply)
 _MOST_SENDS: Final = 3
 # So that the look after the settling time comes after it, whatever the clock rounds.
 _A_MOMENT: Final = 0.01

@@ -21,14 +21,11 @@ from ..errors import (
     InstanceNotFound,
     InstanceStateError,
     InvalidState,
-    RateLimited,
-    ServerFailed,
-    TransportFailed,
     WaitTimedOut,
 )
 from ..jobs import Change, NewJob
 from ..models import CreateInstanceRequest, InstanceStatus
-from ._backstage import Backstage
+from ._backstage import PASSING, Backstage
 from ._catalog import choose
 from ._instance import Instance, cost_so_far, of_details, of_managed
 from ._jobs import create_job, monitor_job
@@ -55,8 +52,6 @@ _HANDS_OFF: Final = 10.0
 _BELIEVED: Final = timedelta(seconds=60)
 _STARTABLE: Final = "it can be started when it is stopped or failed"
 _ENDED: Final = frozenset({InstanceStatus.STOPPED, InstanceStatus.EXITED})
-# One of these in the middle of a wait says nothing about the machine; the deadline does.
-_PASSING: Final = (TransportFailed, RateLimited, ServerFailed)
 
 
 @attrs.frozen
@@ -126,7 +121,7 @@ class Operations(Generic[Mode]):
             )
         if managed.status in READY and self._is_old(managed):
             # The cloud takes machines back without a word, and nobody looks at one that is ready.
-            with suppress(*_PASSING):
+            with suppress(*PASSING):
                 await self._look_within(instance_id, timeout)
         return await wait_until_ready(
             self._back,
@@ -140,11 +135,9 @@ class Operations(Generic[Mode]):
 
     async def look(self, instance_id: str) -> Instance[Mode]:
         """`get`."""
-        instance_id = await self._known_as(instance_id)
-        with _about(instance_id):
-            return await self._look(instance_id)
+        return await self._look_within(await self._known_as(instance_id))
 
-    async def _look_within(self, instance_id: str, within: float) -> Instance[Mode]:
+    async def _look_within(self, instance_id: str, within: float | None = None) -> Instance[Mode]:
         with _about(instance_id):
             return await self._look(instance_id, within)
 
@@ -501,7 +494,7 @@ class Operations(Generic[Mode]):
             trouble: CallError | None = None
             try:
                 found = await look()
-            except _PASSING as error:
+            except PASSING as error:
                 found, trouble = None, error
             if found is not None:
                 return found

@@ -14,14 +14,11 @@ from ..errors import (
     CreateOutcomeUnknown,
     InstanceFailed,
     InstanceNotFound,
-    RateLimited,
-    ServerFailed,
-    TransportFailed,
     WaitTimedOut,
 )
 from ..jobs import Record
 from ..models import InstanceStatus
-from ._backstage import Backstage
+from ._backstage import PASSING, Backstage
 from ._instance import Instance, cost_so_far, of_managed
 from ._life import ENDED, READY
 from ._progress import OnProgress, WaitProgress, reporter
@@ -40,7 +37,6 @@ _WORD: Final = 1.0
 
 # Seconds within which a machine that was just started may still be shown as stopped.
 _STARTS_WITHIN: Final = 30.0
-_PASSING: Final = (TransportFailed, RateLimited, ServerFailed)
 
 # Changes are announced, those of another process on the same file too. A net, should that ever fail.
 _LOOK_AGAIN: Final = 30.0
@@ -112,7 +108,7 @@ async def wait_for_unmanaged(
             trouble: CallError | None = None
             try:
                 one = await look(timeout - (back.waiter.monotonic() - started))
-            except _PASSING as error:
+            except PASSING as error:
                 if one is None:
                     raise
                 trouble = error  # one failed look says nothing about the machine; the deadline does

@@ -26,13 +26,11 @@ from ..errors import (
     CallError,
     PermissionDenied,
     RateLimited,
-    ServerFailed,
-    TransportFailed,
     Unauthorized,
 )
 from ..jobs import Again, Done, GiveUp, JobContext, Outcome, Together
 from ..models import ConnectionDetails, InstanceStatus, MonitorInstanceJobPayload, PortMapping
-from ._backstage import Backstage
+from ._backstage import PASSING, Backstage
 from ._claimed import change, remove
 from ._jobs import TIMED_OUT
 from ._life import Move
@@ -69,8 +67,6 @@ _SLOWEST: Final = 60.0
 # Seconds by which a time may change on its way through JSON.
 _SAME: Final = 0.002
 
-# What may be different in a moment; after anything else the listing is of no use, and single looks may be.
-_PASSING: Final = (TransportFailed, RateLimited, ServerFailed)
 
 # What passes only when somebody does something about it.
 _LASTING: Final = (Unauthorized, PermissionDenied)
@@ -333,7 +329,8 @@ class _Round:
     def _not_listed(self, due: Iterable[_Due], error: CallError) -> None:
         for one in due:
             self._watch.note_trouble(one.known.instance_id, error)
-            if isinstance(error, _PASSING) and not self._is_late(one):
+            # After anything that does not pass the listing is of no use, and single looks may be.
+            if isinstance(error, PASSING) and not self._is_late(one):
                 self._put_off(one, error)
             else:
                 self._look_closely(one)

@@ -334,9 +334,8 @@ class Crew:
 def _wait_after(policy: JobRetryPolicy, job: Job) -> float:
     try:
         wait = float(policy.wait_after(job.attempts))
-    except (
-        BaseException
-    ) as error:  # a policy of the program's own; its mistake must not end all jobs
+    except BaseException as error:
+        # Of a policy of the program's own: its mistake must not end all jobs.
         if goes_on(error):
             raise
         _log.exception(

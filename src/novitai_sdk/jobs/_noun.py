@@ -240,6 +240,8 @@ class Jobs(OwnJobs[Mode]):
         Raises:
             JobNotFound: There is none of that id.
             JobStateError: It has not failed, or another job does its work already.
+            RunnerFailed: The runner of this process died, or could not be started; the job stays as it is.
+            ClientClosed: The client is closed; the job stays as it is.
             StoreError: The store is in trouble.
         """
         _check_id(job_id)

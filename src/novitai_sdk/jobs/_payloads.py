@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
-from functools import cached_property
 from pathlib import Path, PurePath
 from typing import Any, Final, TypeVar, cast, get_args, get_origin, get_type_hints
 from uuid import UUID
@@ -21,6 +20,7 @@ import attrs
 
 from .. import _values as values
 from .._convert import _fields, make_converter, not_fitting
+from .._once import once
 from ..models import Secret
 from ..models._base import Json, Model
 
@@ -292,7 +292,7 @@ class _Reader:
         self._hook_of = hook_of
 
     # Not before something is read: a class may be among its own fields.
-    @cached_property
+    @once
     def _plan(self) -> "list[tuple[str, attrs.Attribute[Any], Hook, Any]]":
         attrs.resolve_types(get_origin(self._kind) or self._kind)
         given = _type_arguments(self._kind)
