@@ -31,6 +31,7 @@ FLOOR = {
     "__init__": 6,
     "client": 6,
     # 5, services
+    "_counted": 5,
     "_engine": 5,
     "_network": 5,
     "_hosting": 5,
@@ -92,6 +93,7 @@ FLOOR = {
     "_calling": 0,
     "_circuit": 0,
     "_circuit_life": 0,
+    "_default_store": 0,
     "_drift": 0,
     "_job_event": 0,
     "_meter": 0,

@@ -1,19 +1,18 @@
 """What drives a client: its connections, its store, its runner, and who starts and stops them."""
 
-import hashlib
 import os
-import sys
 import threading
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, Generic
 
 import anyio.to_thread
-import attrs
 
 from ._calling import Async, Mode, Sync, drive
 from ._closed import UntilClosed, while_open
+from ._counted import counted
+from ._default_store import default_store
 from ._gates import Gates
 from ._hosting import Host, Making, NoHost
 from ._meter import Meter
@@ -24,7 +23,7 @@ from ._transport import Transport, user_agent
 from ._version import __version__
 from ._waiting import AsyncWaiter, BlockingWaiter, Clock, SystemClock, Waiter
 from .cloud import Cloud, Drift
-from .errors import ClientClosed, SettingsError
+from .errors import ClientClosed
 from .health import Health, cpu_seconds
 from .instances import Catalog, Instances
 from .instances._backstage import Backstage
@@ -33,18 +32,12 @@ from .instances._leaving import tell_of_unfinished
 from .instances._operations import Operations
 from .instances._recent import Recent
 from .jobs import (
-    GiveUp,
-    Handler,
-    JobContext,
     Jobs,
     MemoryStore,
-    Outcome,
-    Retry,
     Runner,
     RunnerFailed,
     Store,
     StoreError,
-    Together,
     _forks,
     open_store,
 )
@@ -52,7 +45,7 @@ from .jobs._carrying import handler_of
 from .jobs._handling import describe
 from .jobs._kinds import JobKind, Kinds
 from .jobs._watching import Watcher
-from .models import Job, JobType
+from .models import JobType
 from .settings import Limits, Settings
 from .webhooks import Webhooks, delivery_handler
 
@@ -431,7 +424,7 @@ def _maker(core: _Core[Any], network: Network, clock: Clock) -> Making:
         runner = Runner(
             core.store,
             {
-                kind: _counted(handler, core.jobs, core.lags, waiter)
+                kind: counted(handler, core.jobs, core.lags, waiter)
                 for kind, handler in handlers.items()
             },
             waiter=waiter,
@@ -448,7 +441,7 @@ def _maker(core: _Core[Any], network: Network, clock: Clock) -> Making:
             if kind.work is not None and os.getpid() == born:
                 runner.handle(
                     kind.name,
-                    _counted(handler_of(kind), core.jobs, core.lags, waiter),
+                    counted(handler_of(kind), core.jobs, core.lags, waiter),
                     slots=kind.slots,
                     policy=kind.policy,
                     time_limit=kind.time_limit,
@@ -466,49 +459,6 @@ def _maker(core: _Core[Any], network: Network, clock: Clock) -> Making:
                 await transport.close()
 
     return make
-
-
-def _counted(
-    handler: Handler | Together, meter: Meter, lags: Meter, waiter: Waiter[Async]
-) -> Handler | Together:
-    if isinstance(handler, Together):
-        return _counted_together(handler, meter, lags, waiter)
-
-    async def handle(job: Job, context: JobContext) -> Outcome:
-        started, failed = waiter.monotonic(), True
-        waited = waiter.time() - context.claim.due
-        lags.count(at=started, took=max(0.0, waited), failed=False)
-        try:
-            outcome = await handler(job, context)
-            failed = isinstance(outcome, GiveUp | Retry)
-        finally:
-            now = waiter.monotonic()
-            meter.count(at=now, took=now - started, failed=failed)
-        return outcome
-
-    return handle
-
-
-def _counted_together(
-    handler: Together, meter: Meter, lags: Meter, waiter: Waiter[Async]
-) -> Together:
-    async def handle(contexts: Sequence[JobContext]) -> Mapping[str, Outcome | Exception]:
-        started, time = waiter.monotonic(), waiter.time()
-        for context in contexts:
-            lags.count(at=started, took=max(0.0, time - context.claim.due), failed=False)
-        answers: Mapping[str, Outcome | Exception] = {}
-        try:
-            answers = await handler.handle(contexts)
-        finally:
-            now = waiter.monotonic()
-            for context in contexts:
-                answer = answers.get(context.job.id)
-                # Each of them took all of it: that is how long its outcome was waited for.
-                failed = answer is None or isinstance(answer, GiveUp | Retry | Exception)
-                meter.count(at=now, took=now - started, failed=failed)
-        return answers
-
-    return attrs.evolve(handler, handle=handle)
 
 
 def _session(core: _Core[Any], transport: Transport[Mode], waiter: Waiter[Mode]) -> Session[Mode]:
@@ -550,33 +500,3 @@ def _check_well(host: Host) -> None:
         raise StoreError(
             f"the job runner of this client is in trouble, trying on: {describe(trouble)}"
         ) from trouble
-
-
-def default_store(
-    settings: Settings,
-    *,
-    platform: str = sys.platform,
-    environ: Mapping[str, str] = os.environ,
-) -> Path:
-    """Return the file of this account: named by base URL and key, so that two accounts never mix.
-
-    Raises SettingsError where no directory of the user is known.
-    """
-    account = f"{settings.base_url}\n{settings.api_key.reveal()}".encode()
-    name = hashlib.sha256(account).hexdigest()[:16]
-    return _state_directory(platform, environ) / "novitai_sdk" / f"{name}.sqlite3"
-
-
-def _state_directory(platform: str, environ: Mapping[str, str]) -> Path:
-    try:
-        if platform == "win32":
-            return Path(environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-        if platform == "darwin":
-            return Path.home() / "Library" / "Application Support"
-        told = Path(environ.get("XDG_STATE_HOME", ""))
-        # A relative path there is to be ignored, says the specification of that variable.
-        return told if told.is_absolute() else Path.home() / ".local" / "state"
-    except RuntimeError as error:
-        raise SettingsError(
-            [f"store must be given, since no home directory is known ({error}): pass store=..."]
-        ) from error

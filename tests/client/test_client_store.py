@@ -13,7 +13,7 @@ from faces import WANTED
 from moments import block_until, until
 
 from novitai_sdk import AsyncNovitai, Novitai, Settings, SettingsError
-from novitai_sdk._engine import default_store
+from novitai_sdk._default_store import default_store
 from novitai_sdk.emulator import Emulator, faults
 from novitai_sdk.jobs import (
     MemoryStore,
