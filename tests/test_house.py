@@ -56,6 +56,7 @@ FLOOR = {
     "_session": 3,
     # 2, edges
     "_closed": 2,
+    "_doorbell": 2,
     "_transport": 2,
     "transport": 2,
     "_waiting": 2,
@@ -121,6 +122,7 @@ BESIDE = {"emulator": 1, "testing": 2}
 WAITING = {
     "_transport",
     "_waiting",
+    "_doorbell",
     "_engine",
     "_hosting",
     "jobs._background",

@@ -21,7 +21,7 @@ from ._once import once
 from ._session import Patience, Session
 from ._transport import Transport, user_agent
 from ._version import __version__
-from ._waiting import AsyncWaiter, BlockingWaiter, Clock, SystemClock, Waiter
+from ._waiting import AsyncWaiter, BlockingWaiter, Clock, SystemClock, Waiter, hang_up
 from .cloud import Cloud, Drift
 from .errors import ClientClosed
 from .health import Health, cpu_seconds
@@ -362,6 +362,7 @@ class Engine(Generic[Mode]):
                 await anyio.to_thread.run_sync(core.close_store)
             finally:
                 await core.transport.close()
+                hang_up()
 
 
 def blocking_engine(

@@ -13,13 +13,17 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import AbstractContextManager, nullcontext, suppress
 from math import inf
 from threading import Lock, local
-from typing import Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 from weakref import WeakKeyDictionary, ref
 
 import anyio
 from anyio.lowlevel import checkpoint
 
 from ._calling import Async, Mode_co, Sync
+from ._doorbell import Doorbell, doorbell
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, SelectorEventLoop
 
 T = TypeVar("T")
 
@@ -224,15 +228,14 @@ async def _beside(work: Callable[[], Awaitable[T]], interrupted: Callable[[], ob
 
 def _settled(future: "Future[T]") -> Awaitable[object]:
     """Return what the running loop can await until *future* is settled by another thread."""
-    post = mailbox().post
+    loop = current_loop()
+    post = _mailbox_of(loop).post
     if _on_trio():
         settled = anyio.Event()
         future.add_done_callback(lambda _: post(settled.set))
         return settled.wait()
-    import asyncio
-
     # Not an event: that makes a future of its own for each wait, and this is waited for thousands of times a second.
-    here = asyncio.get_running_loop().create_future()
+    here = cast("AbstractEventLoop", loop).create_future()
 
     def wake() -> None:
         if not here.done():
@@ -358,6 +361,7 @@ class Mailbox:
 
     def __init__(self, hop: Callable[[Callable[[], None]], object]) -> None:
         self._hop = hop
+        self._bell: Doorbell | None = None
         self._calls: list[Callable[[], object]] = []
         self.begin_anew()
 
@@ -380,7 +384,23 @@ class Mailbox:
 
     def hop(self) -> None:
         """Wake the loop, for what was posted."""
-        self._hop(self._deliver)
+        bell = self._bell
+        if bell is None:
+            self._hop(self._deliver)
+        else:
+            bell.ring()
+
+    def listen(self, loop: Hashable) -> None:
+        """Have the running *loop* woken in a way that costs less, if there is one."""
+        self._bell = doorbell(loop, self._deliver)
+
+    def hang_up(self, loop: Hashable) -> None:
+        """Have the running *loop* woken by its own means again."""
+        bell, self._bell = self._bell, None
+        if bell is not None:
+            bell.hang_up(cast("SelectorEventLoop", loop))
+            # Whoever has posted already may ring where nobody listens now.
+            self._deliver()
 
     def _deliver(self) -> None:
         with self._lock:
@@ -403,10 +423,25 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
 
 def mailbox() -> Mailbox:
     """Return the mailbox of the running event loop."""
+    return _mailbox_of(current_loop())
+
+
+def hang_up() -> None:
+    """Let go of what the system keeps for the mailbox of the running event loop.
+
+    Whoever waits there is told all the same, and whoever comes next has it made anew.
+    """
     loop = current_loop()
+    box = _mailboxes.pop(loop, None)
+    if box is not None:
+        box.hang_up(loop)
+
+
+def _mailbox_of(loop: Hashable) -> Mailbox:
     found = _mailboxes.get(loop)
     if found is None:
         found = _mailboxes[loop] = Mailbox(_hop_into(loop))
+        found.listen(loop)
     return found
 
 

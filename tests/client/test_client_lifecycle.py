@@ -267,6 +267,24 @@ def test_the_same_holds_on_files(options, settles, tmp_path):
     settles()
 
 
+def test_awaiting_clients_in_runs_of_their_own_leave_nothing_to_the_garbage_collector(
+    options, settles, tmp_path
+):
+    async def main() -> None:
+        async with AsyncNovitai(**{**options, "store": tmp_path / "jobs.sqlite3"}) as client:
+            await client.jobs.stats()
+            await client.instances.create(**WANTED)
+
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(5):
+            anyio.run(main)
+        settles()
+    finally:
+        gc.enable()
+
+
 def test_many_threads_share_a_client(new):
     client = new(max_connections=4)
     with ThreadPoolExecutor(8) as pool:

@@ -27,7 +27,7 @@ import attrs
 
 from .._calling import Async
 from .._job_event import JobEvent, OnJob, What
-from .._waiting import AsyncWaiter, Waiter, mailbox
+from .._waiting import AsyncWaiter, Waiter, hang_up, mailbox
 from ..models import JobStatus
 from ._announce import resolve
 from ._crew import Crew, Kind, Work
@@ -190,8 +190,11 @@ class Runner:
             raise RuntimeError("a runner runs once; make another one")
         self._ran = self.running = True
         self._post = mailbox().post
-        with runs_here(self._store):
-            await self._run()
+        try:
+            with runs_here(self._store):
+                await self._run()
+        finally:
+            hang_up()
 
     async def _run(self) -> None:
         unsubscribe = self._store.on_work(self._on_work)
