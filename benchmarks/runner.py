@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from statistics import median, quantiles
 
+import awake
 from delayed import MANY, TAKEN, WAITING, claim_cost, idle_cpu, memory
 from queues import Bare, Huey, Ours, PlainHuey, PlainOurs, PlainQueue, Queue
 from servers import SERVER, PgQueuer, Procrastinate
@@ -150,7 +151,7 @@ def rates(title: str, measure: Measure, rounds: int, least: float) -> None:
     told(title, found, {BARE: least})
 
 
-def plain_rates(rounds: int) -> None:
+def plain_rates(title: str, rounds: int) -> None:
     """The same for one caller without a loop, who may wait in the call itself."""
     sides: dict[str, Callable[[Path], PlainQueue]] = {OURS: PlainOurs}
     if find_spec("huey"):
@@ -163,7 +164,20 @@ def plain_rates(rounds: int) -> None:
                 gc.collect()
                 found[name].append(plain_one_by_one(queue))
                 queue.close()
-    told("put, one by one, by a caller without an event loop", found, {})
+    told(title, found, {})
+
+
+def one_after_the_other(rounds: int) -> None:
+    awaiting, plain = (
+        "put, one by one, by an awaiting caller",
+        "the same, by a caller without an event loop",
+    )
+    rates(awaiting, one_by_one, rounds, 0.5)
+    plain_rates(plain, rounds)
+    if awake.CAN:
+        with awake.awake():
+            rates(f"{awaiting}; no processor falls asleep", one_by_one, rounds, 0.5)
+            plain_rates(f"{plain}; no processor falls asleep", rounds)
 
 
 def told(title: str, found: Mapping[str, list[float]], least: Mapping[str, float]) -> None:
@@ -219,8 +233,7 @@ def holds(promised: bool) -> str:
 
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    rates("put, one by one, by an awaiting caller", one_by_one, rounds, 0.5)
-    plain_rates(rounds)
+    one_after_the_other(rounds)
     rates(f"put, {CALLERS} awaiting callers", many_callers, rounds, 0.3)
     rates(f"drain of {DRAINED:,} jobs that do nothing", drain, rounds, 0.25)
     latencies(rounds)
