@@ -64,7 +64,10 @@ def doorbell(loop: Hashable, answer: Callable[[], object]) -> Doorbell | None:
         return None
     try:
         bell = Doorbell(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
-    except OSError:  # such as that too many files are open
+        bell.listen(loop, answer)
+    except (
+        OSError,
+        ValueError,
+    ):  # too many files are open, or more than what the loop selects with can tell apart
         return None
-    bell.listen(loop, answer)
     return bell

@@ -64,6 +64,14 @@ def test_it_arrives_where_no_more_files_can_be_opened():
     assert run_on(asyncio.SelectorEventLoop(), a_result_of_another_thread) == "told"
 
 
+def test_it_arrives_where_the_loop_takes_no_more_descriptors(monkeypatch):
+    def refuse(*_: object) -> None:
+        raise ValueError("filedescriptor out of range in select()")
+
+    monkeypatch.setattr(asyncio.SelectorEventLoop, "add_reader", refuse)
+    assert asyncio.run(a_result_of_another_thread()) == "told"
+
+
 def test_it_arrives_after_somebody_on_the_same_loop_has_hung_up():
     async def main() -> list[str]:
         found = [await a_result_of_another_thread()]
