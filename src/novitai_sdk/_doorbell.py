@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Callable, Hashable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -11,7 +10,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Doorbell", "doorbell"]
 
-_ONE: Final = (1).to_bytes(8, sys.byteorder)
+_SIZE: Final = 8
+_ONE: Final = (1).to_bytes(_SIZE, sys.byteorder)
 
 
 class Doorbell:
@@ -38,8 +38,10 @@ class Doorbell:
         """Have *loop* call *answer* each time."""
 
         def wake() -> None:
-            with suppress(BlockingIOError):  # a child that was forked here has heard it
-                os.read(self._descriptor, len(_ONE))
+            try:  # noqa: SIM105 - to enter and leave a context manager costs as much as the read
+                os.read(self._descriptor, _SIZE)
+            except BlockingIOError:  # a child that was forked here has heard it
+                pass
             answer()
 
         loop.add_reader(self._descriptor, wake)

@@ -129,6 +129,12 @@ class Worker(Generic[T]):
                     self._thread, self._ending = None, False
                     return
 
+    def _take(self) -> Sequence[T]:
+        if len(self._queue) <= _LARGEST_BATCH:
+            batch, self._queue = self._queue, deque()
+            return batch
+        return [self._queue.popleft() for _ in range(_LARGEST_BATCH)]
+
     def _serve(self) -> None:
         """Work until there is nothing to do and somebody wants the end."""
         pause: float | None = 0.0
@@ -136,9 +142,7 @@ class Worker(Generic[T]):
         while True:
             self._sleep(pause)
             with self._guard:
-                batch = [
-                    self._queue.popleft() for _ in range(min(len(self._queue), _LARGEST_BATCH))
-                ]
+                batch = self._take()
                 self._poked = False
                 if not batch and self._ending:
                     return
