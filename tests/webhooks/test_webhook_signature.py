@@ -3,7 +3,13 @@
 import base64
 import hashlib
 import hmac
+import http.client
+import io
 import json
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 
 import pytest
@@ -116,6 +122,26 @@ def test_header_names_may_come_in_any_case_and_as_pairs():
     assert verify(BODY, loud, SECRET, now=NOW).message_id == "msg_1"
 
 
+def test_the_headers_of_a_server_of_the_standard_library_are_taken_as_they_are():
+    lines = "".join(f"{name}: {value}\r\n" for name, value in signed().items())
+    headers = http.client.parse_headers(io.BytesIO(f"{lines}\r\n".encode()))
+    assert verify(BODY, headers, SECRET, now=NOW).message_id == "msg_1"
+
+
+def test_the_raw_headers_of_an_asgi_application_are_taken_as_they_are():
+    raw = [(name.lower().encode(), value.encode()) for name, value in signed().items()]
+    assert verify(BODY, raw, SECRET, now=NOW).message_id == "msg_1"
+    strange = [(name, b"\xff" + value) for name, value in raw]
+    with pytest.raises(SignatureInvalid, match="not ASCII"):
+        verify(BODY, strange, SECRET, now=NOW)
+
+
+@pytest.mark.parametrize(("now", "tolerance"), [(NOW + 10**9, float("nan")), (float("nan"), 300.0)])
+def test_a_time_that_is_no_number_lets_nothing_through(now: float, tolerance: float):
+    with pytest.raises(SignatureInvalid, match="off, more than"):
+        verify(BODY, signed(), SECRET, now=now, tolerance=tolerance)
+
+
 def test_a_replay_is_noticed_by_whoever_remembers():
     seen = SeenIds()
     verify(BODY, signed(), SECRET, now=NOW, seen=seen)
@@ -157,6 +183,31 @@ def test_the_memory_of_ids_is_bounded_in_time_and_number():
     assert seen.add("msg_0", now=5.0)
     assert not seen.add("msg_4", now=5.0)
     assert seen.add("msg_4", now=50.0)
+
+
+def test_of_deliveries_that_arrive_at_once_on_several_threads_one_is_the_first(
+    hasty_threads: None,
+):
+    seen, ids = SeenIds(), [f"msg_{n}" for n in range(20_000)]
+    together = threading.Barrier(4)
+
+    def receive() -> list[str]:
+        together.wait(10)
+        return [one for one in ids if seen.add(one, now=0.0)]
+
+    with ThreadPoolExecutor(4) as threads:
+        asked = [threads.submit(receive) for _ in range(4)]
+        accepted = [one for each in asked for one in each.result(20)]
+    assert sorted(accepted) == sorted(ids)
+
+
+@pytest.fixture
+def hasty_threads() -> Iterator[None]:
+    """Let threads take turns all the time."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual)
 
 
 def test_the_replayable_header_is_believed_only_when_asked_for():

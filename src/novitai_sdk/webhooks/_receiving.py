@@ -61,10 +61,10 @@ def verify(
 ) -> Received:
     """Return the webhook if one of *secrets* signed it; raise SignatureInvalid for whatever else a stranger sends.
 
-    Give the *body* exactly as it arrived and all *headers* (a mapping or pairs; case does not matter). The timestamp
-    may be *tolerance* seconds off *now* (default: the system's time) in either direction. With *seen*, a webhook that
-    was accepted before is refused. *legacy* accepts the service's own signature where there is no standard one: it
-    can be replayed.
+    Give the *body* exactly as it arrived and all *headers* (a mapping, the message of an ``http.server``, or pairs of
+    texts or bytes; case does not matter). The timestamp may be *tolerance* seconds off *now* (default: the system's
+    time) in either direction. With *seen*, a webhook that was accepted before is refused. *legacy* accepts the
+    service's own signature where there is no standard one: it can be replayed.
 
     Raises ValueError for unusable secrets and TypeError for a body that is not bytes: those are mistakes of the
     receiver, not of the sender.

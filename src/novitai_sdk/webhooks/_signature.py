@@ -14,7 +14,8 @@ import hmac
 import secrets as chance
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, TypeAlias, cast
+from threading import Lock
+from typing import Final, Protocol, TypeAlias, cast
 
 import attrs
 
@@ -23,7 +24,16 @@ from ..models import Secret
 
 __all__ = ["Headers", "SeenIds", "Signed", "check_signature", "new_secret", "sign"]
 
-Headers: TypeAlias = "Mapping[str, str] | Iterable[tuple[str, str]]"
+
+class _Message(Protocol):
+    """The headers of the standard library's server, which are no mapping."""
+
+    def items(self) -> Iterable[tuple[str, str]]: ...
+
+
+Headers: TypeAlias = (
+    "Mapping[str, str] | _Message | Iterable[tuple[str, str]] | Iterable[tuple[bytes, bytes]]"
+)
 
 _PREFIX: Final = "whsec_"
 # The specification's bounds of a key, in bytes.
@@ -126,7 +136,9 @@ def _plain(secret: str, body: bytes) -> str:
 
 
 class SeenIds:
-    """Remembers the ids of received webhooks, so that a replay is noticed. Bounded; not shared between processes.
+    """Remembers the ids of received webhooks, so that a replay is noticed.
+
+    Bounded; for any number of threads, and not shared between processes.
 
     >>> seen = SeenIds()
     >>> seen.add("msg_1", now=0.0), seen.add("msg_1", now=1.0)
@@ -136,6 +148,7 @@ class SeenIds:
     def __init__(self, *, keep: float = 600.0, most: int = 100_000) -> None:
         self._keep = keep
         self._most = most
+        self._lock = Lock()
         self._ids: OrderedDict[str, float] = OrderedDict()
         """Until when each is remembered."""
 
@@ -144,15 +157,17 @@ class SeenIds:
 
         Both moments are seconds since 1970.
         """
-        while self._ids and next(iter(self._ids.values())) < now:
-            self._ids.popitem(last=False)
-        known = self._ids.get(message_id)
-        if self._ids and known is None and len(self._ids) >= self._most:
-            self._ids.popitem(last=False)
-        # A known one too: it came with another signature, which may be valid for longer.
-        self._ids[message_id] = max(known or 0.0, now + self._keep, until)
-        self._ids.move_to_end(message_id)
-        return known is None or known < now
+        # Two deliveries of one message may arrive on two threads at once: only one of them is the first.
+        with self._lock:
+            while self._ids and next(iter(self._ids.values())) < now:
+                self._ids.popitem(last=False)
+            known = self._ids.get(message_id)
+            if self._ids and known is None and len(self._ids) >= self._most:
+                self._ids.popitem(last=False)
+            # A known one too: it came with another signature, which may be valid for longer.
+            self._ids[message_id] = max(known or 0.0, now + self._keep, until)
+            self._ids.move_to_end(message_id)
+            return known is None or known < now
 
 
 @attrs.frozen(kw_only=True)
@@ -218,14 +233,17 @@ def _check_plain(
 
 
 def _lowered(headers: Headers) -> dict[str, str]:
-    pairs = cast(
-        "Iterable[tuple[object, object]]",
-        headers.items() if isinstance(headers, Mapping) else headers,
-    )
+    items = getattr(headers, "items", None)
+    pairs = cast("Iterable[tuple[object, object]]", items() if callable(items) else headers)
     try:
-        return {str(name).lower(): str(value) for name, value in pairs}
+        return {_text(name).lower(): _text(value) for name, value in pairs}
     except (TypeError, ValueError):
         raise SignatureInvalid("the headers are no pairs of name and value") from None
+
+
+def _text(said: object) -> str:
+    # The raw headers of an ASGI application are bytes.
+    return said.decode("latin-1") if isinstance(said, bytes) else str(said)
 
 
 def _header(found: Mapping[str, str], name: str) -> str:
@@ -241,7 +259,7 @@ def _sent_at(text: str, *, now: float, tolerance: float) -> int:
     if not text.isdigit() or len(text) > 12:
         raise SignatureInvalid("the timestamp is no whole number of seconds")
     sent = int(text)
-    if abs(now - sent) > tolerance:
+    if not abs(now - sent) <= tolerance:  # also when one of them is no number at all
         raise SignatureInvalid(
             f"the timestamp is {now - sent:+.0f} s off, more than {tolerance:g} s"
         )
