@@ -185,6 +185,29 @@ def test_waits_are_spread_by_a_fifth():
     assert 330 < max(waits) <= 360
 
 
+@pytest.mark.parametrize(
+    ("asked", "slow", "least", "most"),
+    [
+        (400.0, False, 400, 480),
+        (9999.0, False, 600, 720),
+        (400.0, True, 400, 480),
+        (250.0, False, 250, 360),
+    ],
+)
+def test_a_receiver_is_never_asked_again_before_the_time_it_named(
+    asked: float, slow: bool, least: float, most: float
+):
+    waits = {DeliveryPolicy().wait(2, asked, slow=slow) for _ in range(500)}
+    assert least <= min(waits) <= max(waits) <= most
+    assert len(waits) > 400
+
+
+def test_a_receiver_with_too_much_to_do_is_left_alone_for_a_minute_at_least():
+    waits = {DeliveryPolicy().wait(1, None, slow=True) for _ in range(500)}
+    assert 60 <= min(waits) < 62
+    assert 70 < max(waits) <= 72
+
+
 class Refusing:
     """A receiver in memory that is always down."""
 

@@ -45,7 +45,8 @@ class DeliveryPolicy:
 
     2xx is success. 410 is final: the endpoint is gone (Standard Webhooks 1.0). A redirect is a failure and is not
     followed. Everything else is tried again, also other 4xx: receivers are often half deployed. ``Retry-After`` counts
-    within once and twice the scheduled wait, and never beyond a day.
+    within once and twice the scheduled wait, and never beyond a day; spreading only lengthens it, as it does the minute
+    that a receiver is left alone which has too much to do.
     """
 
     schedule: tuple[float, ...] = SCHEDULE
@@ -79,8 +80,12 @@ class DeliveryPolicy:
         400.0
         """
         scheduled = self.schedule[min(number, len(self.schedule)) - 1] if self.schedule else 0.0
-        wait = scheduled if asked is None else min(max(asked, scheduled), 2 * scheduled)
-        return self.spread(min(max(wait, _A_MINUTE) if slow else wait, _DAY))
+        least = _A_MINUTE if slow else 0.0
+        if asked is not None:
+            least = max(least, min(asked, 2 * scheduled, _DAY))
+        wait = self.spread(min(max(scheduled, least), _DAY))
+        # Mirrored and not cut off: all who were turned away at once would come back at once.
+        return wait if wait >= least else 2 * least - wait
 
 
 def _printable(said: bytes) -> str:
