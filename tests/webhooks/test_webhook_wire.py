@@ -220,15 +220,16 @@ async def test_a_compressed_answer_is_not_blown_up():
 
 @asynccontextmanager
 async def endless(begin: bytes, part: bytes) -> AsyncIterator[str]:
-    """A receiver that begins an answer and never ends it; its URL."""
+    """A receiver that begins an answer and never ends it, sending *part* for ever, or nothing; its URL."""
 
     async def answer(stream: anyio.abc.SocketStream) -> None:
         async with stream:
             with suppress(anyio.BrokenResourceError):
                 await stream.receive()
                 await stream.send(begin)
-                while True:
+                while part:
                     await stream.send(part)
+                await anyio.sleep_forever()
 
     async with (
         await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
@@ -251,6 +252,20 @@ async def test_a_body_without_end_counts_as_the_answer_its_status_gives():
     async with endless(begin, b"400\r\n" + b"x" * 1024 + b"\r\n") as url:
         reply = await Sender(**LOCAL).post(url, b"{}", {})
     assert (reply.status, len(reply.body)) == (200, 20_000)
+
+
+async def test_a_body_that_breaks_off_takes_nothing_from_the_status():
+    headers = {"Content-Length": "100", "Retry-After": "400"}
+    with Receiver(429, headers=headers, body=b"busy") as receiver:
+        reply = await Sender(**LOCAL).post(receiver.url, b"{}", {})
+    assert (reply.status, reply.retry_after, reply.body) == (429, "400", b"busy")
+
+
+async def test_a_body_that_never_comes_takes_nothing_from_the_status():
+    begin = b"HTTP/1.1 410 Gone\r\nContent-Length: 100\r\n\r\nbye"
+    async with endless(begin, b"") as url:
+        reply = await Sender(**LOCAL, timeout=0.2).post(url, b"{}", {})
+    assert (reply.status, reply.body) == (410, b"bye")
 
 
 async def test_interim_answers_without_end_meet_the_deadline():

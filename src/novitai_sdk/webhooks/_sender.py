@@ -9,6 +9,7 @@ made for one judged address and one name, and thrown away.
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
@@ -52,16 +53,23 @@ class Sender:
     resolve: Resolve = resolve
 
     async def post(self, url: str, body: bytes, headers: dict[str, str]) -> WebhookReply:
-        """Send *body* and return the answer, whatever its status.
+        """Send *body* and return the answer, whatever its status, and whatever becomes of the rest of it.
 
         Raises TargetRefused for a URL or address webhooks do not go to, ValidationError for headers that cannot be
         sent, ConnectFailed when nothing was sent, CallTimedOut and TransportFailed when it may have arrived.
         """
         parts = self._judged_url(url)
         check_headers(headers)
+        heard = _Heard()
         with anyio.move_on_after(self.timeout):
-            return await self._post(parts, await self._addresses(parts), body, headers)
-        raise CallTimedOut(f"no answer within {self.timeout:g} s")
+            await self._post(parts, await self._addresses(parts), body, headers, heard)
+        if heard.response is None:
+            raise CallTimedOut(f"no answer within {self.timeout:g} s")
+        return WebhookReply(
+            status=heard.response.status_code,
+            retry_after=heard.response.headers.get("retry-after"),
+            body=bytes(heard.body[:LARGEST_REPLY]),
+        )
 
     def _judged_url(self, url: str) -> SplitResult:
         if " " in url or not url.isprintable():
@@ -101,30 +109,36 @@ class Sender:
         return found
 
     async def _post(
-        self, parts: SplitResult, addresses: list[str], body: bytes, headers: dict[str, str]
-    ) -> WebhookReply:
+        self,
+        parts: SplitResult,
+        addresses: list[str],
+        body: bytes,
+        headers: dict[str, str],
+        heard: "_Heard",
+    ) -> None:
         for address in addresses[:-1]:
             try:
-                return await self._post_to(address, parts, body, headers)
+                return await self._post_to(address, parts, body, headers, heard)
             except ConnectFailed:
                 continue
-        return await self._post_to(addresses[-1], parts, body, headers)
+        return await self._post_to(addresses[-1], parts, body, headers, heard)
 
     async def _post_to(
-        self, address: str, parts: SplitResult, body: bytes, headers: dict[str, str]
-    ) -> WebhookReply:
+        self,
+        address: str,
+        parts: SplitResult,
+        body: bytes,
+        headers: dict[str, str],
+        heard: "_Heard",
+    ) -> None:
         try:
             request = self._request(address, parts, body, headers)
         except (httpx.InvalidURL, UnicodeError) as error:
             raise TargetRefused(f"not a URL: {error}") from None
         wire = httpx.AsyncHTTPTransport(verify=_tls(parts.scheme), trust_env=False)
         try:
-            response = await wire.handle_async_request(request)
-            return WebhookReply(
-                status=response.status_code,
-                retry_after=response.headers.get("retry-after"),
-                body=await _beginning(response, wire),
-            )
+            heard.response = await wire.handle_async_request(request)
+            await _listen(heard.response, heard.body, wire)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise ConnectFailed(f"no connection to {address}: {_said(error)}") from error
         except httpx.TimeoutException as error:
@@ -188,15 +202,21 @@ def _port(parts: SplitResult) -> int:
     return parts.port or (443 if parts.scheme == "https" else 80)
 
 
-async def _beginning(response: httpx.Response, wire: httpx.AsyncHTTPTransport) -> bytes:
-    read = bytearray()
-    try:
+@attrs.define
+class _Heard:
+    """What has come of an answer. The status counts: a 410 is final though its page breaks off or never ends."""
+
+    response: httpx.Response | None = None
+    body: bytearray = attrs.field(factory=bytearray)
+
+
+async def _listen(
+    response: httpx.Response, heard: bytearray, wire: httpx.AsyncHTTPTransport
+) -> None:
+    """Read the beginning of the body, or what comes of it, into *heard*."""
+    with suppress(httpx.HTTPError):
         async for part in response.aiter_raw():
-            read += part
-            if len(read) >= LARGEST_REPLY:
+            heard += part
+            if len(heard) >= LARGEST_REPLY:
                 # Closed, and read on until that is noticed: generators left in the middle are reported as leaks.
                 await wire.aclose()
-    except httpx.HTTPError:
-        if len(read) < LARGEST_REPLY:
-            raise
-    return bytes(read[:LARGEST_REPLY])
