@@ -28,6 +28,7 @@ from ._retry import Attempt, RetryPolicy
 from ._version import __version__
 from .client import AsyncNovitai, Novitai
 from .errors import (
+    AlreadyReceived,
     ApiError,
     CallError,
     CallTimedOut,
@@ -100,6 +101,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_REGIONS",
+    "AlreadyReceived",
     "ApiError",
     "AsyncNovitai",
     "Attempt",

@@ -33,6 +33,7 @@
     │   └── CleanupFailed          it may still bill
     ├── JobError                   the task runner and its store
     └── SignatureInvalid           a webhook that is not what it claims to be
+        └── AlreadyReceived        it is, but it was accepted before: answer that it arrived
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "AlreadyReceived",
     "ApiError",
     "CallError",
     "CallTimedOut",
@@ -468,6 +470,14 @@ class SignatureInvalid(NovitaError):
     def __init__(self, reason: str) -> None:
         self.reason: str = reason
         super().__init__(reason)
+
+
+class AlreadyReceived(SignatureInvalid):
+    """A webhook whose signature is valid and whose id was accepted before: nothing is left to do.
+
+    It is a replay, or it was sent again because the first answer was lost. Answer it as the first time, for a sender
+    that is refused goes on sending.
+    """
 
 
 _CODES: "Mapping[type[BaseException], str]" = {

@@ -10,7 +10,14 @@ import pytest
 import trio.testing
 from receivers import Receiver
 
-from novitai_sdk import CallTimedOut, ConnectFailed, Novitai, Secret, ValidationError
+from novitai_sdk import (
+    AlreadyReceived,
+    CallTimedOut,
+    ConnectFailed,
+    Novitai,
+    Secret,
+    ValidationError,
+)
 from novitai_sdk._waiting import AsyncWaiter
 from novitai_sdk.errors import TransportFailed
 from novitai_sdk.jobs import Done, GiveUp, MemoryStore, Retry, Runner
@@ -18,6 +25,7 @@ from novitai_sdk.testing import LoopClock
 from novitai_sdk.webhooks import (
     SCHEDULE,
     DeliveryPolicy,
+    SeenIds,
     Sender,
     TargetRefused,
     delivery_handler,
@@ -274,6 +282,32 @@ def test_a_refused_target_is_given_up_at_once(caplog: pytest.LogCaptureFixture):
 def test_an_unreachable_receiver_is_tried_again_too():
     sending = Refusing(TransportFailed("the connection broke"))
     assert run_out(sending, new_secret()).attempts == len(SCHEDULE) + 1
+
+
+class Forgetful(Refusing):
+    """A receiver that takes each webhook once, and whose first answer is lost."""
+
+    def __init__(self, secret: str) -> None:
+        super().__init__()
+        self.taken: list[str] = []
+        self._secret, self._seen = secret, SeenIds()
+
+    async def post(self, url: str, body: bytes, headers: dict[str, str]) -> WebhookReply:
+        self.bodies.append((body, headers))
+        at = int(headers["webhook-timestamp"])
+        try:
+            webhook = verify(body, headers, self._secret, now=at, seen=self._seen)
+        except AlreadyReceived:
+            return WebhookReply(status=204)
+        self.taken.append(webhook.message_id)
+        raise TransportFailed("the connection broke")
+
+
+def test_a_webhook_whose_first_answer_was_lost_is_taken_once_and_ends_as_delivered():
+    secret = new_secret()
+    receiver = Forgetful(secret)
+    job = run_out(receiver, secret)
+    assert (job.status, job.attempts, len(receiver.taken)) == ("completed", 2, 1)
 
 
 # -- what is sent --------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import standardwebhooks
 from hypothesis import given
 from hypothesis import strategies as st
 
-from novitai_sdk import Secret, SignatureInvalid
+from novitai_sdk import AlreadyReceived, Secret, SignatureInvalid
 from novitai_sdk.webhooks import SeenIds, new_secret, sign, verify
 
 NOW = 1_767_225_600
@@ -145,8 +145,16 @@ def test_a_time_that_is_no_number_lets_nothing_through(now: float, tolerance: fl
 def test_a_replay_is_noticed_by_whoever_remembers():
     seen = SeenIds()
     verify(BODY, signed(), SECRET, now=NOW, seen=seen)
-    with pytest.raises(SignatureInvalid, match="received before"):
+    with pytest.raises(AlreadyReceived, match="received before"):
         verify(BODY, signed(), SECRET, now=NOW, seen=seen)
+
+
+def test_who_cannot_sign_is_not_told_what_was_received():
+    seen = SeenIds()
+    verify(BODY, signed(), SECRET, now=NOW, seen=seen)
+    with pytest.raises(SignatureInvalid) as refused:
+        verify(BODY, signed(secrets=new_secret()), SECRET, now=NOW, seen=seen)
+    assert not isinstance(refused.value, AlreadyReceived)
 
 
 @pytest.mark.parametrize("tolerance", [0, 300, 3600, 86_400])

@@ -8,7 +8,7 @@ import attrs
 
 from .._convert import converter, explain
 from .._waiting import SystemClock
-from ..errors import SignatureInvalid
+from ..errors import AlreadyReceived, SignatureInvalid
 from ..models import Json, JsonObject, Secret, WebhookEvent
 from ._signature import Headers, SeenIds, check_signature
 
@@ -63,8 +63,8 @@ def verify(
 
     Give the *body* exactly as it arrived and all *headers* (a mapping, the message of an ``http.server``, or pairs of
     texts or bytes; case does not matter). The timestamp may be *tolerance* seconds off *now* (default: the system's
-    time) in either direction. With *seen*, a webhook that was accepted before is refused. *legacy* accepts the
-    service's own signature where there is no standard one: it can be replayed.
+    time) in either direction. With *seen*, one that was accepted before raises AlreadyReceived, a SignatureInvalid.
+    *legacy* accepts the service's own signature where there is no standard one: it can be replayed.
 
     Raises ValueError for unusable secrets and TypeError for a body that is not bytes: those are mistakes of the
     receiver, not of the sender.
@@ -75,5 +75,5 @@ def verify(
     if seen is not None and signed.message_id:
         until = signed.timestamp + tolerance
         if not seen.add(signed.message_id, now=moment, until=until):
-            raise SignatureInvalid(f"{signed.message_id} was received before")
+            raise AlreadyReceived(f"{signed.message_id} was received before")
     return received
