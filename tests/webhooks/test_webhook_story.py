@@ -8,11 +8,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
-from faces import FACES, WANTED, Face
+from faces import FACES, WANTED, Face, Years
 from receivers import Receiver
 
-from novitai_sdk import CreateInstanceRequest, InstanceFailed, Novitai, ValidationError
+from novitai_sdk import (
+    AsyncNovitai,
+    CreateInstanceRequest,
+    InstanceFailed,
+    Novitai,
+    ValidationError,
+)
 from novitai_sdk.emulator import Emulator, faults
 from novitai_sdk.webhooks import new_secret, verify
 
@@ -133,6 +140,30 @@ def test_a_failure_is_told_with_its_reason():
         assert event.status == "failed"
         assert "no such image" in (event.error or "")
         made.delete()
+
+
+def test_a_machine_that_is_started_again_took_as_long_as_that_start(years: Years):
+    night = 8 * 3600
+
+    async def story(client: AsyncNovitai, cloud: Emulator) -> None:
+        made = await client.instances.create(**WANTED, webhook_url="https://example.com/hook")
+        ready = await made.wait_until_ready(timeout=600)
+        stopped = await ready.stop(timeout=600)
+        await anyio.sleep(night)
+        again = await (await stopped.start()).wait_until_ready(timeout=600)
+        await again.delete(timeout=600)
+        told = [job.payload["payload"] for job in await client.jobs.list(type="send_webhook")]
+        assert [one["status"] for one in told] == ["running", "stopped", "running", "deleted"]
+        # A create takes a minute here, and a start a third of one.
+        assert 60_000 <= told[0]["elapsedTime"] < 120_000
+        assert 18_000 <= told[2]["elapsedTime"] < 60_000
+
+    years.tell(story)
+
+
+@pytest.fixture
+def years() -> Years:
+    return Years()
 
 
 PROGRAM = """

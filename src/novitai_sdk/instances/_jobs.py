@@ -90,7 +90,7 @@ def webhook_jobs(before: Managed, after: Managed, *, now: float) -> tuple[NewJob
     url, event = after.state.webhook_url, _EVENTS.get(after.status)
     if url is None or event is None or before.status == after.status:
         return ()
-    error = after.state.last_error
+    error, times = after.state.last_error, after.state.timestamps
     if event == "failed" and (error or "").startswith(TIMED_OUT):
         event = "timeout"
     told = WebhookEvent(
@@ -98,7 +98,8 @@ def webhook_jobs(before: Managed, after: Managed, *, now: float) -> tuple[NewJob
         status=event,
         timestamp=at(now),
         novita_instance_id=after.state.novita_instance_id,
-        elapsed_time=int((at(now) - after.state.timestamps.created).total_seconds() * 1000),
+        # As its deadline: a machine that is started again after a night took minutes, not a night.
+        elapsed_time=int((at(now) - (times.started or times.created)).total_seconds() * 1000),
         error=error,
         data=record_converter.unstructure(after.details()) if event == "running" else None,
     )

@@ -36,7 +36,7 @@ class WebhookEvent(Model):
     """The operation that ended with this event."""
 
     elapsed_time: int | None = None
-    """Milliseconds it took."""
+    """Milliseconds since the machine was rented, or was last started; since the create where none was."""
 
     error: str | None = None
     """Why it failed."""
