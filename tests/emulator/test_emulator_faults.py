@@ -21,6 +21,34 @@ def test_a_fault_happens_as_often_as_it_was_ordered(hand: Any) -> None:
     assert [clusters(hand) for _ in range(5)] == [200, 500, 500, 200, 200]
 
 
+def test_a_fault_that_is_ordered_no_times_never_happens(hand: Any) -> None:
+    hand.cloud.order(faults.server_error("clusters.list", times=0))
+    assert [clusters(hand) for _ in range(2)] == [200, 200]
+    for wrong in ({"times": -1}, {"skip": -1}):
+        with pytest.raises(ValueError, match="must be 0 or more, not -1"):
+            faults.server_error("clusters.list", **wrong)
+
+
+def test_a_fault_of_an_operation_there_is_none_of_is_refused(hand: Any) -> None:
+    with pytest.raises(ValueError, match=r"'instance\.create' .* is it instances\.create\?"):
+        hand.cloud.order(faults.server_error("clusters.list"), faults.dropped("instance.create"))
+    assert clusters(hand) == 200
+    with pytest.raises(ValueError, match="names no operation"):
+        Emulator(faults=[faults.dropped("/clusters")])
+
+
+def test_what_is_counted_has_a_name_of_the_api(hand: Any) -> None:
+    hand.create()
+    hand.act("start", "nothing")
+    assert [hand.cloud.calls(name) for name in ("instances.create", "instances.*", "*")] == [
+        1,
+        2,
+        2,
+    ]
+    with pytest.raises(ValueError, match=r"is it instances\.create\?"):
+        hand.cloud.calls("instances.created")
+
+
 def test_a_fault_without_a_number_stays_until_it_is_cleared(hand: Any) -> None:
     hand.cloud.order(faults.server_error(status=503, times=None))
     assert [clusters(hand) for _ in range(5)] == [503] * 5
@@ -120,6 +148,9 @@ def test_without_a_whole_reply_there_is_an_error_in_memory(hand: Any, fault: fau
     hand.cloud.order(fault)
     with pytest.raises(Dropped):
         hand.cloud.handle("GET", f"{PREFIX}/clusters", KEY)
+    hand.cloud.order(fault)
+    answer = hand.cloud.get("/clusters")
+    assert answer.dropped or answer.keep is not None
 
 
 def test_replies_that_are_not_the_clouds_own(hand: Any) -> None:

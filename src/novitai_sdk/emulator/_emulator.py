@@ -5,6 +5,7 @@ import logging
 import secrets
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from random import Random
 from threading import Lock
@@ -172,11 +173,17 @@ class Emulator:
         return answer.status, dict(answer.headers), answer.body
 
     def get(self, path: str) -> Answer:
-        """Answer a GET of the first account in memory; *path* is below the API's prefix."""
+        """Answer a GET of the first account in memory; *path* is below the API's prefix.
+
+        Where :meth:`handle` raises Dropped, the answer says so in its ``dropped`` or ``keep``.
+        """
         return self._answer("GET", GPU_V1 + path, self._own_headers(), b"")
 
     def post(self, path: str, body: Mapping[str, object]) -> Answer:
-        """Answer a POST of the first account in memory; *path* is below the API's prefix."""
+        """Answer a POST of the first account in memory; *path* is below the API's prefix.
+
+        Where :meth:`handle` raises Dropped, the answer says so in its ``dropped`` or ``keep``.
+        """
         return self._answer("POST", GPU_V1 + path, self._own_headers(), json.dumps(body).encode())
 
     def _own_headers(self) -> Mapping[str, str]:
@@ -193,9 +200,14 @@ class Emulator:
             )
 
     def order(self, *faults: Fault) -> None:
-        """Let these go wrong from now on. Each request meets the first fault on order that fits it."""
+        """Let these go wrong from now on. Each request meets the first fault on order that fits it.
+
+        Raises ValueError for one that names no operation of the API: it would never happen.
+        """
+        for one in faults:
+            _check_operation(one.on)
         with self._lock:
-            self._faults.extend(_Live(one, one.times, one.skip) for one in faults)
+            self._faults.extend(_Live(one, one.times, one.skip) for one in faults if one.times != 0)
 
     def clear_faults(self) -> None:
         """Let nothing go wrong any more."""
@@ -255,8 +267,12 @@ class Emulator:
             return tuple(self._requests)
 
     def calls(self, operation: str) -> int:
-        """How many of the remembered requests were of this operation, such as ``instances.create``."""
-        return sum(seen.operation == operation for seen in self.requests)
+        """How many of the remembered requests were of this operation, such as ``instances.create`` or ``instances.*``.
+
+        Raises ValueError for what names no operation of the API: it would be 0 whatever was asked.
+        """
+        _check_operation(operation)
+        return sum(fnmatchcase(seen.operation or "", operation) for seen in self.requests)
 
     # -- answering ---------------------------------------------------------------------------------
 
@@ -346,6 +362,14 @@ class Emulator:
 
 
 # -- plain functions ---------------------------------------------------------------------------------
+
+
+def _check_operation(pattern: str) -> None:
+    names = {operation.route.name for operation in ANSWERS.values()}
+    if not any(fnmatchcase(name, pattern) for name in names):
+        near = get_close_matches(pattern, names, n=1)
+        hint = f"; is it {near[0]}?" if near else ""
+        raise ValueError(f"{pattern!r} names no operation of the API{hint}")
 
 
 def _split(target: str) -> tuple[str, dict[str, str]]:

@@ -2,13 +2,15 @@
 
 Every function here makes one :class:`Fault`. ``on`` names the operation it befalls (``instances.create``; ``*`` is
 any, ``instances.*`` any on instances), ``times`` how often it does (None: until it is cleared), ``skip`` how many
-calls it lets pass first.
+calls it lets pass first; neither is below 0.
 
 >>> from novitai_sdk.emulator import Emulator, faults
 >>> cloud = Emulator(faults=[faults.rate_limited("clusters.list", retry_after=2)])
 >>> cloud.get("/clusters").status, cloud.get("/clusters").status
 (429, 200)
 """
+
+from typing import Any
 
 import attrs
 
@@ -37,14 +39,19 @@ __all__ = [
 CREATE = "instances.create"
 
 
+def _not_negative(_: object, field: "attrs.Attribute[Any]", value: int | None) -> None:
+    if value is not None and value < 0:
+        raise ValueError(f"{field.name} must be 0 or more, not {value}")
+
+
 @attrs.frozen(kw_only=True)
 class Fault:
     """One thing that goes wrong, where, and how often. Made by the functions of this module."""
 
     on: str
     deed: Deed
-    times: int | None = 1
-    skip: int = 0
+    times: int | None = attrs.field(default=1, validator=_not_negative)
+    skip: int = attrs.field(default=0, validator=_not_negative)
     chance: float = attrs.field(
         default=1.0, validator=(attrs.validators.ge(0.0), attrs.validators.le(1.0))
     )
