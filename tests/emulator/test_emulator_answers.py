@@ -457,6 +457,7 @@ def test_cpu_products_are_wrapped_by_observation(make_hand: Any, wrapped: bool) 
         ("", 4),
         ("?channel=official&isMyCommunity=false", 3),
         ("?channel=official,private", 4),
+        ("?channel=official&channel=private", 4),
         ("?channel=private&isMyCommunity=true", 1),
         ("?name=pytorch", 1),
         ("?type=instance", 4),
@@ -467,7 +468,9 @@ def test_templates_are_filtered_and_paged(hand: Any, query: str, wanted: int) ->
     assert len(hand.cloud.get(f"/templates{query}").json()["template"]) == wanted
 
 
-@pytest.mark.parametrize("query", ["pageNum=0", "pageSize=0", "isMyCommunity=yes"])
+@pytest.mark.parametrize(
+    "query", ["pageNum=0", "pageSize=0", "isMyCommunity=yes", "pageNum=1&pageNum=2"]
+)
 def test_a_template_query_is_held_to_the_documents(hand: Any, query: str) -> None:
     assert refusal(hand.cloud.get(f"/templates?{query}"))[1] == "VALIDATOR_PARAM"
 

@@ -375,9 +375,13 @@ def _check_operation(pattern: str) -> None:
 def _split(target: str) -> tuple[str, dict[str, str]]:
     try:
         parts = urlsplit(target)
-        return parts.path, dict(parse_qsl(parts.query, keep_blank_values=True, max_num_fields=100))
+        found: dict[str, str] = {}
+        for name, value in parse_qsl(parts.query, keep_blank_values=True, max_num_fields=100):
+            # Several of a kind may be named one by one, or in one text.
+            found[name] = f"{found[name]},{value}" if name in found else value
     except ValueError:  # a target that is no URL, or a query of a thousand fields
         return "", {}
+    return parts.path, found
 
 
 def _object(body: bytes) -> Mapping[str, Any]:
