@@ -21,8 +21,9 @@ class JobEvent(Model):
 
     Attributes:
         what: ``claimed``: an attempt begins. ``completed`` and ``failed``: the job has ended. ``again``: it looks again
-            later. ``retrying``: the attempt failed, another is due later. ``handed_back``: this worker stops. ``lost``:
-            the job was cancelled or taken over, and what the attempt found out was dropped.
+            later. ``retrying``: the attempt failed, another is due later. ``handed_back``: nothing was done, since this
+            worker stops or it is not the time. ``lost``: the job was cancelled or taken over, and what the attempt
+            found out was dropped.
         job: The job, this attempt counted; after its end as it was stored.
         elapsed: Seconds the attempt took, 0 when it begins.
     """

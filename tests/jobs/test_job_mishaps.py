@@ -19,6 +19,7 @@ from novitai_sdk.jobs import (
     Claim,
     Done,
     GiveUp,
+    HandBack,
     JobContext,
     JobEvent,
     JobRefused,
@@ -98,6 +99,7 @@ MISHAPS: dict[str, tuple[Callable[[], Outcome], str]] = {
     "again after for ever": (answers(Again(after=math.inf)), "after is inf"),
     "again after no number": (answers(Again(after=math.nan)), "after is nan"),
     "again at the end of all days": (answers(Again(due=1e300)), "due is 1e+300"),
+    "handed back for ever": (answers(HandBack(after=math.inf)), "after is inf"),
     "retry after for ever": (answers(Retry(error="no", after=math.inf)), "after is inf"),
     "retry after ages": (answers(Retry(error="no", after=1e15)), "after is 1000000000000000.0"),
     "a write without its tuple": (

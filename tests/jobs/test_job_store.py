@@ -292,6 +292,17 @@ def test_a_claim_knows_its_job_its_owner_and_its_number(store: Store) -> None:
     assert second.number > first.number
 
 
+def test_a_job_handed_back_for_a_while_comes_after_it_with_no_attempt_less(store: Store) -> None:
+    (job_id,) = add(store, greet())
+    end(store, take(store)[0], Retry(error="no luck", after=1.0))
+    end(store, take(store, now=NOW + 1)[0], HandBack(after=60.0), at=NOW + 1)
+    kept = found(store, job_id)
+    assert (kept.status, kept.attempts, kept.error) == (JobStatus.PENDING, 1, "no luck")
+    assert take(store, now=NOW + 60) == []
+    (claim,) = take(store, now=NOW + 61)
+    assert claim.job.attempts == 2
+
+
 def test_types_that_are_not_named_stay(store: Store) -> None:
     add(store, greet(), new_job("other", {}, now=NOW))
     assert take(store, 5, type_="unheard-of") == []

@@ -56,7 +56,7 @@ def outcomes() -> st.SearchStrategy[Outcome]:
         st.builds(Again, after=PAUSES, writes=writes()),
         st.builds(GiveUp, error=st.just("no hope"), writes=writes()),
         st.builds(Retry, error=st.just("no luck"), after=PAUSES),
-        st.builds(HandBack),
+        st.builds(HandBack, after=PAUSES),
     )
 
 

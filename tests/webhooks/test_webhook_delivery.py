@@ -1,6 +1,6 @@
 """A webhook reaches a real receiver, or says why not; what follows from an attempt is a table."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timezone
 from email.utils import format_datetime
 from typing import Any
@@ -20,7 +20,8 @@ from novitai_sdk import (
 )
 from novitai_sdk._waiting import AsyncWaiter
 from novitai_sdk.errors import TransportFailed
-from novitai_sdk.jobs import Done, GiveUp, MemoryStore, Retry, Runner
+from novitai_sdk.jobs import Change, Done, GiveUp, MemoryStore, Retry, Runner
+from novitai_sdk.models import Job, JobStatus
 from novitai_sdk.testing import LoopClock
 from novitai_sdk.webhooks import (
     SCHEDULE,
@@ -33,7 +34,7 @@ from novitai_sdk.webhooks import (
     verify,
     webhook_job,
 )
-from novitai_sdk.webhooks._port import WebhookReply
+from novitai_sdk.webhooks._port import Sending, WebhookReply
 
 pytestmark = pytest.mark.anyio
 LOCAL = {"allow_http": True, "allow_networks": ["127.0.0.0/8"]}
@@ -241,8 +242,6 @@ def run_out(sending: Refusing, secret: str) -> Any:
         new = webhook_job(EVENT, "https://example.com/", now=clock.time())
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(runner.run)
-            from novitai_sdk.jobs import Change
-
             await waiter.result(store.commit(Change(jobs=(new,))))
             job = await waiter.result(store.settled(new.job.id))
             runner.stop()
@@ -279,6 +278,15 @@ def test_a_refused_target_is_given_up_at_once(caplog: pytest.LogCaptureFixture):
     assert len(sending.bodies) == 1
 
 
+def test_a_stored_url_that_is_none_is_given_up_at_once():
+    async def story(send: Callable[..., Awaitable[list[Job]]]) -> None:
+        (job,) = await send("http://[")
+        assert (job.status, job.attempts) == (JobStatus.FAILED, 1)
+        assert "not a URL" in (job.error or "")
+
+    live(Sender(), story)
+
+
 def test_an_unreachable_receiver_is_tried_again_too():
     sending = Refusing(TransportFailed("the connection broke"))
     assert run_out(sending, new_secret()).attempts == len(SCHEDULE) + 1
@@ -308,6 +316,78 @@ def test_a_webhook_whose_first_answer_was_lost_is_taken_once_and_ends_as_deliver
     receiver = Forgetful(secret)
     job = run_out(receiver, secret)
     assert (job.status, job.attempts, len(receiver.taken)) == ("completed", 2, 1)
+
+
+class Town:
+    """Receivers in memory: at one address nobody says anything until it is awake, all others answer at once."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[float, str]] = []
+        self.asked: list[float] = []
+        self.awake = False
+
+    async def post(self, url: str, body: bytes, headers: dict[str, str]) -> WebhookReply:
+        if "silent" in url:
+            self.asked.append(anyio.current_time())
+            if not self.awake:
+                await anyio.sleep(15)
+                raise CallTimedOut("no answer within 15 s")
+        self.told.append((anyio.current_time(), url))
+        return WebhookReply(status=204)
+
+
+@pytest.fixture
+def town() -> Town:
+    return Town()
+
+
+def live(
+    sending: Sending, story: Callable[[Callable[..., Awaitable[list[Job]]]], Awaitable[None]]
+) -> None:
+    """Let a runner deliver, on virtual time, what *story* sends."""
+
+    async def main() -> None:
+        clock, store = LoopClock(), MemoryStore()
+        waiter = AsyncWaiter(clock)
+        handler = delivery_handler(sending, tuple, clock)
+        runner = Runner(store, {"send_webhook": handler}, waiter=waiter)
+
+        async def send(*urls: str) -> list[Job]:
+            new = [webhook_job(EVENT, url, now=clock.time()) for url in urls]
+            await waiter.result(store.commit(Change(jobs=tuple(new))))
+            return [await waiter.result(store.settled(one.job.id)) for one in new]
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(runner.run)
+            await story(send)
+            runner.stop()
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_a_receiver_that_says_nothing_holds_up_no_other_and_gets_all_it_missed(town: Town):
+    async def story(send: Callable[..., Awaitable[list[Job]]]) -> None:
+        missed: list[Job] = []
+
+        async def send_many() -> None:
+            missed.extend(await send(*(f"https://silent.example/{n}" for n in range(200))))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(send_many)
+            await anyio.sleep(20)  # by then the first attempts have ended
+            for minute in range(10):
+                began = anyio.current_time()
+                await send(f"https://quick.example/{minute}")
+                assert anyio.current_time() - began < 1
+                await anyio.sleep(60)
+            assert len(town.asked) < 8 + 12
+            town.awake = True
+        assert {job.status for job in missed} == {JobStatus.COMPLETED}
+        # Nobody spent an attempt on waiting for the others.
+        assert max(job.attempts for job in missed) <= 3
+        assert len([url for _, url in town.told if "silent" in url]) == 200
+
+    live(town, story)
 
 
 # -- what is sent --------------------------------------------------------------------------------------

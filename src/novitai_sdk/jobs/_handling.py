@@ -118,7 +118,7 @@ def _in_order(outcome: Outcome) -> Outcome:
 def _problems(outcome: object) -> Iterator[str]:
     if isinstance(outcome, GiveUp | Retry) and not _is(outcome.error, str):
         yield f"error is {outcome.error!r}, not a text"
-    if isinstance(outcome, Again | Retry) and not _is_time(outcome.after, _LONGEST):
+    if isinstance(outcome, Again | Retry | HandBack) and not _is_time(outcome.after, _LONGEST):
         yield f"after is {outcome.after!r}, not a number of seconds up to {_LONGEST:g}"
     if isinstance(outcome, Again) and not (outcome.due is None or _is_time(outcome.due, _LAST)):
         yield f"due is {outcome.due!r}, not a time in seconds since 1970 up to {_LAST:g}"

@@ -261,13 +261,13 @@ def lapse(job: Job, now: float) -> Job:
     return attrs.evolve(job, status=_after(job, Move.LAPSE), next_retry_at=moment(now))
 
 
-def hand_back(job: Job, now: float) -> Job:
-    """The worker of *job* stops: it is due at once and the attempt is not counted."""
+def hand_back(job: Job, now: float, after: float = 0.0) -> Job:
+    """The worker of *job* did nothing: it is due *after* seconds and the attempt is not counted."""
     return attrs.evolve(
         job,
         status=_after(job, Move.HAND_BACK),
         attempts=max(0, job.attempts - 1),
-        next_retry_at=moment(now),
+        next_retry_at=moment(now + max(0.0, after)),
     )
 
 

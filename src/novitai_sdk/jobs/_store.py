@@ -173,7 +173,12 @@ class Retry:
 
 @attrs.frozen(kw_only=True)
 class HandBack:
-    """The worker stops: the job is due at once and the attempt is not counted. Made by the runner."""
+    """Nothing was done: the attempt is not counted, and the job is due *after* seconds, with the error it had.
+
+    Made by the runner when the worker stops; a handler returns one when it is not the time for the job.
+    """
+
+    after: float = 0.0
 
 
 Outcome: TypeAlias = Done | Again | GiveUp | Retry | HandBack
@@ -481,7 +486,7 @@ def settle(job: Job, settlement: Settlement) -> Job:
         return _life.give_up(job, at, outcome.error)
     if isinstance(outcome, Retry):
         return _life.retry(job, at, outcome.after, outcome.error)
-    return _life.hand_back(job, at)
+    return _life.hand_back(job, at, outcome.after)
 
 
 def unfit(settlement: Settlement, error: BaseException) -> JobRefused:

@@ -83,9 +83,13 @@ class DeliveryPolicy:
         least = _A_MINUTE if slow else 0.0
         if asked is not None:
             least = max(least, min(asked, 2 * scheduled, _DAY))
-        wait = self.spread(min(max(scheduled, least), _DAY))
+        return self.at_least(least, min(max(scheduled, least), _DAY))
+
+    def at_least(self, least: float, wait: float = 0.0) -> float:
+        """Spread *wait*, by default *least* itself, without going below *least*."""
+        spread = self.spread(max(wait, least))
         # Mirrored and not cut off: all who were turned away at once would come back at once.
-        return wait if wait >= least else 2 * least - wait
+        return spread if spread >= least else 2 * least - spread
 
 
 def _printable(said: bytes) -> str:
