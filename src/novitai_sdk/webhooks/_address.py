@@ -25,6 +25,10 @@ Network: TypeAlias = IPv4Network | IPv6Network
 _NOT_OURS: Final = tuple(
     (ip_network(network), what)
     for network, what in (
+        (
+            "192.0.0.0/24",
+            "an address of protocols (RFC 6890), with the metadata service of a cloud among them",
+        ),
         ("192.88.99.0/24", "a retired relay of 6to4 (RFC 7526)"),
         ("168.63.129.16/32", "the platform address of Azure machines"),
         ("64:ff9b:1::/48", "a local translation prefix (RFC 8215)"),
