@@ -90,6 +90,10 @@ def test_a_kind_may_be_left_out_by_observation_and_is_required_by_the_documents(
         ({"name": "Jupyter", "type": "tcp"}, "tools[0].type"),
         ({"name": "Emacs"}, "tools[0].name"),
         ({"name": "Jupyter", "port": 8888}, "tools[0].port"),
+        ({"name": "Jupyter", "port": "lab"}, "tools[0].port"),
+        ({"name": "Jupyter", "port": "\u0663"}, "tools[0].port"),
+        ({"name": "Jupyter", "port": "0"}, "tools[0].port"),
+        ({"name": "Jupyter", "port": "2222"}, "tools[0].port"),
     ],
 )
 def test_the_one_tool_is_jupyter_over_http(hand: Any, body: Any, tool: Any, field: str) -> None:

@@ -11,7 +11,7 @@ import attrs
 
 from ._state import Refused
 
-__all__ = ["BILLING", "Rule", "a_text", "check", "parse_ports"]
+__all__ = ["BILLING", "Rule", "a_text", "check", "is_port", "parse_ports"]
 
 
 @attrs.frozen(kw_only=True)
@@ -177,9 +177,15 @@ def _port(entry: str) -> tuple[int, str]:
     if not (slash and digits and kind in ("http", "tcp")):
         raise _bad_ports(f"{entry[:50]!r} is not port/type")
     port = int(number)
-    if not 1 <= port <= 65535 or port in (2222, 2223, 2224):
+    if not is_port(number):
         raise _bad_ports(f"port {port} is not allowed")
     return port, kind
+
+
+def is_port(text: str) -> bool:
+    """Whether *text* is a port for the taking: 2222, 2223 and 2224 belong to the platform."""
+    digits = text.isascii() and text.isdigit() and len(text) <= 5
+    return digits and 1 <= int(text) <= 65535 and int(text) not in (2222, 2223, 2224)
 
 
 def _bad_ports(message: str) -> Refused:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ...cloud import _routes as routes
-from .._checks import Rule, a_text
+from .._checks import Rule, a_text, is_port
 from .._holdings import Endpoint
 from .._state import Refused
 from ._base import Call, Wire, answers, invalid, page_of
@@ -207,8 +207,7 @@ def _create(call: Call) -> Any:
 
 
 def _check(call: Call, fields: Wire, path: str) -> None:
-    port = fields["ports"][0]["port"]
-    if not port.isdecimal() or int(port) in (2222, 2223, 2224) or not 1 <= int(port) <= 65535:
+    if not is_port(fields["ports"][0]["port"]):
         raise invalid(f"{path}ports[0].port", "must be a port of yours")
     workers, policy = fields["workerConfig"], fields["policy"]
     if workers["minNum"] > workers["maxNum"]:

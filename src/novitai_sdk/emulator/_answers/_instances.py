@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from ...cloud import _routes as routes
 from .. import _wire as wire
-from .._checks import BILLING, Rule, a_text, parse_ports
+from .._checks import BILLING, Rule, a_text, is_port, parse_ports
 from .._deeds import NO_STOCK
 from .._holdings import Network
 from .._state import MONTH, Account, Machine, Refused, World
@@ -79,6 +79,9 @@ def _create(call: Call) -> Any:
         raise invalid("kind", "is required")
     ports = parse_ports(fields.get("ports", ""))
     tools = fields.get("tools", [])
+    for index, tool in enumerate(tools):
+        if tool.get("port") and not is_port(tool["port"]):
+            raise invalid(f"tools[{index}].port", "must be a port of yours")
     if len(ports) + len(tools) > 15:
         raise invalid("ports", "ports and tools together must be at most 15")
     kind = fields.get("kind") or "gpu"
