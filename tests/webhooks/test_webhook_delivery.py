@@ -1,11 +1,14 @@
 """A webhook reaches a real receiver, or says why not; what follows from an attempt is a table."""
 
+import socket
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timezone
 from email.utils import format_datetime
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 import trio.testing
 from receivers import Receiver
@@ -129,6 +132,54 @@ async def test_a_name_nobody_knows_is_a_failure_to_connect():
     for resolve in (nobody, nothing):
         with pytest.raises(ConnectFailed, match="example"):
             await Sender(resolve=resolve).post("https://example.com/", b"{}", {})
+
+
+async def test_a_name_that_takes_long_to_resolve_holds_up_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    known, over = socket.getaddrinfo, threading.Event()
+
+    def stubborn(host: Any, *args: Any, **options: Any) -> Any:
+        if (
+            args[4:] and args[4] & socket.AI_NUMERICHOST
+        ):  # trio looks whether there is anything to ask
+            raise socket.gaierror(socket.EAI_NONAME, "no address")
+        if "slow" in str(host):
+            over.wait(20)
+        return known("127.0.0.1", *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", stubborn)
+    async with anyio.create_task_group() as tasks:
+        for n in range(60):
+            tasks.start_soon(attempt, f"http://slow-{n}.example:9/")
+        await anyio.lowlevel.checkpoint()
+        try:
+            with anyio.fail_after(5):
+                # As a connection to the cloud does.
+                assert await anyio.getaddrinfo("cloud.example", 443)
+        finally:
+            over.set()
+
+
+async def attempt(url: str) -> None:
+    with pytest.raises(ConnectFailed):
+        await Sender(**LOCAL).post(url, b"{}", {})
+
+
+async def test_a_name_is_resolved_as_it_is_told_to_the_receiver():
+    asked: list[str] = []
+
+    async def local(host: str, port: int) -> Sequence[str]:
+        asked.append(host)
+        return ["127.0.0.1"]
+
+    with Receiver() as receiver:
+        for name in ("straße.example", "Bücher.example"):
+            url = receiver.url.replace("127.0.0.1", name)
+            await Sender(**LOCAL, resolve=local).post(url, b"{}", {})
+        told = [receiver.got.get(timeout=5).headers["Host"].partition(":")[0] for _ in asked]
+    # By the standard of today: for that of 2003 the first was strasse.example.
+    assert asked == told == ["xn--strae-oqa.example", "xn--bcher-kva.example"]
 
 
 # -- what follows ------------------------------------------------------------------------------------

@@ -9,8 +9,10 @@ made for one judged address and one name, and thrown away.
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from functools import cache
+from threading import Thread
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -18,7 +20,10 @@ import anyio
 import attrs
 import httpx
 
+from .._waiting import AsyncWaiter
 from ..errors import CallTimedOut, ConnectFailed, TransportFailed
+from ..jobs._announce import reject
+from ..jobs._announce import resolve as fulfil
 from ._address import Network, networks, why_refused
 from ._headers import check_headers
 from ._port import TargetRefused, WebhookReply
@@ -33,9 +38,21 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 async def resolve(host: str, port: int) -> Sequence[str]:
-    """Ask the system's resolver."""
-    found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(address[0]) for *_, address in found]
+    """Ask the system's resolver, in a thread of its own."""
+    # Names come from outside, and whoever answers for one may take as long as they like. The threads of the event loop
+    # are few, and its other connections ask for their names there: those to the cloud, for one.
+    answer: Future[Sequence[str]] = Future()
+    Thread(target=_look_up, args=(answer, host, port), name="novitai-resolver", daemon=True).start()
+    return await AsyncWaiter().result(answer)
+
+
+def _look_up(answer: "Future[Sequence[str]]", host: str, port: int) -> None:
+    try:
+        found = socket.getaddrinfo(host.encode(), port, type=socket.SOCK_STREAM)
+    except Exception as error:  # noqa: BLE001 - handed on to whoever asked
+        reject(answer, error)
+    else:
+        fulfil(answer, [str(address[0]) for *_, address in found])
 
 
 @attrs.frozen(kw_only=True)
@@ -79,7 +96,7 @@ class Sender:
             )
         try:
             parts = urlsplit(url)
-            _ = parts.port
+            _ = parts.port, _ascii_name(parts.hostname or "")
         except ValueError as error:
             raise TargetRefused(f"not a URL: {error}") from None
         if parts.scheme not in ("https", "http") or not parts.hostname:
@@ -95,7 +112,7 @@ class Sender:
     async def _addresses(self, parts: SplitResult) -> list[str]:
         host = parts.hostname or ""
         try:
-            found = list(dict.fromkeys(await self.resolve(host, _port(parts))))
+            found = list(dict.fromkeys(await self.resolve(_ascii_name(host), _port(parts))))
         except (OSError, UnicodeError) as error:
             raise ConnectFailed(f"{host} cannot be resolved: {error}") from error
         for address in found:
@@ -195,7 +212,13 @@ def _tls(scheme: str) -> ssl.SSLContext:
 
 
 def _ascii_name(host: str) -> str:
-    return host if host.isascii() else host.encode("idna").decode()
+    if host.isascii():
+        return host
+    # The standard that httpx and anyio keep to. Python's own codec knows the one before, for which ß is ss: another
+    # name, and maybe another owner.
+    import idna
+
+    return idna.encode(host, uts46=True).decode()
 
 
 def _port(parts: SplitResult) -> int:
