@@ -1,18 +1,27 @@
 """Where a client's jobs run: in the caller's own event loop, in a thread, or where they run already."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
-from anyio.abc import TaskGroup
 
-from ._waiting import is_cancellation
+from ._waiting import AsyncWaiter, is_cancellation, mailbox, on_trio
 from .jobs import BackgroundRunner, Runner, RunnerFailed, StoreError
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["Host", "Making", "NoHost", "TaskHost"]
 
 Making = Callable[[], AbstractAsyncContextManager[Runner]]
 """Makes a runner, inside the event loop it will run in."""
+
+
+_Work = Callable[[], Coroutine[Any, Any, None]]
 
 
 class NoHost:
@@ -29,14 +38,22 @@ class NoHost:
 
 
 class TaskHost:
-    """Runs jobs in the event loop of the caller's ``async with`` block."""
+    """Runs jobs in the event loop of the caller's ``async with`` block; made in that loop."""
 
-    def __init__(self, make: Making, tasks: TaskGroup, died: Callable[[], object]) -> None:
+    def __init__(
+        self, make: Making, start: Callable[[_Work], object], died: Callable[[], object]
+    ) -> None:
         self.error: BaseException | None = None
         self._make = make
         self._died = died
-        self._tasks = tasks
-        self._ended: anyio.Event | None = None
+        self._start = start
+        self._thread = threading.get_ident()
+        self._post = mailbox().post
+        # The block's, for all jobs: that of whoever asks for the first one is that of a single request, perhaps.
+        self._context = copy_context()
+        self._begun = False
+        self._ended: Future[None] = Future()
+        self._ended.set_running_or_notify_cancel()  # by none of those who wait for it
         self._runner: Runner | None = None
         self._stopping = False
         self._drain = 0.0
@@ -49,11 +66,19 @@ class TaskHost:
 
     def ensure_started(self) -> None:
         """Start the runner, once; a dead one is not raised here but told to whoever waits for its work."""
-        if self._ended is None and not self._stopping:
-            self._ended = anyio.Event()
-            self._tasks.start_soon(self._run, self._ended)
+        if self._begun or self._stopping:
+            return
+        if threading.get_ident() == self._thread:
+            self._begin()
+        else:  # the loop of another thread would take the task along when it ends
+            self._post(self._begin)
 
-    async def _run(self, ended: anyio.Event) -> None:
+    def _begin(self) -> None:
+        if not self._begun and not self._stopping:
+            self._begun = True
+            self._context.run(self._start, self._run)
+
+    async def _run(self) -> None:
         try:
             async with self._make() as self._runner:
                 if self._stopping:  # the block ended before there was anything to stop
@@ -65,17 +90,92 @@ class TaskHost:
             self._died()
         finally:
             self._runner = None
-            # With the scope around the block: whoever cleans up in it still needs somebody to do the jobs.
+            # With a scope around the block, or all of the loop: whoever cleans up still needs somebody to do the jobs.
             self.cancelled = self.error is None and not self._stopping
-            ended.set()
+            self._ended.set_result(None)
 
     async def stop(self, drain: float) -> None:
         """Let handlers finish for *drain* seconds, and wait for the end."""
         self._stopping, self._drain = True, drain
         if self._runner is not None:
             self._runner.stop(drain)
-        if self._ended is not None:
-            await self._ended.wait()
+        if self._begun:
+            await AsyncWaiter().result(self._ended)
+
+
+class _Block(Protocol):
+    """Holds a task of the running loop from one call to another."""
+
+    async def open(self) -> None: ...
+
+    def start(self, work: _Work) -> None:
+        """Do *work* in a task of its own; once, and in the loop it was opened in."""
+        ...
+
+    async def close(self) -> None:
+        """Wait for its end, which comes at once if the caller is cancelled."""
+        ...
+
+
+class _Apart:
+    """On asyncio: a task that belongs to no other.
+
+    A task group has to be left in the task that entered it, and before whatever else was entered there meanwhile.
+    Fixtures of tests, cells of a notebook, and services with one call for their start and one for their end do not.
+    """
+
+    def __init__(self) -> None:
+        self._scope = anyio.CancelScope()
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Nothing to do."""
+
+    def start(self, work: _Work) -> None:
+        import asyncio
+
+        self._task = asyncio.get_running_loop().create_task(self._within(work), name="novitai-jobs")
+
+    async def _within(self, work: _Work) -> None:
+        with self._scope:
+            await work()
+
+    async def close(self) -> None:
+        import asyncio
+
+        if self._task is None:
+            return
+        cancelled: asyncio.CancelledError | None = None
+        while not self._task.done():
+            try:
+                with anyio.CancelScope(shield=cancelled is not None):
+                    await asyncio.wait([self._task])
+            except asyncio.CancelledError as error:
+                cancelled = cancelled or error
+                # Not the task itself: what hands back its jobs is shielded from scopes alone.
+                self._scope.cancel()
+        if cancelled is not None:
+            raise cancelled
+        if not self._task.cancelled():  # as all tasks are by a loop that ends
+            self._task.result()
+
+
+class _Nursery:
+    """On trio, where every task belongs to a block: Ctrl-C that comes in one of them ends that."""
+
+    def __init__(self) -> None:
+        self._tasks = anyio.create_task_group()
+
+    async def open(self) -> None:
+        await self._tasks.__aenter__()
+
+    def start(self, work: _Work) -> None:
+        self._tasks.start_soon(work, name="novitai-jobs")
+
+    async def close(self) -> None:
+        # Without the exception of the caller's block: handed to the task group it would come back wrapped in a group,
+        # and `except InstanceFailed` around the block would catch nothing.
+        await self._tasks.__aexit__(None, None, None)
 
 
 class Host:
@@ -87,7 +187,7 @@ class Host:
         self._thread = BackgroundRunner(make, drain=drain, at_exit=at_exit, died=self._tell_of_end)
         self._listeners: dict[object, Callable[[], object]] = {}
         self._task: TaskHost | None = None
-        self._tasks: TaskGroup | None = None
+        self._tasks: _Block | None = None
 
     @property
     def _current(self) -> BackgroundRunner | TaskHost:
@@ -137,10 +237,10 @@ class Host:
             )
 
     async def enter(self) -> None:
-        """Live in the caller's task from now on."""
-        self._tasks = anyio.create_task_group()
-        await self._tasks.__aenter__()
-        self._task = TaskHost(self._make, self._tasks, self._tell_of_end)
+        """Live in the caller's loop from now on."""
+        self._tasks = _Nursery() if on_trio() else _Apart()
+        await self._tasks.open()
+        self._task = TaskHost(self._make, self._tasks.start, self._tell_of_end)
 
     async def leave(self, error: BaseException | None = None) -> None:
         """Stop, and wait for the runner's end; the block ended with *error*."""
@@ -150,9 +250,7 @@ class Host:
             try:
                 await self.stop()
             finally:
-                # Without the block's exception: handed to the task group it would come back wrapped in a group,
-                # and `except InstanceFailed` around the block would catch nothing.
-                await self._tasks.__aexit__(None, None, None)
+                await self._tasks.close()
         except BaseException as gone:
             # A cancellation in its place would be caught by its scope, and nobody would hear what still bills.
             if error is None or is_cancellation(error) or not is_cancellation(gone):

@@ -158,7 +158,7 @@ class AsyncWaiter(_Timed):
         self, work: Callable[[], Awaitable[T]], interrupted: Callable[[], object]
     ) -> T:
         """Do *work*, whoever cancels the calling task meanwhile."""
-        steps = _once_more if _on_trio() else _beside
+        steps = _once_more if on_trio() else _beside
         with anyio.CancelScope(shield=True):
             return await steps(work, interrupted)
         raise AssertionError("nobody cancels a scope that nobody has")
@@ -230,7 +230,7 @@ def _settled(future: "Future[T]") -> Awaitable[object]:
     """Return what the running loop can await until *future* is settled by another thread."""
     loop = current_loop()
     post = _mailbox_of(loop).post
-    if _on_trio():
+    if on_trio():
         settled = anyio.Event()
         future.add_done_callback(lambda _: post(settled.set))
         return settled.wait()
@@ -258,7 +258,8 @@ async def side_by_side(work: Iterable[Callable[[], Awaitable[None]]], most: int)
             tasks.start_soon(lane)
 
 
-def _on_trio() -> bool:
+def on_trio() -> bool:
+    """Whether the running loop is trio's."""
     if "trio" not in sys.modules:
         return False
     # anyio's own backend tells, without a sixth dependency that would.
@@ -267,7 +268,7 @@ def _on_trio() -> bool:
 
 def current_loop() -> Hashable:
     """Return what stands for the running event loop; it can be hashed and referred to weakly."""
-    if _on_trio():
+    if on_trio():
         import trio
 
         return trio.lowlevel.current_trio_token()
@@ -278,7 +279,7 @@ def current_loop() -> Hashable:
 
 def loop_time() -> Callable[[], float]:
     """Return what tells the time of the running event loop, without asking each time which one that is."""
-    if _on_trio():
+    if on_trio():
         import trio
 
         return trio.current_time
@@ -291,7 +292,7 @@ def is_cancelled() -> bool:
     """Tell whether the running task is being cancelled: by a scope around it, or by asyncio itself."""
     if anyio.current_effective_deadline() == -inf:
         return True
-    if _on_trio():  # there is no other way
+    if on_trio():  # there is no other way
         return False
     import asyncio
 
@@ -448,7 +449,7 @@ def _mailbox_of(loop: Hashable) -> Mailbox:
 def _hop_into(loop: Hashable) -> Callable[[Callable[[], None]], object]:
     # A weak reference: the mailbox is kept as long as the loop is, and must not be what keeps it.
     known = ref(loop)
-    if _on_trio():
+    if on_trio():
         import trio
 
         def hop_to_trio(call: Callable[[], None]) -> None:

@@ -196,7 +196,8 @@ class AsyncNovitai(_Client[Async]):
 
     Inside ``async with`` its jobs run in the caller's event loop; without, in a background thread, as those of
     `Novitai` do. Takes what `Novitai` takes, and raises what it raises; a store that cannot be used is noticed when
-    the block is entered, or at the first use. Close it with :meth:`aclose` where it is not used as a context manager.
+    the block is entered, or at the first use. On asyncio the block may be left in another task than it was entered in.
+    Close it with :meth:`aclose` where it is not used as a context manager.
     """
 
     def __init__(

@@ -1,10 +1,14 @@
 """An awaiting client in its loop: entered and not, left in every way, on asyncio and trio."""
 
 import asyncio
+import contextvars
 import threading
+from contextlib import AsyncExitStack
 from typing import Any
 
 import anyio
+import anyio.to_thread
+import attrs
 import pytest
 from faces import WANTED
 from moments import until
@@ -198,6 +202,34 @@ async def test_a_store_that_cannot_be_used_leaves_the_caller_outside_the_block(n
         await client.jobs.stats()
 
 
+@attrs.frozen
+class Errand:
+    number: int
+
+
+request_id = contextvars.ContextVar("request_id", default="none")
+
+
+async def test_jobs_know_nothing_of_the_request_that_asked_for_the_first_of_them(new_async):
+    seen: list[str] = []
+    request_id.set("the block's")
+
+    async def serve(client: AsyncNovitai, number: int) -> None:
+        request_id.set(f"of request {number}")
+        await client.jobs.wait((await client.jobs.enqueue(Errand(number))).id, timeout=10)
+
+    async with new_async() as client:
+
+        @client.jobs.handler(Errand)
+        async def run(errand: Errand, context: Any) -> None:
+            seen.append(request_id.get())
+
+        for number in range(2):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(serve, client, number)
+    assert seen == ["the block's", "the block's"]
+
+
 class DeafStore(MemoryStore):
     """A store that cannot give out jobs."""
 
@@ -215,7 +247,76 @@ async def test_a_runner_that_dies_is_told_to_whoever_waits_and_cancels_nobody(ne
         assert await client.catalog.regions()
 
 
+# -- several tasks ----------------------------------------------------------------------------------------
+
+
+def test_a_client_entered_in_one_task_may_be_left_in_another(new_async, threads):
+    async def main() -> None:
+        client = new_async()
+        await asyncio.create_task(client.__aenter__())
+        assert (await ready(client)).status == "running"
+        assert threads() == []
+        await asyncio.create_task(client.__aexit__(None, None, None))
+        with pytest.raises(ClientClosed):
+            await client.jobs.stats()
+
+    asyncio.run(main())
+
+
+def test_a_time_limit_for_the_start_of_a_service_may_end_before_the_client_does(new_async):
+    async def main() -> None:
+        async with AsyncExitStack() as service:
+            with anyio.fail_after(10):
+                client = await service.enter_async_context(new_async())
+            assert (await ready(client)).status == "running"
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("kind", ["by asyncio", "by a scope"])
+def test_who_leaves_and_is_cancelled_meanwhile_hands_back_what_is_under_way(
+    new_async, kind, tmp_path, threads
+):
+    path, begun = tmp_path / "jobs.sqlite3", asyncio.Event()
+
+    async def stay(client: AsyncNovitai, scope: anyio.CancelScope) -> None:
+        @client.jobs.handler(Errand)
+        async def run(errand: Errand, context: Any) -> None:
+            begun.set()
+            await anyio.sleep_forever()
+
+        with scope:
+            async with client:
+                await client.jobs.enqueue(Errand(1))
+                await begun.wait()
+
+    async def main() -> list[tuple[str, int]]:
+        scope = anyio.CancelScope()
+        block = asyncio.create_task(stay(new_async(store=path, drain=60), scope))
+        await begun.wait()
+        await asyncio.sleep(0)
+        while not block.done():
+            block.cancel() if kind == "by asyncio" else scope.cancel()
+            await asyncio.wait([block], timeout=0.01)
+        assert threads() == []
+        async with new_async(store=path) as client:
+            return [(str(job.status), job.attempts) for job in await client.jobs.list()]
+
+    assert asyncio.run(main()) == [("pending", 0)]
+
+
 # -- several loops ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("other", ["asyncio", "trio"])
+async def test_the_loop_of_another_thread_may_ask_for_the_first_job_of_a_block(
+    new_async, threads, other
+):
+    async with new_async() as client:
+        one = await anyio.to_thread.run_sync(lambda: anyio.run(ready, client, backend=other))
+        # Done in the loop of the block: that of the thread has ended.
+        assert (one.status, threads()) == ("running", [])
+        assert (await ready(client)).status == "running"
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])

@@ -12,7 +12,7 @@ import pytest
 from bent import Bent, Hooked
 from faces import WANTED, Years
 
-from novitai_sdk import AsyncNovitai, InstanceStatus, Novitai
+from novitai_sdk import AsyncNovitai, CallTimedOut, InstanceStatus, Novitai
 from novitai_sdk.emulator import Emulator
 from novitai_sdk.testing import MemoryNetwork
 
@@ -147,7 +147,9 @@ def test_what_was_to_be_deleted_by_a_process_that_died_is_deleted_by_the_next(
     assert {one.status for one in cloud.instances} <= LEAVING
 
 
-def test_a_create_under_way_is_found_and_removed_though_the_scope_cancels_the_runner_too():
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_create_under_way_is_found_and_removed_though_the_scope_cancels_the_runner_too(backend):
+    """On asyncio the runner stands beside all scopes, and the create that is never answered ends with its time."""
     cloud = Emulator(api_key="k", life=0.05)
     network = Hooked(cloud)
 
@@ -158,7 +160,8 @@ def test_a_create_under_way_is_found_and_removed_though_the_scope_cancels_the_ru
                 answer = await go()
                 if request.url.endswith("/instance/create"):
                     scope.cancel()
-                    await anyio.sleep_forever()
+                    await anyio.sleep(request.timeout)
+                    raise CallTimedOut("no whole reply")
                 return answer
 
             network.hook = lose_the_answer
@@ -169,6 +172,6 @@ def test_a_create_under_way_is_found_and_removed_though_the_scope_cancels_the_ru
             ):
                 raise AssertionError
 
-    asyncio.run(main())
+    anyio.run(main, backend=backend)
     (machine,) = cloud.instances
     assert machine.status in LEAVING
