@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, Generic
@@ -74,6 +75,8 @@ class _Core(Generic[Mode]):
         self.closed = False
         # Of the plain client. One thread may take it twice: a signal may come while it closes, and close as well.
         self.closing = threading.RLock()
+        self.gone: Future[None] = Future()  # of the awaiting one: all is closed
+        self.gone.set_running_or_notify_cancel()  # by none of those who wait for it
         self.waiter = UntilClosed(waiter, self.is_closed)
         self.gates = Gates()
         self.jobs = Meter()
@@ -96,6 +99,8 @@ class _Core(Generic[Mode]):
         """Go on; whoever was closing this goes on with that in the parent alone."""
         if in_child:
             self.closing = threading.RLock()
+            if self.closed and not self.gone.done():
+                self.gone.set_result(None)
         self._lock.release()
 
     def is_closed(self) -> bool:
@@ -342,7 +347,7 @@ class Engine(Generic[Mode]):
             await self.aclose()
 
     async def aclose(self: "Engine[Async]") -> None:
-        """Stop and close everything; a second call does nothing.
+        """Stop and close everything; a second call waits for the first.
 
         Raises RuntimeError in a job that runs in a thread of this client.
         """
@@ -351,9 +356,17 @@ class Engine(Generic[Mode]):
             return
         core.host.check_outside()
         if core.closed:
+            await core.waiter.result(core.gone)
             return
         core.closed = True
-        # Nobody would close what a cancelled close had left open.
+        try:
+            # Nobody would close what a cancelled close had left open.
+            await core.waiter.insist(self._close_all, lambda: None)
+        finally:
+            core.gone.set_result(None)
+
+    async def _close_all(self: "Engine[Async]") -> None:
+        core = self._core
         with core.waiter.shield(core.settings.drain + _CLOSING):
             try:
                 await core.host.stop()

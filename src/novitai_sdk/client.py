@@ -224,7 +224,8 @@ class AsyncNovitai(_Client[Async]):
         """Let running jobs finish for the setting ``drain``, hand back the rest, and close every connection.
 
         Creates that are due are still begun in that time. Unfinished jobs stay in a durable store for the next client;
-        instances that are on their way with nobody to wait for them are named in the log. A second call does nothing.
+        instances that are on their way with nobody to wait for them are named in the log. A cancelled call is finished
+        first, and a second call returns when the first is done.
 
         Raises:
             RuntimeError: It was called in a job that runs in a thread of this client, which would wait for itself.

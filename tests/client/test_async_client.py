@@ -21,6 +21,11 @@ from novitai_sdk.testing import MemoryNetwork
 pytestmark = pytest.mark.anyio
 
 
+@attrs.frozen
+class Errand:
+    number: int
+
+
 async def ready(client: AsyncNovitai) -> Any:
     made = await client.instances.create(**WANTED)
     return await made.wait_until_ready(timeout=10)
@@ -128,6 +133,29 @@ async def test_a_cancelled_close_closes_everything_all_the_same(new_async, tmp_p
     assert threads() == []
 
 
+async def test_who_closes_a_client_that_is_being_closed_waits_until_it_is(
+    new_async, tmp_path, threads
+):
+    client = new_async(store=tmp_path / "jobs.sqlite3", drain=0.1)
+    begun, closed = threading.Event(), []
+
+    @client.jobs.handler(Errand)
+    async def run(errand: Errand, context: Any) -> None:
+        begun.set()
+        await anyio.sleep_forever()
+
+    async def close() -> None:
+        await client.aclose()
+        closed.append(threads())
+
+    await client.jobs.enqueue(Errand(1))
+    await until(begun.is_set)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(close)
+        tasks.start_soon(close)
+    assert closed == [[], []]
+
+
 async def test_a_client_may_be_closed_inside_its_block(new_async, cloud, threads, caplog):
     cloud.order(faults.slow("instances.create", seconds=0.1))
     async with new_async() as client:
@@ -202,11 +230,6 @@ async def test_a_store_that_cannot_be_used_leaves_the_caller_outside_the_block(n
         await client.jobs.stats()
 
 
-@attrs.frozen
-class Errand:
-    number: int
-
-
 request_id = contextvars.ContextVar("request_id", default="none")
 
 
@@ -271,6 +294,33 @@ def test_a_time_limit_for_the_start_of_a_service_may_end_before_the_client_does(
             assert (await ready(client)).status == "running"
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_nor_does_asyncio_cut_a_close_short(new_async, tmp_path, threads, times):
+    """Its own cancellations, those of `wait_for`, `timeout` and Ctrl-C, pass through every scope."""
+
+    async def main() -> list[tuple[str, int]]:
+        client, begun = new_async(store=tmp_path / "jobs.sqlite3", drain=0.1), threading.Event()
+
+        @client.jobs.handler(Errand)
+        async def run(errand: Errand, context: Any) -> None:
+            begun.set()
+            await anyio.sleep_forever()
+
+        await client.jobs.enqueue(Errand(1))
+        await until(begun.is_set)
+        closing = asyncio.create_task(client.aclose())
+        for _ in range(times):
+            await asyncio.sleep(0.01)
+            closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        assert threads() == []
+        async with new_async(store=tmp_path / "jobs.sqlite3") as other:
+            return [(str(job.status), job.attempts) for job in await other.jobs.list()]
+
+    assert asyncio.run(main()) == [("pending", 0)]
 
 
 @pytest.mark.parametrize("kind", ["by asyncio", "by a scope"])
