@@ -4,6 +4,7 @@ import builtins
 import io
 import sys
 import threading
+import warnings
 from decimal import Decimal
 from types import ModuleType
 from typing import Any
@@ -152,6 +153,55 @@ def test_a_reader_that_went_away_does_not_end_a_wait(without_tqdm):
 
     with reporter(True, Broken()) as report:
         report.show(moment(None))
+
+
+class OnlyWrites:
+    """What programs put in the place of stderr to have it in their log."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def write(self, text: str) -> None:
+        self.text += text
+
+
+def taken_apart() -> io.TextIOWrapper:
+    stream = io.TextIOWrapper(io.BytesIO())
+    stream.detach()
+    return stream
+
+
+@pytest.mark.parametrize("stand_in", [OnlyWrites, taken_apart])
+@pytest.mark.parametrize("wanted", [True, None])
+def test_whatever_stands_in_for_stderr_does_not_end_a_wait(monkeypatch, stand_in, wanted):
+    stream = stand_in()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with reporter(wanted) as report:
+        report.show(moment(None))
+    if stand_in is OnlyWrites:
+        assert stream.text == ("inst_1: creating, 0 s of 60 s\n" if wanted else "")
+
+
+@pytest.mark.parametrize("bar", [True, False])
+def test_a_terminal_that_raises_what_it_likes_does_not_end_a_wait(bar, request):
+    if not bar:
+        request.getfixturevalue("without_tqdm")
+
+    class Odd(Terminal):
+        def write(self, text: str) -> int:
+            raise LookupError("my own terminal")
+
+    with reporter(True, Odd()) as report:
+        report.show(moment(None))
+
+
+def test_a_bar_that_warns_where_warnings_are_errors_gives_way_to_a_line(monkeypatch):
+    # As tqdm does in a notebook without ipywidgets.
+    monkeypatch.setattr(
+        "novitai_sdk.instances._progress._Bar",
+        lambda _: warnings.warn("IProgress not found", stacklevel=2),
+    )
+    assert shown(True, Terminal()).endswith("inst_1: running, 3 s of 60 s\n")
 
 
 @pytest.mark.parametrize(("progress", "told"), [(True, True), (False, False), (None, False)])

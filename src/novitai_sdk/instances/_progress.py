@@ -89,7 +89,8 @@ class _Unimportant(_Silent):
     def _as_far_as_it_goes(self) -> Generator[None, None, None]:
         try:
             yield
-        except (OSError, ValueError) as error:  # gone, closed, or of an encoding that lacks a sign
+        # Gone, closed, of an encoding that lacks a sign, or a stand-in that raises what it likes.
+        except Exception as error:  # noqa: BLE001 - see above
             self._reporter = None
             _log.debug("the progress of a wait can no longer be shown: %s", error)
 
@@ -152,12 +153,30 @@ def reporter(wanted: bool | None, stream: TextIO | None = None) -> Reporter:
     """
     # None in programs that have no stderr, such as services and those run by pythonw.
     stream = cast("TextIO | None", sys.stderr) if stream is None else stream
-    if wanted is False or stream is None or stream.closed:
+    if wanted is False or stream is None or _is_closed(stream):
         return _Silent()
-    live = stream.isatty()
+    live = _is_terminal(stream)
     if not (live or in_notebook()):
         return _Unimportant(_Line(stream, live=False)) if wanted else _Silent()
     try:
         return _Unimportant(_Bar(stream))
     except ImportError:
-        return _Unimportant(_Line(stream, live=live))
+        pass
+    except Exception as error:  # noqa: BLE001 - a bar writes, and warns, as soon as it is made
+        _log.debug("the progress of a wait cannot be shown as a bar: %s", error)
+    return _Unimportant(_Line(stream, live=live))
+
+
+# What programs put in the place of stderr, to have it in their log, often knows how to write and nothing else.
+
+
+def _is_closed(stream: TextIO) -> bool:
+    try:
+        return bool(getattr(stream, "closed", False))
+    except ValueError:  # its buffer was taken away
+        return True
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    asked = getattr(stream, "isatty", None)
+    return asked is not None and bool(asked())
