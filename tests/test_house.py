@@ -35,6 +35,7 @@ FLOOR = {
     "_engine": 5,
     "_network": 5,
     "_hosting": 5,
+    "_late": 5,
     "instances._handlers": 5,
     "instances._watch": 5,
     "jobs._background": 5,

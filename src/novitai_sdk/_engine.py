@@ -16,6 +16,7 @@ from ._counted import counted
 from ._default_store import default_store
 from ._gates import Gates
 from ._hosting import Host, Making, NoHost
+from ._late import late
 from ._meter import Meter
 from ._network import Network
 from ._once import once
@@ -69,8 +70,10 @@ class _Core(Generic[Mode]):
         waiter: Waiter[Mode],
         store: "str | os.PathLike[str] | Store | None",
         make: "Callable[[_Core[Mode]], Making]",
+        anew: "Callable[[], Engine[Mode]]",
     ) -> None:
         self.settings = settings
+        self.anew = anew
         self.transport = transport
         self.closed = False
         # Of the plain client. One thread may take it twice: a signal may come while it closes, and close as well.
@@ -222,17 +225,20 @@ class Engine(Generic[Mode]):
     @once
     def instances(self) -> Instances[Mode]:
         """Managed instances."""
+        return Instances(self.operations, late(self._core.is_closed, self._core.anew))
+
+    @property
+    def operations(self) -> Operations[Mode]:
+        """What managed instances can be asked."""
         core = self._core
-        return Instances(
-            Operations(
-                Backstage(
-                    settings=core.settings,
-                    cloud=self.cloud,
-                    recent=core.recent,
-                    store=core.store_of_nouns,
-                    waiter=core.waiter,
-                    runner=core.host,
-                )
+        return Operations(
+            Backstage(
+                settings=core.settings,
+                cloud=self.cloud,
+                recent=core.recent,
+                store=core.store_of_nouns,
+                waiter=core.waiter,
+                runner=core.host,
             )
         )
 
@@ -392,6 +398,7 @@ def blocking_engine(
         BlockingWaiter(clock),
         store,
         lambda core: _maker(core, network, clock),
+        lambda: blocking_engine(settings, store, network, clock),
     )
     engine = Engine(core, _session(core, core.transport, core.waiter), settings)
     engine.resume()
@@ -412,6 +419,7 @@ def awaiting_engine(
         AsyncWaiter(clock),
         store,
         lambda core: _maker(core, network, clock),
+        lambda: awaiting_engine(settings, store, network, clock),
     )
     return Engine(core, _session(core, core.transport, core.waiter), settings)
 

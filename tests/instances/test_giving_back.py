@@ -215,6 +215,77 @@ def test_when_the_machine_cannot_be_given_back_the_error_says_what_still_bills(y
     years.tell(story)
 
 
+@pytest.mark.parametrize("where", ["memory", "a file"])
+def test_a_rental_whose_client_was_closed_is_given_back_all_the_same(
+    face: Face, cloud: Emulator, where: str, tmp_path
+):
+    store = where if where == "memory" else str(tmp_path / "jobs.sqlite3")
+
+    async def story(client: Any, done: Any) -> None:
+        rental = client.instances.rent(**WANTED)
+        if isinstance(client, AsyncNovitai):
+            async with rental:
+                await client.aclose()
+        else:
+            with rental:
+                client.close()
+
+    async def afterwards(client: Any, done: Any) -> None:
+        assert await done(client.instances.list(include_unmanaged=True)) == ()
+
+    face.tell(story, store=store)
+    assert left(cloud) == []
+    assert not [one.name for one in threading.enumerate() if one.name.startswith("novitai-jobs")]
+    face.tell(afterwards, store=store)
+
+
+def test_a_task_that_asyncio_ends_after_the_block_of_its_client_gives_its_machine_back(
+    cloud: Emulator,
+):
+    """As Ctrl-C does to every task but the main one."""
+
+    async def rent(client: AsyncNovitai, ready: asyncio.Event) -> None:
+        async with client.instances.rent(**WANTED):
+            ready.set()
+            await asyncio.sleep(60)
+
+    async def main() -> None:
+        ready = asyncio.Event()
+        async with AsyncNovitai(
+            api_key=cloud.api_key, base_url=cloud.base_url, store="memory", poll_interval=0.01
+        ) as client:
+            task = asyncio.create_task(rent(client, ready))
+            await ready.wait()
+        assert not task.done()
+
+    asyncio.run(main())
+    assert left(cloud) == []
+
+
+def test_a_machine_that_was_never_seen_is_not_taken_for_gone_because_its_client_is(
+    cloud: Emulator,
+):
+    cloud.order(faults.dropped("instances.create"))
+
+    async def rent(client: AsyncNovitai) -> None:
+        async with client.instances.rent(**WANTED):
+            pytest.fail("the block must not begin")
+
+    async def main() -> None:
+        client = AsyncNovitai(
+            api_key=cloud.api_key, base_url=cloud.base_url, store="memory", drain=0
+        )
+        task = asyncio.create_task(rent(client))
+        with anyio.fail_after(10):
+            while not cloud.calls("instances.create"):  # noqa: ASYNC110 - it announces nothing
+                await asyncio.sleep(0.005)
+        await client.aclose()
+        with pytest.raises(CleanupFailed, match="may still bill: this client is closed"):
+            await task
+
+    asyncio.run(main())
+
+
 def test_ctrl_c_in_the_block_gives_the_machine_back(cloud: Emulator, plain: Novitai):
     with pytest.raises(KeyboardInterrupt), plain.instances.rent(**WANTED):
         signal.raise_signal(signal.SIGINT)

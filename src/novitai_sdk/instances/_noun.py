@@ -9,7 +9,7 @@ from ..models import CreateInstanceRequest
 from ._instance import Instance
 from ._operations import Operations
 from ._progress import OnProgress
-from ._rent import Rental
+from ._rent import Late, Rental
 from ._wanted import CreateOptions
 
 __all__ = ["Instances"]
@@ -21,10 +21,11 @@ class Instances(Moded[Mode], Generic[Mode]):
     What the cloud refuses is raised as CallError and its kinds; see :mod:`novitai_sdk.errors`.
     """
 
-    __slots__ = ("_do",)
+    __slots__ = ("_do", "_late")
 
-    def __init__(self, operations: Operations[Mode]) -> None:
+    def __init__(self, operations: Operations[Mode], late: Late[Mode]) -> None:
         self._do = operations
+        self._late = late
 
     @property
     def mode(self) -> type[Mode]:
@@ -121,7 +122,8 @@ class Instances(Moded[Mode], Generic[Mode]):
 
         ``with client.instances.rent(name=..., product_name=..., template_id=...) as instance:`` (``async with`` on
         an AsyncNovitai). It is deleted after an exception, a cancellation and Ctrl-C as well, and seen to be gone; a
-        Ctrl-C while that is under way does not stop it, a second one does.
+        Ctrl-C while that is under way does not stop it, a second one does. Nor does it matter that the client was
+        closed before the block ended: another one like it is made for that.
         Takes what ``create`` takes, *max_wait* too; *timeout* in seconds, *progress* and *on_progress* are those of
         ``wait_until_ready``. Raises what both raise, and CleanupFailed when the machine may still bill.
         """
@@ -129,6 +131,7 @@ class Instances(Moded[Mode], Generic[Mode]):
             self._do,
             request,
             {**options, "max_wait": max_wait},
+            late=self._late,
             timeout=timeout,
             progress=progress,
             on_progress=on_progress,

@@ -1,8 +1,12 @@
 """A rented instance that cannot be forgotten: it is deleted when its block ends, however that ends."""
 
 import logging
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic
+
+import attrs
 
 from .._asked import check_timeout
 from .._calling import Async, Mode, Sync, drive
@@ -14,18 +18,30 @@ from ._progress import OnProgress
 if TYPE_CHECKING:
     from ._operations import Operations
 
-__all__ = ["Rental"]
+__all__ = ["Late", "Rental"]
 
 _log = logging.getLogger("novitai_sdk")
 
 _CLEANUP: Final = 120.0
 
 
+@attrs.frozen
+class Late(Generic[Mode]):
+    """How a machine is given back whose client was closed before its block ended."""
+
+    closed: Callable[[], bool]
+    """Whether it was."""
+
+    another: "Callable[[], AbstractAsyncContextManager[Operations[Mode]]]"
+    """A client like it, for as long as that takes."""
+
+
 class Rental(Generic[Mode]):
     """What ``client.instances.rent(...)`` returns: a block with a machine in it.
 
     Entering creates the instance and waits until it is ready; leaving deletes it and sees that it is gone, after an
-    exception, a cancellation and Ctrl-C as well. Raises CleanupFailed, with the instance id, when it may still bill.
+    exception, a cancellation and Ctrl-C as well, and also where the client was closed in the meantime. Raises
+    CleanupFailed, with the instance id, when it may still bill.
     """
 
     def __init__(
@@ -34,6 +50,7 @@ class Rental(Generic[Mode]):
         request: CreateInstanceRequest | None,
         fields: dict[str, Any],
         *,
+        late: Late[Mode],
         timeout: float,
         progress: bool | None,
         on_progress: OnProgress | None,
@@ -41,6 +58,7 @@ class Rental(Generic[Mode]):
         self._owner = owner
         self._request = request
         self._fields = fields
+        self._late = late
         self._timeout = timeout
         self._progress = progress
         self._on_progress = on_progress
@@ -113,7 +131,7 @@ class Rental(Generic[Mode]):
         if instance_id is None or self._given_back:  # begun anew just after it was done
             return
         try:
-            await self._owner.remove(instance_id, timeout=_CLEANUP, recorded=True)
+            await self._remove(instance_id)
         except InstanceNotFound:
             pass  # it was never stored, so nothing was ever asked for
         except CleanupFailed as failed:
@@ -122,3 +140,25 @@ class Rental(Generic[Mode]):
             why = self._owner.not_removed(instance_id, self._last, str(failed))
             raise why from (error or failed)
         self._given_back = True
+
+    async def _remove(self, instance_id: str) -> None:
+        try:
+            await self._owner.remove(instance_id, timeout=_CLEANUP, recorded=True)
+        except InstanceNotFound:
+            raise
+        except NovitaError as failed:
+            if not self._late.closed():
+                raise
+            # Tasks and threads that rent are often told to end after the block of the client they share.
+            async with self._late.another() as owner:
+                await self._remove_by(owner, instance_id, failed)
+
+    async def _remove_by(
+        self, owner: "Operations[Mode]", instance_id: str, failed: NovitaError
+    ) -> None:
+        try:
+            await owner.remove(instance_id, timeout=_CLEANUP)
+        except InstanceNotFound:
+            # A store in memory went with its client: then what no listing has may be on its way still.
+            if self._last is None or self._last.novita_instance_id is None:
+                raise failed from None
