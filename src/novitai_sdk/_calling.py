@@ -8,7 +8,7 @@ twin. So a plain client works where a loop is already running, in any thread, an
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from functools import wraps
 from types import MethodType
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, Protocol, TypeVar, overload
 
 from typing_extensions import Never
 
@@ -39,6 +39,19 @@ class Moded(Generic[Mode]):
     def mode(self) -> type[Mode]:
         """`Sync` or `Async`."""
         raise NotImplementedError
+
+
+class Belonging(Moded[Mode], Generic[Mode]):
+    """What a client gives out to be asked, and is of no use without it."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> NoReturn:
+        # Python would name the first lock it comes across, for whoever gives a bound method to another process.
+        raise TypeError(
+            f"{type(self).__name__} belongs to a client, which holds connections and threads and cannot be pickled: "
+            "make a client in each process, and ask that one"
+        )
 
 
 def drive(work: Awaitable[T]) -> T:

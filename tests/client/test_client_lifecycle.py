@@ -577,6 +577,23 @@ def test_a_client_cannot_be_pickled_and_says_why(client_class, options):
         anyio.run(client.aclose)
 
 
+@BOTH
+@pytest.mark.parametrize("noun", ["catalog", "cloud", "instances", "jobs", "webhooks"])
+def test_nor_can_what_belongs_to_it_as_when_its_method_is_given_to_another_process(
+    client_class, noun, options
+):
+    client = client_class(**options)
+    belongings = getattr(client, noun)
+    asked = getattr(belongings, "get", None) or belongings.__repr__
+    for one in (belongings, asked, client.cloud.instances):
+        with pytest.raises(TypeError, match=r"belongs to a client.*make a client in each process"):
+            pickle.dumps(one)
+    if isinstance(client, Novitai):
+        client.close()
+    else:
+        anyio.run(client.aclose)
+
+
 KEY = "sk-0123456789abcdef"
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final, Generic
 import attrs
 
 from .. import cloud
-from .._calling import Mode, Moded, dual
+from .._calling import Belonging, Mode, dual
 from ..cloud import Cloud, CloudClusters, CloudProducts, CloudTemplates, region_code
 from ..errors import NoSuitableProduct, ValidationError
 from ..models import BillingMode, CreateInstanceRequest, ValidationErrorDetail
@@ -60,7 +60,7 @@ class Choice:
         return f"{gpus} in {self.region.code}, {self.billing_mode}, ${self.hourly_price:f} per hour"
 
 
-class Catalog(Moded[Mode], Generic[Mode]):
+class Catalog(Belonging[Mode], Generic[Mode]):
     """``client.catalog``: what can be rented."""
 
     __slots__ = ("_cloud",)

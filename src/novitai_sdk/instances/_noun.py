@@ -4,7 +4,7 @@ from typing import Generic
 
 from typing_extensions import Unpack
 
-from .._calling import Mode, Moded, dual
+from .._calling import Belonging, Mode, dual
 from ..models import CreateInstanceRequest
 from ._instance import Instance
 from ._operations import Operations
@@ -15,7 +15,7 @@ from ._wanted import CreateOptions
 __all__ = ["Instances"]
 
 
-class Instances(Moded[Mode], Generic[Mode]):
+class Instances(Belonging[Mode], Generic[Mode]):
     """``client.instances``: rent, find, stop and give back machines.
 
     What the cloud refuses is raised as CallError and its kinds; see :mod:`novitai_sdk.errors`.

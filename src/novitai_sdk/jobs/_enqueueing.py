@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol, TypeVar, overload
 
 from typing_extensions import Unpack
 
-from .._calling import Async, Mode, Moded, Sync, dual
+from .._calling import Async, Belonging, Mode, Sync, dual
 from .._waiting import Waiter
 from ..models import Job, JobPriority
 from . import _life
@@ -55,7 +55,7 @@ class RegistersAny(Protocol[P]):
         ...
 
 
-class OwnJobs(Moded[Mode]):
+class OwnJobs(Belonging[Mode]):
     """Jobs of types the program defines.
 
     Args:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Generic
 
-from .._calling import Mode, Moded, dual
+from .._calling import Belonging, Mode, dual
 from .._waiting import Waiter
 from ..errors import ValidationError
 from ..jobs import Change, JobQuery, Store
@@ -14,7 +14,7 @@ from ._delivery import webhook_job
 __all__ = ["Webhooks"]
 
 
-class Webhooks(Moded[Mode], Generic[Mode]):
+class Webhooks(Belonging[Mode], Generic[Mode]):
     """Outgoing webhooks. Each delivery is a job of type ``send_webhook``."""
 
     __slots__ = ("_allow_http", "_check", "_started", "_store", "_waiter")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 import attrs
 
-from ..._calling import Mode, Moded
+from ..._calling import Belonging, Mode
 from ...errors import CallError, NotFound
 from .._route import Route
 
@@ -19,7 +19,7 @@ B = TypeVar("B")
 
 
 @attrs.frozen
-class Noun(Moded[Mode]):
+class Noun(Belonging[Mode]):
     """Something a client can do things with: all it has is the way to call."""
 
     _session: "Session[Mode]" = attrs.field(repr=False)
