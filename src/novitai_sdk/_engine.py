@@ -331,7 +331,7 @@ class Engine(Generic[Mode]):
         core = self.opened()._core
         if not self._owner:
             return
-        core.host.check_not_entered()
+        core.host.take()  # before the wait for the store: another task may come meanwhile
         try:
             # Before the task group: an error raised with that open would leave the caller's task in it.
             awaited = await core.awaited_from_loop()

@@ -186,6 +186,7 @@ class Host:
         self._drain = drain
         self._thread = BackgroundRunner(make, drain=drain, at_exit=at_exit, died=self._tell_of_end)
         self._listeners: dict[object, Callable[[], object]] = {}
+        self._taken = False
         self._task: TaskHost | None = None
         self._tasks: _Block | None = None
 
@@ -223,10 +224,11 @@ class Host:
         for listener in tuple(self._listeners.values()):
             listener()
 
-    def check_not_entered(self) -> None:
-        """Raise RuntimeError inside a block: a client has one home."""
-        if self._task is not None:
+    def take(self) -> None:
+        """Be somebody's for a block, once: a client has one home. Raises RuntimeError when it is taken."""
+        if self._taken:
             raise RuntimeError("this client is in use in an `async with` block already")
+        self._taken = True
 
     def check_outside(self) -> None:
         """Raise RuntimeError in the thread that runs the jobs: its end cannot be waited for there."""

@@ -206,6 +206,28 @@ async def test_a_client_has_one_block_at_a_time(new_async):
         assert (await ready(client)).status == "running"
 
 
+async def test_of_two_tasks_that_enter_a_client_at_once_the_second_is_told(new_async, tmp_path):
+    path, told, over = tmp_path / "jobs.sqlite3", [], anyio.Event()
+    async with new_async(store=path) as client:
+        await client.jobs.stats()
+    client = new_async(store=path)  # whose file is looked into when the block begins
+
+    async def enter() -> None:
+        try:
+            async with client:
+                await over.wait()
+                assert (await ready(client)).status == "running"
+        except RuntimeError as error:
+            told.append(str(error))
+            over.set()
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(enter)
+            tasks.start_soon(enter)
+    assert told == ["this client is in use in an `async with` block already"]
+
+
 async def test_the_block_of_a_sibling_begins_and_ends_nothing(new_async, threads):
     async with new_async() as client:
         async with client.using(timeout=5) as sibling:
