@@ -297,6 +297,9 @@ def test_who_asks_for_a_machine_and_leaves_gets_it(face: Face, path: Path, caplo
     assert told.instances == [made]
     assert f"{WANTED['name']} ({made}): rented as {machine.id} and billed" in told.message
     assert "next client on the same store goes on" in told.message
+    # Another client on the file may be at it already, with somebody who waits there.
+    assert "nobody waits for it here any more" in told.message
+    assert "Another or the next client" in told.message
 
 
 def test_with_no_drain_time_nothing_more_is_begun_and_that_is_said(face: Face, path: Path, caplog):

@@ -42,7 +42,7 @@ def tell_of_unfinished(store: Store, *, lasting: bool) -> None:
         "the client was closed with instances on their way: %s%s. %s",
         "; ".join(map(_named, found[:_MOST])),
         more,
-        "The next client on the same store goes on with them; instances.delete(id) there ends one"
+        "Another or the next client on the same store goes on with them; instances.delete(id) there ends one"
         if lasting
         else "Their store was in memory, so no client goes on with them: "
         "instances.list(include_unmanaged=True) shows what exists, instances.delete(id) ends it",
@@ -74,7 +74,7 @@ def _named(managed: Managed) -> str:
     if machine is not None and managed.deleting:
         how = f"asked to be deleted, but {machine} was not seen to be gone and may be billed"
     elif machine is not None:
-        how = f"rented as {machine} and billed, and nobody waits for it"
+        how = f"rented as {machine} and billed, and nobody waits for it here any more"
     elif managed.intent is not None:
         how = "the answer to its create was lost, so it may be billed"
     else:
