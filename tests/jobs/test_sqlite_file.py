@@ -624,7 +624,7 @@ def steps_of_a_claim(store: SqliteStore) -> int:
         db.execute("BEGIN IMMEDIATE")
         db.set_progress_handler(step, 1)
         rows.lapse(NOW, (), events)
-        assert len(rows.claim("me", {"greet": 5}, NOW, 60).claims) == 5
+        assert len(rows.claim("me", {"greet": 5}, NOW, 60, events).claims) == 5
         db.set_progress_handler(None, 1)
         db.execute("ROLLBACK")
     return taken

@@ -8,7 +8,7 @@ from concurrent.futures import (
 from typing import Final
 
 from ..errors import JobError
-from ..jobs import JobQuery, Store, StoreClosed
+from ..jobs import JobQuery, Record, Store, StoreClosed
 from ..models import InstanceStatus, JobStatus, JobType
 from ._records import KIND, Managed, read_record
 
@@ -59,10 +59,19 @@ def _unfinished(store: Store) -> Iterator[Managed]:
             instance_id = str(job.payload.get("instanceId"))
             record = None if instance_id in seen else store.read(KIND, instance_id).result(_SECONDS)
             seen.add(instance_id)
-            if record is not None:
-                managed = read_record(record)
-                if managed.status in _UNDER_WAY or (managed.deleting and not _is_gone(managed)):
-                    yield managed
+            managed = None if record is None else _read(record)
+            if managed is None:
+                continue
+            if managed.status in _UNDER_WAY or (managed.deleting and not _is_gone(managed)):
+                yield managed
+
+
+def _read(record: Record) -> Managed | None:
+    try:
+        return read_record(record)
+    except JobError as error:  # it must not keep the others from being named
+        _log.warning("%s; it may be on its way, and be billed", error)
+        return None
 
 
 def _is_gone(managed: Managed) -> bool:

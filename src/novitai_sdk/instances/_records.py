@@ -171,7 +171,9 @@ def at(seconds: float) -> datetime:
 
 
 def read_record(record: Record) -> Managed:
-    """Return what *record* holds."""
+    """Return what *record* holds. Raises JobError."""
+    if record.wrong is not None:
+        raise JobError(f"the record of instance {record.key} cannot be read: {record.wrong}")
     try:
         return record_converter.structure(record.body, Managed)
     except Exception as error:

@@ -25,7 +25,7 @@ from ._errors import (
 from ._layout import establish
 from ._place import network_disk
 
-__all__ = ["StoreFile", "is_unfit"]
+__all__ = ["StoreFile", "is_no_text", "is_unfit"]
 
 _SWITCH_PAUSE: Final = 0.02
 
@@ -177,6 +177,11 @@ def is_unfit(error: Exception) -> bool:
     # The two classes are those of a value that cannot be bound, in one version of Python or the other.
     unbound = (sqlite3.InterfaceError, sqlite3.ProgrammingError)
     return isinstance(error, unbound) or not isinstance(error, sqlite3.Error | OSError)
+
+
+def is_no_text(error: Exception) -> bool:
+    """Whether *error* tells of a text in the file that is not UTF-8."""
+    return isinstance(error, sqlite3.OperationalError) and "decode to UTF-8" in str(error)
 
 
 def _on_network(path: Path, what: str) -> str:

@@ -85,6 +85,9 @@ class Cursor(Protocol):
 class Connection(Protocol):
     """As much of a database connection as is needed here."""
 
+    text_factory: Any
+    """What makes texts of bytes."""
+
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction has begun and not ended."""

@@ -102,13 +102,13 @@ def when(at: datetime) -> float:
     return (at - _EPOCH).total_seconds()
 
 
-_FIRST: Final = when(datetime.min.replace(tzinfo=timezone.utc))
-_END: Final = when(datetime.max.replace(tzinfo=timezone.utc))
+FIRST: Final = when(datetime.min.replace(tzinfo=timezone.utc))
+END: Final = when(datetime.max.replace(tzinfo=timezone.utc))
 
 
 def is_moment(seconds: float) -> bool:
     """Whether *seconds* since 1970-01-01 UTC is a time of the years 1 to 9999."""
-    return _FIRST <= seconds < _END
+    return FIRST <= seconds < END
 
 
 def rounded(now: float) -> float:

@@ -23,10 +23,12 @@ JobOrder: TypeAlias = Literal["priority", "oldest", "newest"]
 _Place: TypeAlias = tuple[float, ...]
 """Where a job stands in an order, to be compared with others of that order: the smallest comes first."""
 
+# As the job that is read of the row tells it, also where it holds no time: a cursor must stand where its row does.
+_CREATED: Final = f"CASE WHEN created_at >= {_life.FIRST!r} AND created_at < {_life.END!r} THEN created_at ELSE 0.0 END"
 _SQL: Final[Mapping[JobOrder, tuple[str, str]]] = {
     "priority": (
-        "priority DESC, created_at, seq",
-        "(priority < -:at0 OR priority = -:at0 AND (created_at > :at1 OR created_at = :at1 AND seq > :at2))",
+        f"priority DESC, {_CREATED}, seq",
+        f"(priority < -:at0 OR priority = -:at0 AND ({_CREATED} > :at1 OR {_CREATED} = :at1 AND seq > :at2))",
     ),
     "oldest": ("seq", "seq > :at0"),
     "newest": ("seq DESC", "seq < -:at0"),

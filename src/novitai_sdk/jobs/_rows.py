@@ -4,6 +4,7 @@ What a move does to a job is decided in ``_life``; here it is only put down. Not
 threads or transactions: each function works inside the transaction its caller has begun.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -11,14 +12,15 @@ from typing import Any, Final
 
 import attrs
 
-from ..models import Job, JobPriority, JobQueueStats, JobStatus
+from ..models import Job, JobQueueStats, JobStatus
 from . import _counts, _life, _schedule, _upkeep
 from ._announce import Events
 from ._arrivals import Arrival, add, arrival, holder_of
 from ._errors import ClaimLost, JobError, JobNotFound, RecordChanged
-from ._file import is_unfit
+from ._file import is_no_text, is_unfit
 from ._layout import Connection
 from ._listing import JobPage, JobQuery
+from ._reading import COLUMNS, Row, read_record, read_row
 from ._store import (
     Backlog,
     Batch,
@@ -28,7 +30,6 @@ from ._store import (
     Settlement,
     Write,
     from_text,
-    job_type,
     key_taken,
     settle,
     to_text,
@@ -36,11 +37,7 @@ from ._store import (
     unfit,
 )
 
-_COLUMNS: Final = (
-    "seq, id, type, coalesce(body, (SELECT payloads.body FROM payloads WHERE payloads.seq = jobs.seq)),"
-    " status, priority, attempts, max_attempts, created_at, processed_at,"
-    " completed_at, next_retry_at, error, key, owner, number, lease_until"
-)
+_log = logging.getLogger("novitai_sdk")
 
 _HELD: Final = "id = ? AND owner = ? AND number = ? AND status = 'processing'"
 _SETTLE: Final = (
@@ -53,66 +50,18 @@ _RIPE: Final = " UNION ALL ".join(
     f" AND priority = {priority} AND due <= :now ORDER BY due, seq LIMIT :limit)"
     for priority in (4, 3, 2, 1)
 )
+# Beyond every number is what is none.
 _NEXT_DUE: Final = " UNION ALL ".join(
     "SELECT min(due) FROM jobs"
-    f" WHERE status = 'pending' AND type = :type AND priority = {priority} AND due > :now"
+    f" WHERE status = 'pending' AND type = :type AND priority = {priority} AND due > :now AND due < 9e999"
     for priority in (4, 3, 2, 1)
 )
 _NEXT_LAPSE: Final = (
-    "SELECT min(lease_until) FROM jobs WHERE status = 'processing' AND lease_until > ?"
+    "SELECT min(lease_until) FROM jobs"
+    " WHERE status = 'processing' AND lease_until > ? AND lease_until < 9e999"
 )
 # Older SQLite takes 999 parameters at most.
 _AT_ONCE: Final = 500
-# Found by looking, which takes a tenth of what asking the enumeration takes.
-_STATUSES: Final[Mapping[str, JobStatus]] = {one.value: one for one in JobStatus}
-_PRIORITIES: Final[Mapping[int, JobPriority]] = {one.value: one for one in JobPriority}
-
-
-@attrs.frozen
-class _Row:
-    """A job and what only the store knows of it."""
-
-    job: Job
-    seq: int
-    key: str | None
-    owner: str | None
-    number: int
-    lease_until: float | None
-
-
-def _row(values: Sequence[Any]) -> _Row:
-    (
-        _,
-        id_,
-        type_,
-        body,
-        status,
-        priority,
-        attempts,
-        most,
-        created,
-        processed,
-        completed,
-        retry,
-        error,
-        *rest,
-    ) = values
-    moment = _life.moment
-    job = Job(
-        id=id_,
-        type=job_type(type_),
-        payload=from_text(body),
-        status=_STATUSES[status],
-        priority=_PRIORITIES[priority],
-        attempts=attempts,
-        max_attempts=most,
-        created_at=moment(created),
-        processed_at=None if processed is None else moment(processed),
-        completed_at=None if completed is None else moment(completed),
-        next_retry_at=None if retry is None else moment(retry),
-        error=error,
-    )
-    return _Row(job, values[0], *rest)
 
 
 class Rows:
@@ -125,20 +74,17 @@ class Rows:
 
     def read(self, kind: str, key: str) -> Record | None:
         """The record, or None."""
-        found = self._db.execute(
-            "SELECT version, body FROM records WHERE kind = ? AND key = ?", (kind, key)
-        ).fetchone()
-        return found and Record(kind=kind, key=key, version=found[0], body=from_text(found[1]))
+        found = self._all(
+            "SELECT key, version, body FROM records WHERE kind = ? AND key = ?", (kind, key)
+        )
+        return read_record(kind, *found[0]) if found else None
 
     def scan(self, kind: str) -> tuple[Record, ...]:
         """All records of *kind*, by key."""
-        rows = self._db.execute(
+        rows = self._all(
             "SELECT key, version, body FROM records WHERE kind = ? ORDER BY key", (kind,)
         )
-        return tuple(
-            Record(kind=kind, key=key, version=version, body=from_text(body))
-            for key, version, body in rows
-        )
+        return tuple(read_record(kind, *row) for row in rows)
 
     def versions(self, kind: str, keys: Sequence[str]) -> Mapping[str, int]:
         """The versions of those of *keys* that are there."""
@@ -172,11 +118,11 @@ class Rows:
     def page(self, query: JobQuery) -> JobPage:
         """The jobs *query* asks for, and where the page after them begins."""
         seqs, values = query.sql()
-        rows = self._db.execute(
-            f"SELECT {_COLUMNS} FROM jobs WHERE seq IN ({seqs}) ORDER BY {query.sql_order()}",
+        rows = self._all(
+            f"SELECT {COLUMNS} FROM jobs WHERE seq IN ({seqs}) ORDER BY {query.sql_order()}",
             values,
         )
-        return query.page([(row.job, row.seq) for row in map(_row, rows)])
+        return query.page([(row.job, row.seq) for row in map(read_row, rows)])
 
     def lost(self, claims: Sequence[Claim]) -> frozenset[str]:
         """The ids of those of *claims* that are no longer held."""
@@ -283,10 +229,15 @@ class Rows:
         self._put(back, events)
 
     def claim(
-        self, owner: str, limit_by_type: Mapping[str, int], now: float, lease: float
+        self,
+        owner: str,
+        limit_by_type: Mapping[str, int],
+        now: float,
+        lease: float,
+        events: Events,
     ) -> Batch:
         """Take due jobs for *owner*, and tell when it is worth looking again."""
-        claims = self.take(owner, limit_by_type, now, lease)
+        claims = self.take(owner, limit_by_type, now, lease, events)
         taken = Counter(str(claim.job.type) for claim in claims)
         sights = [
             due
@@ -300,12 +251,18 @@ class Rows:
         )
 
     def take(
-        self, owner: str, limit_by_type: Mapping[str, int], now: float, lease: float
+        self,
+        owner: str,
+        limit_by_type: Mapping[str, int],
+        now: float,
+        lease: float,
+        events: Events,
     ) -> tuple[Claim, ...]:
-        """Take due jobs for *owner*."""
-        ripe = [
-            seq for type_, limit in limit_by_type.items() for seq in self._ripe(type_, limit, now)
-        ]
+        """Take due jobs for *owner*; those that nobody can be given end as failed."""
+        rows = self._next(limit_by_type, now)
+        while any(row.wrong for row in rows):
+            self._set_apart((row for row in rows if row.wrong), now, events)
+            rows = self._next(limit_by_type, now)
         claims = tuple(
             Claim(
                 job=_life.claim(row.job, now),
@@ -313,15 +270,15 @@ class Rows:
                 number=row.number + 1,
                 due=_life.due(row.job),
             )
-            for row in self._by_seq(ripe)
+            for row in rows
         )
         at, until = _life.when(_life.moment(now)), now + lease
         self._db.executemany(
             "UPDATE jobs SET status = 'processing', attempts = ?, processed_at = ?, next_retry_at = NULL,"
             " owner = ?, number = ?, lease_until = ? WHERE seq = ?",
             (
-                (claim.job.attempts, at, owner, claim.number, until, seq)
-                for claim, seq in zip(claims, ripe, strict=True)
+                (claim.job.attempts, at, owner, claim.number, until, row.seq)
+                for claim, row in zip(claims, rows, strict=True)
             ),
         )
         return claims
@@ -383,28 +340,39 @@ class Rows:
             )
         }
 
-    def _rows(self, where: str, values: Sequence[Any]) -> list[_Row]:
+    def _rows(self, where: str, values: Sequence[Any]) -> list[Row]:
         # Read to the end before anything is written: a select that goes on through an update of the
         # rows it visits may see them twice. And sorted by +seq: for plain seq SQLite would rather go through the whole
         # table in that order than look into an index of the few it wants.
-        found = self._db.execute(
-            f"SELECT {_COLUMNS} FROM jobs WHERE {where} ORDER BY +seq",
-            values,
-        )
-        return [_row(values) for values in found]
+        found = self._all(f"SELECT {COLUMNS} FROM jobs WHERE {where} ORDER BY +seq", values)
+        return [read_row(values) for values in found]
 
-    def _find(self, job_id: str) -> _Row | None:
+    def _all(self, sql: str, values: Sequence[Any] | Mapping[str, Any]) -> list[Any]:
+        """The rows, also those with a text in them that is none."""
+        try:
+            return list(self._db.execute(sql, values))
+        except Exception as error:
+            if not is_no_text(error):
+                raise
+        # Not always, for it costs a call for each text. What is no text is none of JSON either, written so.
+        usual, self._db.text_factory = self._db.text_factory, _with_escapes
+        try:
+            return list(self._db.execute(sql, values))
+        finally:
+            self._db.text_factory = usual
+
+    def _find(self, job_id: str) -> Row | None:
         return next(iter(self._rows("id = ?", (job_id,))), None)
 
-    def _expect(self, job_id: str) -> _Row:
+    def _expect(self, job_id: str) -> Row:
         row = self._find(job_id)
         if row is None:
             raise JobNotFound(job_id)
         return row
 
-    def _by_seq(self, seqs: Sequence[int]) -> list[_Row]:
+    def _by_seq(self, seqs: Sequence[int]) -> list[Row]:
         """The rows, in the order asked for."""
-        found: dict[int, _Row] = {}
+        found: dict[int, Row] = {}
         for start in range(0, len(seqs), _AT_ONCE):
             some = seqs[start : start + _AT_ONCE]
             marks = ", ".join("?" * len(some))
@@ -425,6 +393,19 @@ class Rows:
             raise ClaimLost(claim.job.id)
         _note(job, events)
 
+    def _next(self, limit_by_type: Mapping[str, int], now: float) -> list[Row]:
+        """The next jobs of each type."""
+        return self._by_seq(
+            [seq for type_, limit in limit_by_type.items() for seq in self._ripe(type_, limit, now)]
+        )
+
+    def _set_apart(self, rows: Iterable[Row], now: float, events: Events) -> None:
+        """End jobs that nobody can be given: they would be the next ones for ever."""
+        for row in rows:
+            _log.error("job %r failed: %s", row.job.id, row.wrong)
+            job = _life.cancel(row.job, now, str(row.wrong))
+            self._put([attrs.evolve(row, job=job)], events)
+
     def _ripe(self, type_: str, limit: int, now: float) -> list[int]:
         """The next jobs of a type."""
         if limit <= 0:
@@ -436,7 +417,7 @@ class Rows:
             ripe.sort(key=lambda one: _schedule.claim_order(one[0], one[1], one[2], now))
         return [seq for _, _, seq in ripe[:limit]]
 
-    def _put(self, rows: Iterable[_Row], events: Events) -> None:
+    def _put(self, rows: Iterable[Row], events: Events) -> None:
         changes: list[tuple[Any, ...]] = []
         for row in rows:
             job = row.job
@@ -487,6 +468,10 @@ class Rows:
         )
         record = Record(kind=write.kind, key=write.key, version=version, body=from_text(text))
         events.records[place] = version, record
+
+
+def _with_escapes(text: bytes) -> str:
+    return text.decode("utf-8", "backslashreplace")
 
 
 def _settled(job: Job, claim: Claim) -> tuple[Any, ...]:

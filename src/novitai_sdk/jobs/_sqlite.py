@@ -227,7 +227,7 @@ class SqliteStore:
             if dead or overdue > spared:
                 rows.lapse(now, dead, events, spared)
             free = with_offered(asked, events.offers.get(owner, self._offers.get(owner)))
-            batch = rows.claim(owner, free, now, lease)
+            batch = rows.claim(owner, free, now, lease, events)
             standing = left_over(free, batch.claims, offer, lease)
             events.offers[owner] = standing
             sights = [now + grace] if spared else []
@@ -392,7 +392,7 @@ class SqliteStore:
         def take(
             owner: str, slots: Mapping[str, int], now: float, lease: float
         ) -> tuple[Claim, ...]:
-            return rows.take(owner, slots, _life.rounded(now), lease)
+            return rows.take(owner, slots, _life.rounded(now), lease, events)
 
         return fill(standing, dict(events.due_by_type), take)
 

@@ -64,13 +64,15 @@ class Record:
         kind: What it is, such as ``instance``.
         key: Which one.
         version: Grows with each write; never used twice for the same key, not even after a deletion.
-        body: Its content.
+        body: Its content; empty where that cannot be read.
+        wrong: Why it cannot be read, or None.
     """
 
     kind: str
     key: str
     version: int
     body: JsonObject = attrs.field(repr=False)  # may hold env values and passwords
+    wrong: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -515,8 +517,10 @@ def to_text(what: str, body: JsonObject) -> str:
 
 
 def from_text(text: str) -> dict[str, Json]:
-    """Return the JSON object in *text*, fresh for each caller."""
+    """Return the JSON object in *text*, fresh for each caller. Raises what the decoder does, and TypeError."""
     body: dict[str, Json] = _from_json(text)
+    if body.__class__ is not dict:
+        raise TypeError(f"expected an object, got {type(body).__name__}")
     return body
 
 
