@@ -5,14 +5,14 @@ Two converters share one machinery:
 * ``converter`` speaks the service contract: camelCase names, ISO-8601 UTC times with milliseconds and ``Z``,
   strict types.
 * ``cloud_converter`` speaks the cloud's API: numbers may be texts, times are seconds since 1970 in a text, and
-  an empty text stands for nothing.
+  an empty text stands for nothing. Of a list it tells the first few mistakes only.
 
 In both, what is absent stays absent on the way out, null means absent on the way in, unknown fields are kept in
 ``extra`` and given back, and unknown values of an enumeration survive.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
 from types import NoneType
@@ -60,6 +60,7 @@ _USUAL: Final[Mapping[Structure, str]] = {
     values.loose_whole: "whole",
     values.truth: "truth",
     values.secret: "secret",
+    values.loose_secret: "secret",
 }
 
 
@@ -82,8 +83,11 @@ def _member(value: Any, kind: Any) -> Any:
 class _Hooks:
     """The hooks of one converter for types that are made of others, and what each is made of."""
 
-    def __init__(self, converter: Converter, *, blank_is_none: bool, notes_drift: bool) -> None:
+    def __init__(
+        self, converter: Converter, *, blank_is_none: bool, notes_drift: bool, most: float
+    ) -> None:
         self.notes_drift = notes_drift
+        self._most = most
         self._converter = converter
         self._blank_is_none = blank_is_none
         self._inner: dict[Structure, tuple[Structure, Any]] = {}
@@ -156,6 +160,9 @@ class _Hooks:
                 except Exception as error:  # noqa: BLE001 - hooks raise what they like; all of it is kept
                     _note(error, IterableValidationNote(f"in item {index}", index, inner))
                     failures.append(error)
+                    if len(failures) >= self._most:
+                        failures.append(ValueError("and perhaps more"))
+                        break
             if failures:
                 raise _several(IterableValidationError, "a list with wrong items", failures, kind)
             return tuple(items)
@@ -177,6 +184,9 @@ class _Hooks:
                 except Exception as error:  # noqa: BLE001 - hooks raise what they like; all of it is kept
                     _note(error, IterableValidationNote(f"at {key}", key, inner))
                     failures.append(error)
+                    if len(failures) >= self._most:
+                        failures.append(ValueError("and perhaps more"))
+                        break
             if failures:
                 raise _several(
                     IterableValidationError, "an object with wrong values", failures, kind
@@ -388,11 +398,16 @@ class _Model:
 
 
 def _fitting(value: Any, kind: Any, hook: Structure) -> tuple[Any, ...]:
-    """Return the items of what should be a list that fit."""
+    """Return the items of what should be a list that fit, up to where there are too many others."""
     kept: list[Any] = []
+    others = 0
     for item in cast("Sequence[Any]", value) if isinstance(value, list | tuple) else ():
-        with suppress(Exception):
+        try:
             kept += hook([item], kind)
+        except Exception:  # noqa: BLE001 - it is left out, whatever is wrong with it
+            others += 1
+            if others >= _MOST_LEFT_OUT:
+                break
     return tuple(kept)
 
 
@@ -426,8 +441,18 @@ def _model_writer(converter: Converter) -> Callable[[Any], Unstructure]:
 # -- the converters ----------------------------------------------------------------------------------
 
 
+# A reply of some KB can hold a list of millions, and to tell what is wrong with each costs a thousand times what the
+# list does: minutes, and gigabytes. Nobody reads beyond the first few.
+_MOST_WRONG: Final = 20
+_MOST_LEFT_OUT: Final = 1000
+
+
 def _make(
-    singles: Mapping[Any, Structure], *, blank_is_none: bool, notes_drift: bool = False
+    singles: Mapping[Any, Structure],
+    *,
+    blank_is_none: bool,
+    notes_drift: bool = False,
+    most: float = math.inf,
 ) -> Converter:
     converter = Converter(detailed_validation=True)
     for kind, hook in singles.items():
@@ -438,7 +463,7 @@ def _make(
     converter.register_structure_hook(OpenInt, _member)
     converter.register_structure_hook_func(values.is_json, _json)
     converter.register_structure_hook_func(values.is_id, values.either_id)
-    hooks = _Hooks(converter, blank_is_none=blank_is_none, notes_drift=notes_drift)
+    hooks = _Hooks(converter, blank_is_none=blank_is_none, notes_drift=notes_drift, most=most)
     factories: Sequence[tuple[Callable[[Any], bool], Callable[[Any], Structure]]] = (
         (values.is_optional, hooks.optional),
         (values.is_sequence, hooks.sequence),
@@ -495,10 +520,11 @@ def _make_cloud_converter() -> Converter:
             float: values.loose_number,
             Decimal: values.amount,
             datetime: values.epoch_time,
-            Secret: values.secret,
+            Secret: values.loose_secret,
         },
         blank_is_none=True,
         notes_drift=True,
+        most=_MOST_WRONG,
     )
     made.register_unstructure_hook(datetime, values.to_epoch)
     return made

@@ -6,6 +6,7 @@ nothing waits, so what a thread has noted since its last call is of the answer i
 
 import threading
 from collections.abc import Iterable
+from itertools import islice
 from typing import Final
 
 __all__ = [
@@ -41,8 +42,7 @@ def note_value(model: str, field: str, value: object) -> None:
 
 def _note(notes: Iterable[Note]) -> None:
     mine = noted.setdefault(threading.get_ident(), [])
-    if len(mine) < MOST:
-        mine.extend(notes)
+    mine.extend(islice(notes, max(0, MOST - len(mine))))
 
 
 def noted_here() -> int:

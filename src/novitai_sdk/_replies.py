@@ -23,6 +23,8 @@ Clock = Callable[[], float]
 SUCCESS: Final = frozenset({200, 201, 202, 204})
 
 _DEEPEST: Final = 100
+# More lines than anybody reads; lists within lists make as many as their lengths multiplied.
+_MOST_PROBLEMS: Final = 50
 
 
 def as_it_came(route: Route[Any, Any], reply: Reply, clock: Clock) -> Reply:
@@ -53,7 +55,7 @@ def read(route: Route[B, A], reply: Reply, clock: Clock) -> A:
     try:
         return cloud_converter.structure(found, route.answer)
     except Exception as error:  # noqa: BLE001 - hooks raise what they like; all of it is explained
-        problems = explain(error)
+        problems = _first_of(explain(error))
     # Some refusals come with a 200; without what was promised they are refusals all the same.
     if _complains(found, promised=True):
         raise _refused(reply, clock)
@@ -61,6 +63,11 @@ def read(route: Route[B, A], reply: Reply, clock: Clock) -> A:
     if found in route.nothing and reply.body.strip():
         raise _nothing(reply)
     raise _unexpected(route, reply, clock, problems)
+
+
+def _first_of(problems: list[str]) -> list[str]:
+    more = len(problems) - _MOST_PROBLEMS
+    return [*problems[:_MOST_PROBLEMS], f"and {more} more"] if more > 0 else problems
 
 
 def _check_status(route: Route[Any, Any], reply: Reply, clock: Clock) -> None:

@@ -118,6 +118,10 @@ def loose_text(value: Any, _: Any) -> str:
     return text(value, None)
 
 
+def loose_secret(value: Any, _: Any) -> Secret:
+    return value if isinstance(value, Secret) else Secret(loose_text(value, None))
+
+
 def an_id(value: Any, _: Any) -> str:
     found = loose_text(value, None)
     if found.strip().lower() in _NO_ID:

@@ -151,8 +151,12 @@ def test_a_cloud_that_makes_words_up_does_not_make_this_process_grow() -> None:
     for number in range(5000):
         note_value("Model", "field", number)
     assert len(noted[threading.get_ident()]) <= 1000
+    note_field("Model", map(str, range(5000)))
+    assert len(noted[threading.get_ident()]) <= 1000
     tally.take()
     assert noted == {}
+    note_field("Model", map(str, range(5000)))
+    assert len(noted[threading.get_ident()]) == 1000
 
 
 def test_threads_count_what_they_have_read_themselves() -> None:
@@ -250,6 +254,34 @@ def test_a_field_that_does_not_fit_is_left_out_and_the_rest_is_read(times: int) 
         ("VolumeMount", "size", "expected a whole number, got str", times),
         ("Ssh", "password", "expected a text, got list", times),
     }
+
+
+def test_a_list_of_which_nearly_nothing_fits_is_not_searched_to_its_end() -> None:
+    """What a few KB unpack to would keep the caller for minutes."""
+    long = [{"port": 1}, *[7] * 5000, {"port": 2}]
+    found = cloud_converter.structure({"id": "i", "portMappings": long}, Instance)
+    assert [one.port for one in found.port_mappings] == [1]
+    assert found.extra == {"portMappings": long}
+    few = [{"port": 1}, *[7] * 500, {"port": 2}]
+    found = cloud_converter.structure({"id": "i", "portMappings": few}, Instance)
+    assert [one.port for one in found.port_mappings] == [1, 2]
+
+
+@pytest.mark.parametrize("times", [1, 200])
+def test_a_number_where_a_secret_text_is_meant_is_that_text(times: int) -> None:
+    """Otherwise one variable of a stranger's machine keeps everybody from listing theirs."""
+    wire = {
+        "id": "i",
+        "envs": [{"key": "PORT", "value": 8080}],
+        "connectComponentSSH": {"password": 123456},
+    }
+    for _ in range(times):
+        found = cloud_converter.structure(wire, Instance)
+    port, ssh = found.env("PORT"), found.connect_component_ssh
+    assert port == Secret("8080")
+    assert ssh is not None
+    assert ssh.password == Secret("123456")
+    assert "123456" not in repr(found)
 
 
 def test_what_does_not_fit_is_kept_as_it_came_and_never_shown() -> None:

@@ -25,6 +25,7 @@ from desks import (
     Desk,
     Part,
     Scripted,
+    Thing,
     page,
     refusal,
 )
@@ -257,6 +258,25 @@ def test_every_problem_has_a_line_with_its_path() -> None:
     error = Desk(Reply(status=200, body=body)).fails()
     paths = [line.rpartition(" @ ")[2] for line in error.problems]
     assert paths == ["$.id", "$.colour", "$.parts[0].size", "$.parts[2].size"]
+
+
+@attrs.frozen(kw_only=True)
+class Book:
+    pages: tuple[Thing, ...]
+
+
+@pytest.mark.parametrize(("pages", "parts"), [(100_000, 0), (99, 99)])
+def test_of_what_is_wrong_in_thousands_of_places_the_first_few_are_told(
+    pages: int, parts: int
+) -> None:
+    """A few KB can unpack to millions of them, and a line for each would take all memory."""
+    one = b'{"id": "p", "parts": [%b]}' % b",".join([b"7"] * parts) if parts else b"7"
+    body = b'{"pages": [%b]}' % b",".join([one] * pages)
+    error = Desk(Reply(status=200, body=body)).fails(Route("b.get", "GET", "/b", Asked, Book))
+    assert 20 <= len(error.problems) <= 51
+    assert error.problems[0].startswith("expected an object, got int @ $.pages[0]")
+    assert "more" in error.problems[-1]
+    assert len(str(error)) < 5000
 
 
 @pytest.mark.parametrize("depth", [101, 3_000, 100_000])
