@@ -7,7 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from ._convert import cloud_converter, explain
 from ._transport import Reply
-from .cloud._refusals import excerpt, read_refusal, read_retry_after, request_id
+from .cloud._refusals import excerpt, read_refusal, read_retry_after, request_id, short
 from .cloud._route import Route
 from .errors import ApiError, NotFound, UnexpectedReply
 from .models._base import Json
@@ -179,7 +179,7 @@ def _unexpected(
     return UnexpectedReply(
         message,
         status=reply.status,
-        problems=problems,
+        problems=[short(problem) for problem in problems],
         request_id=request_id(reply.headers),
         retry_after=read_retry_after(reply.headers.get("retry-after"), now=clock()),
     )

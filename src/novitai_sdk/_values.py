@@ -23,9 +23,11 @@ _ISO: Final = (
 )
 _WHOLE: Final = r"(?a)\s*[+-]?\d{1,18}(\.0*)?\s*"
 _NUMBER: Final = r"(?a)\s*[+-]?\d{1,30}(\.\d{1,30})?([eE][+-]?\d{1,3})?\s*"
+_MOST_DIGITS: Final = 40
 # What the cloud writes where it means "no time".
 NO_TIME: Final = frozenset({"", "0", "-1"})
 # What programs write where they have no id, their zero among it.
+_LONGEST_ID: Final = 255
 _NO_ID: Final = frozenset({"", "0", "null", "undefined", "none", "nil"})
 
 
@@ -126,6 +128,9 @@ def an_id(value: Any, _: Any) -> str:
     found = loose_text(value, None)
     if found.strip().lower() in _NO_ID:
         raise ValueError(f"expected an id, got {found.strip()!r}")
+    # It goes into requests, messages and files; what cannot is looked for by what the machine carries.
+    if len(found) > _LONGEST_ID or not found.isprintable():
+        raise ValueError(f"expected an id, got {found[:20]!r}")
     return found
 
 
@@ -152,11 +157,13 @@ def loose_number(value: Any, _: Any) -> float:
 
 def amount(value: Any, _: Any) -> Decimal:
     if isinstance(value, str | int | float) and not isinstance(value, bool):
+        text = str(value).strip()
         try:
-            amount = Decimal(str(value).strip())
+            amount = Decimal(text if len(text) <= _MOST_DIGITS else "")
         except InvalidOperation:
             raise ValueError("expected an amount") from None
-        if amount.is_finite():
+        # Nine digits of an exponent are an overflow where it is divided, and a gigabyte where it is written out.
+        if amount.is_finite() and abs(int(amount.as_tuple().exponent)) <= _MOST_DIGITS:
             return amount
     raise refuse(value, "an amount")
 

@@ -360,6 +360,12 @@ def test_a_redirect_is_told_and_not_followed(status: int, location: str, said: s
     assert (error.status, desk.sent) == (status, 1)
 
 
+def test_a_place_to_go_to_is_shown_without_what_a_terminal_obeys() -> None:
+    headers = {"location": "http://else.test\x9b2J\x85fake line/"}
+    error = Desk(Reply(status=302, headers=headers)).fails()
+    assert "http://else.test 2j fake line" in str(error)
+
+
 @pytest.mark.parametrize("status", [203, 206, 226])
 def test_an_odd_success_is_not_taken_for_one(status: int) -> None:
     error = Desk(Reply(status=status, body=GOOD.body)).fails()

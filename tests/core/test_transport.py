@@ -148,6 +148,21 @@ def test_a_reply_that_cannot_be_unpacked_is_a_failure(
     assert found.same_again is (encoding == "br")
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"HTTP/1.1 1000 " + b"y" * 60_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"z" * 60_000 + b"\r\n",
+        reply(b"{}", "Content-Encoding: " + "x" * 60_000),
+    ],
+    ids=["the status", "the size of a chunk", "the packing"],
+)
+def test_what_makes_no_sense_is_not_repeated_to_its_end(ask: Any, serve: Any, said: bytes) -> None:
+    found = ask.one(serve(once(said)).url)
+    assert type(found) is TransportFailed
+    assert len("".join(traceback.format_exception(found))) < 5000
+
+
 def test_redirects_are_handed_back_and_the_key_goes_nowhere_else(ask: Any, serve: Any) -> None:
     elsewhere = serve()
     server = serve(every(reply(b"", f"Location: {elsewhere.url}/", status="302 Found")))

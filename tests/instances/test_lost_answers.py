@@ -47,7 +47,11 @@ def test_a_create_whose_answer_was_lost_is_found_and_adopted(years):
     years.tell(story)
 
 
-@pytest.mark.parametrize("no_id", ["", " ", 0, None, "undefined", "null"])
+@pytest.mark.parametrize(
+    "no_id",
+    ["", " ", 0, None, "undefined", "null", "a\nb", "\x1b[2J", "a\0b", "\ud800", "x" * 5000],
+    ids=ascii,
+)
 def test_an_answer_without_a_usable_id_is_a_lost_answer(years, no_id):
     async def story(client: Any, cloud: Emulator) -> None:
         body = json.dumps({"id": no_id}).encode()

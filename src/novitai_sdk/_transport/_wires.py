@@ -14,6 +14,7 @@ import attrs
 import httpcore
 import httpx
 
+from ..cloud._refusals import short
 from ..errors import CallTimedOut, ConnectFailed, NoFreeConnection, TransportFailed
 from ._messages import Reply, Request
 
@@ -63,7 +64,7 @@ class Trip:
 
     def failed(self, error: Exception) -> TransportFailed:
         """Say in our words how it ended."""
-        said = str(error) or type(error).__name__
+        said = short(str(error)) or type(error).__name__
         if not self.sent or isinstance(error, httpcore.ProxyError):
             return ConnectFailed(f"no connection, nothing was sent: {said}")
         if isinstance(error, httpcore.TimeoutException):
@@ -76,14 +77,15 @@ def no_slot(request: Request) -> NoFreeConnection:
 
 
 def bare(error: BaseException) -> BaseException:
-    """Take the frames off an error and off those behind it.
+    """Take the frames off an error and off those behind it, and shorten what they say.
 
     Where the wire failed, local variables hold the bytes that were being written, the API key among them, and a
-    report of the error may show the locals of every frame.
+    report of the error may show the locals of every frame. And what cannot be read is repeated to its end.
     """
     behind: BaseException | None = error
     while behind is not None and behind.__traceback__ is not None:
         behind.__traceback__ = None
+        behind.args = tuple(short(one) if isinstance(one, str) else one for one in behind.args)
         behind = behind.__cause__ or behind.__context__
     return error
 
@@ -234,7 +236,7 @@ class Body:
         self._packed = encoding in (b"gzip", b"x-gzip")
         self._wrong: Exception | None = None
         if not self._packed and encoding not in (b"", b"identity"):
-            said = f"the reply is packed as {encoding!r}, not asked for"
+            said = f"the reply is packed in a way that was not asked for: {short(repr(encoding))}"
             self._wrong = TransportFailed(said, same_again=True)
         if self._packed:
             self._gzip = zlib.decompressobj(_GZIP)

@@ -12,6 +12,7 @@ import attrs
 
 from ..models._base import Json, Model, Secret, extra_field, wire
 from ..models._shown import repr_of_url
+from ._refusals import short
 from ._reported import AN_ID, Reported
 from ._words import BillingMethod, CloudStatus, InstanceKind, PortType, SpotStatus
 
@@ -219,7 +220,8 @@ class StatusError(Model):
         return bool(self.state or self.message)
 
     def __str__(self) -> str:
-        return ": ".join(text for text in (self.state, self.message) if text)
+        # Goes into errors, logs and webhooks: what made it up may be what the machine ran.
+        return short(": ".join(text for text in (self.state, self.message) if text))
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

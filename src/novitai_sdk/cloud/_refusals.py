@@ -166,7 +166,7 @@ def read_refusal(status: int, headers: Mapping[str, str], body: bytes, *, now: f
 
 def request_id(headers: Mapping[str, str]) -> str | None:
     """The id the cloud gave a request, under whichever name it came."""
-    return next((_short(headers[name]) for name in headers if _REQUEST_ID.search(name)), None)
+    return next((short(headers[name]) for name in headers if _REQUEST_ID.search(name)), None)
 
 
 def read_retry_after(value: str | None, *, now: float) -> float | None:
@@ -201,7 +201,7 @@ def _object(body: bytes) -> Mapping[str, object] | None:
 def _said(fields: Mapping[str, object]) -> str | None:
     for name in ("message", "error", "reason", "title"):
         value = fields.get(name)
-        if isinstance(value, str) and (clean := _short(value)):
+        if isinstance(value, str) and (clean := short(value)):
             return clean
     return None
 
@@ -211,11 +211,12 @@ def _stand_in(status: int, body: bytes, *, foreign: bool) -> str:
         return f"the cloud answered {status} without a message"
     # The start of a proxy's page tells more than nothing; markup and control characters tell nothing.
     text = body[:_LONGEST_READ].decode("utf-8", "replace")
-    said = _short(_TAG.sub(" ", text), cut=len(body) > _LONGEST_READ)
+    said = short(_TAG.sub(" ", text), cut=len(body) > _LONGEST_READ)
     return f"the cloud answered {status} with something that is not its own: {said}"
 
 
-def _short(text: str, longest: int = _LONGEST_MESSAGE, *, cut: bool = False) -> str:
+def short(text: str, longest: int = _LONGEST_MESSAGE, *, cut: bool = False) -> str:
+    """Foreign words fit to be shown: in one line, without what a terminal obeys, and not without end."""
     clean = _clean(text[:_LONGEST_READ])
     cut = cut or len(text) > _LONGEST_READ or len(clean) > longest
     # The mark tells those who mask secrets, too, that one may have been cut in two.
@@ -229,7 +230,7 @@ def _clean(text: str) -> str:
 def excerpt(body: bytes) -> str:
     """The start of what cannot be read, fit to be shown."""
     text = body[:_LONGEST_READ].decode("utf-8", "replace")
-    return _short(text, 80, cut=len(body) > _LONGEST_READ)
+    return short(text, 80, cut=len(body) > _LONGEST_READ)
 
 
 def shown(text: str) -> tuple[str, str]:
@@ -260,7 +261,7 @@ def _metadata(fields: Mapping[str, object]) -> Mapping[str, str]:
     if not isinstance(found, dict):
         return {}
     return {
-        _short(key): _short(str(value))
+        short(key): short(str(value))
         for key, value in list(cast(dict[str, object], found).items())[:50]
         if not isinstance(value, dict | list)
     }

@@ -9,6 +9,7 @@ import attrs
 from .. import cloud
 from .._calling import Belonging, Mode, dual
 from ..cloud import Cloud, CloudClusters, CloudProducts, CloudTemplates, region_code
+from ..cloud._refusals import short
 from ..errors import NoSuitableProduct, ValidationError
 from ..models import BillingMode, CreateInstanceRequest, ValidationErrorDetail
 from ..models._rules import BILLING_MODE, FAILED
@@ -20,6 +21,10 @@ _CLOUD_MODE: Final[Mapping[BillingMode, cloud.BillingMethod]] = {
     BillingMode.SPOT: cloud.BillingMethod.SPOT,
     BillingMode.ON_DEMAND: cloud.BillingMethod.ON_DEMAND,
 }
+
+
+_MOST_TOLD: Final = 100
+_LONGEST_WORD: Final = 200
 
 
 @attrs.frozen(kw_only=True)
@@ -116,7 +121,7 @@ class Catalog(Belonging[Mode], Generic[Mode]):
         # Nothing to rent and nowhere to rent it look the same; only the second is a mistake.
         codes = [one.code for one in await Catalog.regions(self)]
         if region_code(region) not in codes:
-            message = f"Region must be one of: {', '.join(codes)}"
+            message = f"Region must be one of: {', '.join(_told(codes))}"
             detail = ValidationErrorDetail(field="region", message=message, value=region)
             raise ValidationError(FAILED, (detail,))
 
@@ -219,6 +224,13 @@ def _folded(name: str) -> str:
     return " ".join(name.split()).casefold()
 
 
+def _told(words: Iterable[str]) -> list[str]:
+    """Return words of the cloud as an error lists them: they are the cloud's, and so is their number."""
+    several = [short(word, _LONGEST_WORD) for word in words]
+    more = len(several) - _MOST_TOLD
+    return [*several[:_MOST_TOLD], f"and {more} more"] if more > 0 else several
+
+
 def _nothing(
     request: CreateInstanceRequest, message: str, why: Iterable[str], *, offered: bool = False
 ) -> NoSuitableProduct:
@@ -226,6 +238,6 @@ def _nothing(
         message,
         product_name=request.product_name,
         region=request.region,
-        candidates=tuple(why),
+        candidates=tuple(_told(why)),
         offered=offered,
     )

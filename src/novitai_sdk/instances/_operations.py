@@ -14,6 +14,7 @@ from .. import cloud
 from .._asked import check_id, check_timeout
 from .._calling import Mode
 from ..cloud import CloudInstances, CloudStatus, Phase
+from ..cloud._refusals import short
 from ..errors import (
     CallError,
     CleanupFailed,
@@ -32,7 +33,7 @@ from ._jobs import create_job, monitor_job
 from ._life import READY, Move, can, is_gone
 from ._progress import OnProgress
 from ._records import OWN_ID, Managed, at, write_of
-from ._sight import details_of, may_come_yet, seen
+from ._sight import details_of, may_come_yet, phase_of, seen
 from ._wait import wait_for_unmanaged, wait_until_ready
 from ._wanted import checked, planned
 
@@ -368,8 +369,7 @@ class Operations(Generic[Mode]):
             return is_gone(last[0]) or None
 
         def too_late() -> CleanupFailed:
-            status = last[0].status if last[0] is not None else None
-            phase = one.phase if status is None else status.value
+            phase = (last[0] and phase_of(last[0])) or one.phase
             return self._not_gone(attrs.evolve(one, phase=phase), deadline.timeout)
 
         await self._poll(look, deadline, too_late)
@@ -392,7 +392,7 @@ class Operations(Generic[Mode]):
         sight = None if machine is None else await self._back.sight(machine, within=within)
         if sight is None:
             raise InstanceNotFound(
-                f"no instance {instance_id}: not in this store, not in this account",
+                f"no instance {short(instance_id)}: not in this store, not in this account",
                 instance_id=instance_id,
             )
         return self._foreign(sight)
@@ -402,7 +402,7 @@ class Operations(Generic[Mode]):
             details_of(sight, at(self._back.waiter.time())),
             self,
             novita_instance_id=sight.id,
-            phase=None if sight.status is None else sight.status.value,
+            phase=phase_of(sight),
             failure=sight.failure,
         )
 

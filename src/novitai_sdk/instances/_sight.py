@@ -7,11 +7,12 @@ import attrs
 
 from .. import cloud
 from ..cloud import CloudStatus, Phase
+from ..cloud._refusals import short
 from ..models import ConnectionDetails, InstanceDetails, InstanceStatus, PortMapping
 from ._life import Move, move_seen
 from ._records import Managed
 
-__all__ = ["connection_of", "details_of", "may_come_yet", "ports_of", "seen"]
+__all__ = ["connection_of", "details_of", "may_come_yet", "phase_of", "ports_of", "seen"]
 
 # A machine created a moment ago may not be found yet; taken for gone, it would be forgotten while it bills.
 _TOO_YOUNG_TO_BE_GONE: Final = timedelta(seconds=60)
@@ -24,10 +25,9 @@ def seen(managed: Managed, sight: cloud.Instance | None, now: datetime) -> Manag
     """Return what is kept after *sight*; None: the cloud does not know the machine."""
     if sight is None:
         return _gone(managed, now)
-    phase = sight.status.value if sight.status is not None else managed.phase
     noticed = attrs.evolve(
         managed,
-        phase=phase,
+        phase=phase_of(sight) or managed.phase,
         port_mappings=ports_of(sight) or managed.port_mappings,
         connection_details=connection_of(sight) or managed.connection_details,
         failure=sight.failure,
@@ -42,6 +42,11 @@ def seen(managed: Managed, sight: cloud.Instance | None, now: datetime) -> Manag
         # A restart, a reset or a migration: it was ready before and is on its way back; nothing to tell anybody.
         return noticed
     return noticed if move is None else noticed.moved(move, now)
+
+
+def phase_of(sight: cloud.Instance) -> str | None:
+    """Return the cloud's own word for what the machine is doing, fit to be shown; None where it says none."""
+    return None if sight.status is None else short(sight.status.value)
 
 
 def may_come_yet(phase: str | None, created: datetime, now: datetime) -> bool:
@@ -130,4 +135,4 @@ def _status_of(sight: cloud.Instance) -> InstanceStatus:
         Phase.GONE: InstanceStatus.TERMINATED,
     }
     # A word this version does not know is given on as it came.
-    return words[phase] if phase is not None else InstanceStatus(str(sight.status))
+    return words[phase] if phase is not None else InstanceStatus(phase_of(sight) or "")
