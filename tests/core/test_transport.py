@@ -474,6 +474,17 @@ def test_what_is_raised_shows_the_key_nowhere_not_even_in_the_locals_of_its_fram
     assert KEY not in repr(request)
 
 
+@pytest.mark.parametrize("packed", ["br", "gzip"])
+def test_a_reply_that_repeats_the_key_and_cannot_be_unpacked_is_in_no_local_of_a_frame(
+    ask: Any, serve: Any, packed: str
+) -> None:
+    said = reply(gzip.compress(b"")[:-9], f"Content-Encoding: {packed}", f"X-Said: {KEY}")
+    found = ask.one(get(serve(once(said)).url, Authorization=f"Bearer {KEY}"))
+    assert type(found) is TransportFailed
+    report = traceback.TracebackException.from_exception(found, capture_locals=True)
+    assert KEY not in "".join(report.format())
+
+
 # -- connections ------------------------------------------------------------------------------------
 
 

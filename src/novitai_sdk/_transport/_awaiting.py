@@ -18,7 +18,7 @@ from anyio.streams.tls import TLSAttribute, TLSStream
 
 from .._calling import Async, drive
 from .._waiting import current_loop, has_ended
-from ..errors import ClientClosed
+from ..errors import ClientClosed, TransportFailed
 from ._messages import Reply, Request
 from ._wires import (
     FAULTS,
@@ -85,6 +85,8 @@ class AsyncTransport:
             await wire.aclose()
             if isinstance(error, FAULTS):
                 raise trip.failed(error) from bare(error)
+            if isinstance(error, TransportFailed):
+                raise bare(error) from None
             raise
         await self._put(shelf, wire)
         return reply

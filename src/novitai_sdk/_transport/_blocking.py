@@ -14,7 +14,7 @@ from weakref import WeakSet
 import httpcore
 
 from .._calling import Sync
-from ..errors import ClientClosed
+from ..errors import ClientClosed, TransportFailed
 from ._messages import Reply, Request
 from ._wires import (
     FAULTS,
@@ -91,6 +91,8 @@ class BlockingTransport:
             wire.close()
             if isinstance(error, FAULTS):
                 raise trip.failed(error) from bare(error)
+            if isinstance(error, TransportFailed):
+                raise bare(error) from None
             raise
         self._put(wire)
         return reply

@@ -79,8 +79,9 @@ def no_slot(request: Request) -> NoFreeConnection:
 def bare(error: BaseException) -> BaseException:
     """Take the frames off an error and off those behind it, and shorten what they say.
 
-    Where the wire failed, local variables hold the bytes that were being written, the API key among them, and a
-    report of the error may show the locals of every frame. And what cannot be read is repeated to its end.
+    Where the wire failed, local variables hold the bytes that were being written, the API key among them, and what
+    came, which may repeat it; a report of the error may show the locals of every frame. And what cannot be read is
+    repeated to its end.
     """
     behind: BaseException | None = error
     while behind is not None and behind.__traceback__ is not None:
