@@ -1,5 +1,6 @@
 """The file of a durable store: who may read it, what is refused, and what survives."""
 
+import errno
 import os
 import sqlite3
 import stat
@@ -39,7 +40,7 @@ from novitai_sdk.jobs import (
 )
 from novitai_sdk.jobs._announce import Events
 from novitai_sdk.jobs._layout import APPLICATION_ID, LAYOUT
-from novitai_sdk.jobs._owners import Steadiness
+from novitai_sdk.jobs._owners import OwnerLocks, Steadiness
 from novitai_sdk.jobs._rows import Rows
 from novitai_sdk.models import JobStatus
 
@@ -162,6 +163,49 @@ def test_a_file_that_others_could_read_is_theirs_no_more_once_it_is_opened(
         beside = [file for file in path.parent.glob("jobs.db*") if "-owner-" not in file.name]
         assert len(beside) == 3
         assert {mode(file) for file in beside} == {0o600}
+
+
+NOBODY = 65_534
+
+
+@pytest.mark.skipif(
+    sys.platform == "win32" or os.geteuid() != 0, reason="only root gives files to somebody else"
+)
+@pytest.mark.parametrize("what", ["", "-wal", "-shm", "-journal", "a link"])
+def test_what_another_user_put_there_is_refused_and_left_as_it_is(path: Path, what: str) -> None:
+    """It would be read by them, and hold their jobs for this process to do."""
+    with opened(path) as store:
+        add(store, greet())
+    planted = path if what == "a link" else path.with_name(f"{path.name}{what}")
+    if what == "a link":
+        path.rename(path.with_name("mine"))
+        path.symlink_to("mine")
+    planted.touch()
+    os.chown(planted, NOBODY, NOBODY, follow_symlinks=False)
+    before = planted.read_bytes()
+    with pytest.raises(StoreForeign, match=f"another user \\(uid {NOBODY}\\).*make it yours"):
+        SqliteStore(path)
+    assert planted.read_bytes() == before
+    # In a directory of theirs it is for them to say what lies there, as in the home of a user that root works for.
+    os.chown(path.parent, NOBODY, NOBODY)
+    planted.chmod(0o600)
+    with opened(path) as store:
+        add(store, greet())
+
+
+def test_a_lock_file_that_may_not_be_removed_keeps_nobody_from_seeing_the_dead(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everybody may put one into a directory for all, and nobody else may remove it."""
+    path.with_name(f"{path.name}-owner-theirs").touch()
+
+    def refuse(this: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted", str(this))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    locks = OwnerLocks(path)
+    assert locks.find(["theirs"]) == ({"theirs"}, set())
+    assert locks.find([]) == (set(), set())
 
 
 @posix

@@ -58,6 +58,7 @@ class StoreFile:
         """Make the file, or see that it is ours. Raises StoreError."""
         try:
             self._refuse_network()
+            self._refuse_strangers()
             self._make_private()
             self._identity = self._look()
             with closing(self.connect()) as db:
@@ -117,6 +118,18 @@ class StoreFile:
                 if found.st_uid == os.geteuid() and found.st_mode & _OTHERS:
                     os.chmod(name, stat.S_IMODE(found.st_mode) & ~_OTHERS)
 
+    def _refuse_strangers(self) -> None:
+        """Raise StoreForeign where somebody else has put a file, or a link, into a directory for all."""
+        # Whoever owns one of them reads what is stored, and stores jobs for this process to do. By name, as above.
+        real = os.path.realpath(self._name)
+        for name in (self._name, real, *(f"{real}{end}" for end in ("-wal", "-shm", "-journal"))):
+            stranger = _stranger(name)
+            if stranger is not None:
+                raise StoreForeign(
+                    f"{name} belongs to another user (uid {stranger}), who could read what is stored and add jobs; "
+                    f"{_ELSEWHERE}, or make it yours"
+                )
+
     def _log_ahead(self, db: sqlite3.Connection) -> None:
         """Switch to the write-ahead log, in which readers and the writer do not wait for each other."""
         give_up = threading.Event()
@@ -135,6 +148,7 @@ class StoreFile:
 
     def connect(self) -> sqlite3.Connection:
         """Open the file; it is never made by that, since a new one in its place would hold nothing of what it held."""
+        self._refuse_strangers()
         # Bytes, for a path need not be text; three slashes, for what follows two is taken for a machine.
         place = quote(os.fsencode(self.path.as_posix()).removeprefix(b"/"), safe="/:")
         # isolation_level None: transactions begin and end where it is written, not where the module guesses.
@@ -165,6 +179,17 @@ class StoreFile:
         if kind is None:
             return error
         return _caused(kind(f"{self.path}: {error}; {advice}"), error)
+
+
+def _stranger(name: str) -> int | None:
+    """Who owns a file or a link, if neither this user, nor root, nor whoever owns the directory it lies in."""
+    if sys.platform == "win32":
+        return None
+    try:
+        owner, place = os.lstat(name).st_uid, os.stat(os.path.dirname(name)).st_uid
+    except OSError:  # not there; whether it can be opened will show
+        return None
+    return None if owner in (os.geteuid(), 0, place) else owner
 
 
 def _caused(translated: StoreError, error: Exception) -> StoreError:

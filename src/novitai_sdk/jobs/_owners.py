@@ -9,6 +9,7 @@ import errno
 import os
 import sys
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -108,7 +109,8 @@ class OwnerLocks:
                 elif owner in holding:
                     dead.add(owner)
                 elif _same(file, path):
-                    path.unlink(missing_ok=True)
+                    with suppress(PermissionError):  # another user's, in a directory for all
+                        path.unlink(missing_ok=True)
             finally:
                 os.close(file)
         return frozenset(dead), frozenset(alive & set(holding))

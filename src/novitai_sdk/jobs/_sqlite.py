@@ -85,7 +85,7 @@ class SqliteStore:
             locks and damage it. And what was acknowledged is as safe as that file system makes it.
 
     Raises:
-        StoreForeign: The file belongs to another program.
+        StoreForeign: The file belongs to another program, or to another user.
         StoreTooNew: A later version of this library wrote it.
         StoreCorrupt: It is damaged.
         StoreReadOnly: It, or its directory, cannot be written.
