@@ -2,11 +2,18 @@
 
 from .errors import ValidationError
 from .jobs._checks import is_number
-from .models import ValidationErrorDetail
+from .models import CreateInstanceRequest, ValidationErrorDetail
 from .models._rules import FAILED, wrong
 from .settings import _LONGEST
 
-__all__ = ["check_id", "check_timeout", "max_wait_problems"]
+__all__ = [
+    "check_id",
+    "check_progress",
+    "check_request",
+    "check_timeout",
+    "max_wait_problems",
+    "region_problems",
+]
 
 
 def check_id(instance_id: object) -> None:
@@ -22,6 +29,29 @@ def check_timeout(timeout: object) -> None:
     if not is_number(timeout):
         message = "timeout must be a number of seconds"
         raise ValidationError(FAILED, wrong("timeout", timeout, message).details)
+
+
+def check_progress(on_progress: object) -> None:
+    """Raise TypeError unless *on_progress* can be told of progress, or there is none to tell."""
+    if on_progress is not None and not callable(on_progress):
+        raise TypeError(
+            f"on_progress must be a function of a WaitProgress, not {type(on_progress).__name__}"
+        )
+
+
+def check_request(request: object) -> None:
+    """Raise TypeError unless *request* says what would be created."""
+    if not isinstance(request, CreateInstanceRequest):
+        raise TypeError(
+            f"catalog.choose() takes a CreateInstanceRequest, not {type(request).__name__}"
+        )
+
+
+def region_problems(region: object) -> tuple[ValidationErrorDetail, ...]:
+    """What is wrong with the name of a region, whether there is such a one or not; None is everywhere."""
+    if region is None or isinstance(region, str):
+        return ()
+    return wrong("region", region, "Region must be a text, such as US-WEST-01").details
 
 
 def max_wait_problems(max_wait: object) -> tuple[ValidationErrorDetail, ...]:

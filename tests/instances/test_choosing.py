@@ -113,6 +113,29 @@ def test_the_catalogue_lists_what_there_is(face: Face):
     face.tell(story)
 
 
+@pytest.mark.parametrize("region", [5, b"US-WEST-01", ["US-WEST-01"], {}])
+def test_what_is_no_region_is_refused_with_all_else_before_anything_is_asked(
+    face: Face, region: Any
+):
+    async def story(client: Any, done: Any) -> None:
+        with pytest.raises(ValidationError) as caught:
+            await done(client.catalog.products(region, billing_mode="barter"))
+        assert [one.field for one in caught.value.details] == ["region", "billingMode"]
+
+    face.cloud.order(faults.dropped(times=None))
+    face.tell(story)
+
+
+@pytest.mark.parametrize("request_", [None, {"name": "x"}, "RTX 4090 24GB"])
+def test_what_is_no_request_is_refused_before_anything_is_asked(face: Face, request_: Any):
+    async def story(client: Any, done: Any) -> None:
+        with pytest.raises(TypeError, match=r"choose\(\) takes a CreateInstanceRequest, not"):
+            await done(client.catalog.choose(request_))
+
+    face.cloud.order(faults.dropped(times=None))
+    face.tell(story)
+
+
 def test_nothing_to_rent_in_a_region_is_told_from_no_such_region(face: Face):
     async def story(client: Any, done: Any) -> None:
         face.cloud.order(faults.garbled_reply("products.list", body=b'{"data": []}'))

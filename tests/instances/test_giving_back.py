@@ -191,6 +191,22 @@ def test_a_rental_that_never_becomes_ready_is_given_back(cloud: Emulator, plain:
     assert left(cloud) == []
 
 
+@pytest.mark.parametrize("on_progress", [5, "print", [print], True])
+def test_who_could_not_be_told_of_progress_rents_nothing(
+    cloud: Emulator, plain: Novitai, on_progress: Any
+) -> None:
+    with (
+        pytest.raises(TypeError, match="on_progress must be a function"),
+        plain.instances.rent(**WANTED, on_progress=on_progress),
+    ):
+        raise AssertionError("the block was entered")
+    assert plain.instances.list() == ()
+    assert cloud.instances == ()
+    made = plain.instances.create(**WANTED)
+    with pytest.raises(TypeError, match="on_progress must be a function"):
+        made.wait_until_ready(timeout=30, on_progress=on_progress)
+
+
 def test_a_rental_that_takes_too_long_is_given_back(cloud: Emulator, plain: Novitai):
     cloud.order(faults.stuck_pull())
     with pytest.raises(WaitTimedOut), plain.instances.rent(**WANTED, timeout=0.2):

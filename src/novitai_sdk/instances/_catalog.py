@@ -7,6 +7,7 @@ from typing import Any, Final, Generic
 import attrs
 
 from .. import cloud
+from .._asked import check_request, region_problems
 from .._calling import Belonging, Mode, dual
 from ..cloud import Cloud, CloudClusters, CloudProducts, CloudTemplates, region_code
 from ..cloud._refusals import short
@@ -85,11 +86,12 @@ class Catalog(Belonging[Mode], Generic[Mode]):
         """Return the GPU products offered in *region* (everywhere: None), the cheapest on demand first.
 
         Prices are USD per GPU per hour: ``price_usd`` on demand, ``spot_price_usd`` as spot. Raises ValidationError for
-        a region the cloud does not have and for an unknown billing mode, and CallError.
+        a region the cloud does not have, or that is no text, and for an unknown billing mode, and CallError.
         """
         judged = BILLING_MODE.check(BILLING_MODE.wire, billing_mode)
-        if judged.details:
-            raise ValidationError(FAILED, judged.details)
+        problems = (*region_problems(region), *judged.details)
+        if problems:
+            raise ValidationError(FAILED, problems)
         method = _CLOUD_MODE[BillingMode(billing_mode)]
         found = await CloudProducts.list(self._cloud.products, billing_method=method)
         offered = [one for one in found if region is None or one.offered_in(region)]
@@ -113,8 +115,10 @@ class Catalog(Belonging[Mode], Generic[Mode]):
     async def choose(self, request: CreateInstanceRequest) -> Choice:
         """Return what creating *request* would rent now.
 
-        Raises NoSuitableProduct, which says why each candidate was passed over, and CallError.
+        Raises NoSuitableProduct, which says why each candidate was passed over, CallError, and TypeError for what is no
+        request.
         """
+        check_request(request)
         return await choose(self._cloud, request, Recent(float))
 
     async def _check_region(self, region: str) -> None:

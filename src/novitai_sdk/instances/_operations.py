@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, TypeVar
 import attrs
 
 from .. import cloud
-from .._asked import check_id, check_timeout
+from .._asked import check_id, check_progress, check_timeout
 from .._calling import Mode
 from ..cloud import CloudInstances, CloudStatus, Phase
 from ..cloud._refusals import short
@@ -110,6 +110,7 @@ class Operations(Generic[Mode]):
         rented: bool = False,
     ) -> Instance[Mode]:
         """`Instance.wait_until_ready`; one that is *rented* is given back by the caller if it does not become so."""
+        check_progress(on_progress)
         instance_id = await self._known_as(instance_id, timeout)
         managed = await self._back.managed(instance_id)
         if managed is None:

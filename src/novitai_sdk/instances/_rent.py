@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic
 
 import attrs
 
-from .._asked import check_timeout
+from .._asked import check_progress, check_timeout
 from .._calling import Async, Mode, Sync, drive
 from ..errors import CleanupFailed, InstanceNotFound, NovitaError
 from ..models import CreateInstanceRequest
@@ -89,7 +89,9 @@ class Rental(Generic[Mode]):
         await self._close(error)
 
     async def _open(self) -> Instance[Mode]:
-        check_timeout(self._timeout)  # before a machine is rented that nobody could wait for
+        # Before a machine is rented that nobody could wait for.
+        check_timeout(self._timeout)
+        check_progress(self._on_progress)
         if self._id is not None and not self._given_back:
             raise RuntimeError(f"this block has a machine already: {self._id}")
         self._id, self._last, self._given_back = None, None, False
