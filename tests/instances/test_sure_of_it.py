@@ -1,6 +1,9 @@
 """What is told of a machine is so: nothing is forgotten, and nothing is believed for long that nobody looked at."""
 
 import json
+import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from novitai_sdk import (
     InstanceError,
     InstanceFailed,
     InstanceStatus,
+    JobError,
     NoCapacity,
     Novitai,
     PermissionDenied,
@@ -38,7 +42,7 @@ SOON = 10.0
 
 def client_of(cloud: Any, **options: Any) -> Novitai:
     known = {"store": "memory", "poll_interval": 0.01, "drain": 0.0}
-    return Novitai(api_key="k", network=MemoryNetwork(cloud), **{**known, **options})
+    return Novitai(**{"api_key": "k", "network": MemoryNetwork(cloud), **known, **options})
 
 
 # -- lists ---------------------------------------------------------------------------------------------
@@ -103,6 +107,65 @@ def test_one_record_that_cannot_be_read_hides_no_other_and_its_machine_is_shown(
         assert f"the record of instance {bad.id} cannot be read" in caplog.text
         client.instances.delete(bad.novita_instance_id)
         assert [one.id for one in client.instances.list()] == [good.id]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"maxWait": 1e308},
+        {"hourlyPrice": "1e999999999"},
+        {"state": {"id": "inst_other"}},
+        {"state": {"novitaInstanceId": ""}},
+        {"state": {"novitaInstanceId": "\ud800"}},
+        {"state": {"novitaInstanceId": "x" * 5000}},
+    ],
+    ids=ascii,
+)
+def test_a_record_with_values_that_nothing_can_be_done_with_hides_no_other_and_says_how_to_end_its_machine(
+    cloud: Emulator, tmp_path: Path, wrong: dict[str, Any]
+):
+    path = tmp_path / "jobs.db"
+    options = {"api_key": cloud.api_key, "base_url": cloud.base_url, "poll_interval": 0.01}
+    with Novitai(store=path, **options) as client:
+        good, bad = (
+            client.instances.create(**WANTED).wait_until_ready(timeout=SOON) for _ in range(2)
+        )
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        (text,) = db.execute("SELECT body FROM records WHERE key = ?", (bad.id,)).fetchone()
+        body = json.loads(text)
+        body = {**body, **wrong, "state": {**body["state"], **wrong.get("state", {})}}
+        db.execute("UPDATE records SET body = ? WHERE key = ?", (json.dumps(body), bad.id))
+    with Novitai(store=path, **options) as client:
+        assert good.id in {one.id for one in client.instances.list()}
+        known = "novitaInstanceId" not in wrong.get("state", {})
+        said = f"delete('{bad.novita_instance_id}')" if known else f"NOVITAI_INSTANCE_ID={bad.id}"
+        for call in (client.instances.get, client.instances.delete, client.instances.stop):
+            with pytest.raises(JobError, match=re.escape(said)):
+                call(bad.id)
+        assert bad.novita_instance_id is not None
+        client.instances.delete(bad.novita_instance_id)
+        assert [one.id for one in client.instances.list()] == [good.id]
+
+
+def test_a_price_that_is_none_is_no_error_of_its_own(cloud: Emulator):
+    """Whoever waits is to hear of the machine, and not of digits."""
+
+    def bend(method: str, path: str, go: Any) -> Any:
+        status, headers, content = go()
+        if "/products" in path:
+            found = json.loads(content)
+            for one in found["data"]:
+                one.update(price=10**60, spotPrice=10**60)
+            content = json.dumps(found).encode()
+        return status, headers, content
+
+    cloud.order(faults.stuck_pull())
+    with client_of(Bent(cloud, bend), api_key=cloud.api_key) as client:
+        made = client.instances.create(**WANTED)
+        with pytest.raises(WaitTimedOut) as caught:
+            made.wait_until_ready(timeout=0.5)
+        assert caught.value.instance_id == made.id
+        assert caught.value.cost is not None
 
 
 # -- waits ---------------------------------------------------------------------------------------------

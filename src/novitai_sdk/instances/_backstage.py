@@ -109,7 +109,7 @@ class Backstage(Generic[Mode]):
                 managed.append(read_record(record))
             except JobError as error:
                 machine = machine_in(record)
-                _log.warning("%s; its machine is %s", error, machine or "not known")
+                _log.warning("%s", error)
                 unreadable.update((machine,) if machine else ())
         return tuple(managed), frozenset(unreadable)
 

@@ -171,9 +171,13 @@ def _without_client(
     return kind(**known, owner=NoClient(mode))
 
 
+_MOST_DIGITS: Final = 20
+
+
 def cost_so_far(hourly_price: Decimal | None, created: datetime, now: datetime) -> Decimal | None:
     """USD from creation to *now*, an upper bound: the cloud bills from the image download on."""
     if hourly_price is None:
         return None
-    hours = Decimal(max(0.0, (now - created).total_seconds())) / 3600
-    return (hourly_price * hours).quantize(Decimal("0.000001"))
+    cost = hourly_price * Decimal(max(0.0, (now - created).total_seconds())) / 3600
+    # A price that is none has more digits than are reckoned with: it must not be the error in place of every other.
+    return cost.quantize(Decimal("0.000001")) if cost.adjusted() < _MOST_DIGITS else cost

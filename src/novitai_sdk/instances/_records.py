@@ -11,6 +11,7 @@ from typing import Final
 
 import attrs
 
+from .._asked import max_wait_problems
 from .._convert import explain, record_converter
 from ..errors import JobError
 from ..jobs import Change, NewJob, Record, RecordChanged, Write
@@ -44,6 +45,7 @@ OWN_ID: Final = "inst_"
 """How the ids begin that this library gives."""
 
 _LAYOUT: Final = 1
+_LONGEST_ID: Final = 255
 # Far above what honest rivals need; without a bound a broken store would turn this into an endless loop.
 _TRIES: Final = 50
 
@@ -171,22 +173,44 @@ def at(seconds: float) -> datetime:
 
 
 def read_record(record: Record) -> Managed:
-    """Return what *record* holds. Raises JobError."""
+    """Return what *record* holds. Raises JobError, with what to do about its machine."""
     if record.wrong is not None:
-        raise JobError(f"the record of instance {record.key} cannot be read: {record.wrong}")
+        raise _unreadable(record, record.wrong)
     try:
-        return record_converter.structure(record.body, Managed)
+        managed = record_converter.structure(record.body, Managed)
     except Exception as error:
-        raise JobError(
-            f"the record of instance {record.key} cannot be read: {'; '.join(explain(error))}"
-        ) from error
+        raise _unreadable(record, "; ".join(explain(error))) from error
+    # Such values fit their fields, and break whatever is done with all records at once.
+    problems = [one.message for one in max_wait_problems(managed.max_wait)]
+    if managed.id != record.key:
+        problems.append(f"it is of {managed.id!r}")
+    machine = managed.state.novita_instance_id
+    if machine is not None and not _is_id(machine):
+        problems.append(f"{machine[:20]!r} is no id of a machine")
+    if problems:
+        raise _unreadable(record, "; ".join(problems))
+    return managed
+
+
+def _unreadable(record: Record, why: str) -> JobError:
+    machine = machine_in(record)
+    end = (
+        f"its machine carries NOVITAI_INSTANCE_ID={record.key}"
+        if machine is None
+        else f"instances.delete({machine!r}) ends its machine"
+    )
+    return JobError(f"the record of instance {record.key} cannot be read: {why}; {end}")
+
+
+def _is_id(machine: str) -> bool:
+    return machine.isprintable() and 0 < len(machine) <= _LONGEST_ID
 
 
 def machine_in(record: Record) -> str | None:
     """The cloud's id of the machine in a record that need not be readable otherwise."""
     state = record.body.get("state")
     machine = state.get("novitaInstanceId") if isinstance(state, Mapping) else None
-    return machine if isinstance(machine, str) else None
+    return machine if isinstance(machine, str) and _is_id(machine) else None
 
 
 def write_of(managed: Managed, expected: int) -> Write:
