@@ -136,6 +136,15 @@ def test_what_is_no_request_is_refused_before_anything_is_asked(face: Face, requ
     face.tell(story)
 
 
+def test_a_blank_name_rents_nothing(face: Face):
+    async def story(client: Any, done: Any) -> None:
+        with pytest.raises(ValidationError, match="Product name is required"):
+            await done(client.instances.create(**{**WANTED, "product_name": " "}))
+        assert face.cloud.requests == ()
+
+    face.tell(story)
+
+
 def test_nothing_to_rent_in_a_region_is_told_from_no_such_region(face: Face):
     async def story(client: Any, done: Any) -> None:
         face.cloud.order(faults.garbled_reply("products.list", body=b'{"data": []}'))

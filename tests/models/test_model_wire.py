@@ -59,8 +59,9 @@ URLS = st.sampled_from(["https://example.com/hook", "http://localhost:80", "http
 RULED: Mapping[type, Mapping[str, st.SearchStrategy[Any]]] = {
     CreateInstanceRequest: {
         "name": NAMES,
-        "product_name": st.text(min_size=1, max_size=200),
-        "template_id": st.text(min_size=1, max_size=255) | st.integers(-(2**53), 2**53),
+        "product_name": st.text(min_size=1, max_size=200).filter(str.strip),
+        "template_id": st.text(min_size=1, max_size=255).filter(str.strip)
+        | st.integers(-(2**53), 2**53),
         "gpu_num": st.integers(1, 8),
         "rootfs_size": st.integers(20, 1000),
         "region": st.sampled_from(models.DEFAULT_REGIONS),

@@ -203,6 +203,14 @@ def test_product_names() -> None:
     assert messages("productName", "\ud800") == ["Product name must be valid Unicode text"]
 
 
+@pytest.mark.parametrize("blank", [" ", "\t\n", "\u00a0", "\u3000" * 100])
+def test_blanks_alone_name_no_product_and_no_template(blank: str) -> None:
+    # A product is searched for by its words: none of them are in every name, and the cheapest of all would be rented.
+    assert messages("productName", blank) == [PRODUCT]
+    assert messages("templateId", blank) == [TEMPLATE]
+    assert value_of("productName", f"{blank}RTX") == f"{blank}RTX"
+
+
 @pytest.mark.parametrize("template", ["t", "107672", 107672, 0.5, -1, "x" * 255, 2**60])
 def test_a_template_is_a_text_or_a_number_and_stays_what_it_was(template: object) -> None:
     kept = value_of("templateId", template)

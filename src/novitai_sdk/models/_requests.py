@@ -34,10 +34,10 @@ class CreateInstanceRequest(Model):
     """1 to 100 letters, digits, ``-`` and ``_``. Need not be unique."""
 
     product_name: str
-    """1 to 200 characters, such as ``RTX 4090 24GB``."""
+    """1 to 200 characters, not all of them blanks, such as ``RTX 4090 24GB``."""
 
     template_id: TemplateId
-    """A text of 1 to 255 characters, or a number; its kind is kept."""
+    """A text of 1 to 255 characters, not all of them blanks, or a number; its kind is kept."""
 
     gpu_num: int = 1
     """1 to 8."""

@@ -134,13 +134,16 @@ def text(
 ) -> Check:
     """Return the check for a text of 1 to *most* characters, all of them from *pattern* where one is given.
 
+    Without a pattern, not all of them may be blanks.
+
     *subject* begins the messages; *empty* is the one for an empty text, the generic one unless given.
     """
 
     def check(field: str, value: object) -> Checked:
         if not isinstance(value, str):
             return wrong(field, value, f'"{field}" must be a string')
-        if not value:
+        # Blanks alone name nothing, and searched for they are found in every name.
+        if not value or (pattern is None and value.isspace()):
             return wrong(field, value, empty or f'"{field}" is not allowed to be empty')
         problems: list[str] = []
         if len(value) > most:
