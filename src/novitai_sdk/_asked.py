@@ -1,5 +1,6 @@
 """What callers give beside a request, checked before anything is done with it."""
 
+from ._calling import is_awaited
 from .errors import ValidationError
 from .jobs._checks import is_number
 from .models import CreateInstanceRequest, ValidationErrorDetail
@@ -37,6 +38,9 @@ def check_progress(on_progress: object) -> None:
         raise TypeError(
             f"on_progress must be a function of a WaitProgress, not {type(on_progress).__name__}"
         )
+    # A coroutine that nobody awaits would tell nobody, with no more than a warning for each time.
+    if is_awaited(on_progress):
+        raise TypeError("on_progress must be a plain function: what it returns is not awaited")
 
 
 def check_request(request: object) -> None:

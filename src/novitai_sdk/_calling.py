@@ -7,6 +7,7 @@ twin. So a plain client works where a loop is already running, in any thread, an
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from functools import wraps
+from inspect import iscoroutinefunction
 from types import MethodType
 from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, Protocol, TypeVar, overload
 
@@ -52,6 +53,11 @@ class Belonging(Moded[Mode], Generic[Mode]):
             f"{type(self).__name__} belongs to a client, which holds connections and threads and cannot be pickled: "
             "make a client in each process, and ask that one"
         )
+
+
+def is_awaited(work: object) -> bool:
+    """Whether calling *work* gives something to await."""
+    return iscoroutinefunction(work) or iscoroutinefunction(getattr(work, "__call__", None))  # noqa: B004
 
 
 def drive(work: Awaitable[T]) -> T:

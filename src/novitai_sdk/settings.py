@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from inspect import iscoroutinefunction
 from typing import Any, Final, NamedTuple, TypedDict, TypeGuard, cast
 
 import attrs
 from typing_extensions import Unpack
 
+from ._calling import is_awaited
 from ._circuit import CircuitBreaker
 from ._job_event import OnJob
 from ._rate import RateLimit
@@ -471,7 +471,7 @@ def _policy(value: object) -> Any:
 def _hooks(value: object) -> Any:
     hooks = cast(Sequence[object], value) if isinstance(value, list | tuple) else (value,)
     # A coroutine that nobody awaits would be reported long after the mistake.
-    if all(callable(hook) and not iscoroutinefunction(hook) for hook in hooks):
+    if all(callable(hook) and not is_awaited(hook) for hook in hooks):
         return tuple(hooks)
     return _Problem("must be plain functions that take an Attempt")
 

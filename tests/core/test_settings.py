@@ -181,8 +181,11 @@ def test_a_rate_that_cannot_be_read_is_said_so(text: str) -> None:
 def test_a_hook_is_a_plain_function_or_several() -> None:
     async def awaited(_: object) -> None: ...
 
+    class Awaited:
+        async def __call__(self, _: object) -> None: ...
+
     assert read({}, on_attempt=[print, len]).on_attempt == (print, len)
-    for wrong in (awaited, "print", [print, awaited], 5):
+    for wrong in (awaited, Awaited(), "print", [print, awaited], 5):
         assert problems(on_attempt=wrong) == [
             "on_attempt must be plain functions that take an Attempt"
         ]

@@ -184,6 +184,23 @@ def test_an_exception_in_the_block_gives_the_machine_back_and_comes_out(
     assert left(cloud) == []
 
 
+def test_a_rental_is_begun_in_the_way_of_its_client_or_not_at_all(cloud: Emulator, plain: Novitai):
+    async def main() -> None:
+        async with AsyncNovitai(
+            api_key=cloud.api_key, base_url=cloud.base_url, store="memory"
+        ) as client:
+            rental: Any = client.instances.rent(**WANTED)
+            with pytest.raises(TypeError, match="begins with `async with client"), rental:
+                pytest.fail("the block must not begin")
+            rental = plain.instances.rent(**WANTED)
+            with pytest.raises(TypeError, match="begins with `with client"):
+                async with rental:
+                    pytest.fail("the block must not begin")
+
+    anyio.run(main)
+    assert cloud.requests == ()
+
+
 def test_a_rental_that_never_becomes_ready_is_given_back(cloud: Emulator, plain: Novitai):
     cloud.order(faults.failing_pull(message="no such image"))
     with pytest.raises(InstanceFailed, match="no such image"), plain.instances.rent(**WANTED):

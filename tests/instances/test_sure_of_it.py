@@ -301,6 +301,33 @@ def test_a_timeout_that_is_no_number_is_refused_before_anything_is_done(
         assert len(cloud.requests) == asked
 
 
+async def awaited(progress: WaitProgress) -> None:
+    raise AssertionError(progress)
+
+
+class Awaited:
+    async def __call__(self, progress: WaitProgress) -> None:
+        raise AssertionError(progress)
+
+
+@pytest.mark.parametrize("wrong", [awaited, Awaited(), "print", 5])
+def test_who_cannot_be_told_of_progress_is_refused_before_anything_is_rented(
+    face: Face, wrong: Any
+):
+    async def story(client: Any, done: Any) -> None:
+        ready = await done((await done(client.instances.create(**WANTED))).wait_until_ready(SOON))
+        asked = len(face.cloud.requests)
+        with pytest.raises(TypeError, match="on_progress must be a"):
+            await done(ready.wait_until_ready(on_progress=wrong))
+        rental = client.instances.rent(**WANTED, on_progress=wrong)
+        enter = rental.__aenter__ if isinstance(client, AsyncNovitai) else rental.__enter__
+        with pytest.raises(TypeError, match="on_progress must be a"):
+            await done(enter())
+        assert len(face.cloud.requests) == asked
+
+    face.tell(story)
+
+
 @pytest.mark.parametrize("wrong", ["", None, 5, b"inst_1"])
 def test_an_id_that_is_none_is_refused(cloud: Emulator, wrong: Any):
     with Novitai(api_key=cloud.api_key, base_url=cloud.base_url, store="memory") as client:

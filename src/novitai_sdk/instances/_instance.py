@@ -83,7 +83,8 @@ class Instance(InstanceDetails, Moded[Mode], Generic[Mode]):
         """Wait until the machine runs, and return it with its connection details.
 
         *timeout* is in seconds. *progress*: True shows the wait on stderr, False does not, None does where somebody
-        is watching. *on_progress* is called with a WaitProgress whenever something changed, at least every second.
+        is watching. *on_progress*, a plain function on either client, is called with a WaitProgress whenever something
+        changed, at least every second.
 
         Raises InstanceFailed when it will not become ready, WaitTimedOut when it did not in time (it goes on existing,
         and billing), CreateOutcomeUnknown when the answer to the create was lost and the machine was not seen. Each

@@ -67,6 +67,7 @@ class Rental(Generic[Mode]):
         self._given_back = False
 
     def __enter__(self: "Rental[Sync]") -> Instance[Sync]:
+        self._check_mode(Sync, "async with")
         return drive(self._open())
 
     def __exit__(
@@ -78,6 +79,7 @@ class Rental(Generic[Mode]):
         drive(self._close(error))
 
     async def __aenter__(self: "Rental[Async]") -> Instance[Async]:
+        self._check_mode(Async, "with")
         return await self._open()
 
     async def __aexit__(
@@ -87,6 +89,13 @@ class Rental(Generic[Mode]):
         trace: TracebackType | None,
     ) -> None:
         await self._close(error)
+
+    def _check_mode(self, mode: type[Sync | Async], instead: str) -> None:
+        # Driven in the other way, an awaited rental would break off halfway, and a plain one hold up the loop.
+        if self._owner.mode is not mode:
+            raise TypeError(
+                f"a rental of this client begins with `{instead} client.instances.rent(...)`"
+            )
 
     async def _open(self) -> Instance[Mode]:
         # Before a machine is rented that nobody could wait for.

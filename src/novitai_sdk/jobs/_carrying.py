@@ -1,9 +1,9 @@
 """From what a program does with a payload to a handler of jobs."""
 
 from functools import partial
-from inspect import iscoroutinefunction
 from typing import Any
 
+from .._calling import is_awaited
 from .._convert import explain
 from ..models import Job
 from ..models._base import Json
@@ -14,12 +14,7 @@ from ._payloads import read_payload, written_payload
 from ._store import Done, GiveUp, Outcome
 from ._threads import in_thread
 
-__all__ = ["as_stored", "handler_of", "is_awaited"]
-
-
-def is_awaited(work: object) -> bool:
-    """Whether calling *work* gives something to await."""
-    return iscoroutinefunction(work) or iscoroutinefunction(getattr(work, "__call__", None))  # noqa: B004
+__all__ = ["as_stored", "handler_of"]
 
 
 def as_stored(payload: object) -> tuple[dict[str, Json], list[str]]:

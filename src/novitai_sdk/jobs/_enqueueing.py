@@ -7,11 +7,11 @@ from typing import Any, Final, Protocol, TypeVar, overload
 
 from typing_extensions import Unpack
 
-from .._calling import Async, Belonging, Mode, Sync, dual
+from .._calling import Async, Belonging, Mode, Sync, dual, is_awaited
 from .._waiting import Waiter
 from ..models import Job, JobPriority
 from . import _life
-from ._carrying import as_stored, handler_of, is_awaited
+from ._carrying import as_stored, handler_of
 from ._checks import attempts_problems, is_number, key_problems, priority_problems, timeout_problems
 from ._errors import JobRefused, RunnerFailed
 from ._handling import Handler, JobContext
