@@ -245,7 +245,7 @@ class AsyncNovitai(_Client[Async]):
         await self._engine.leave(error)
 
 
-def _settings(settings: Settings | None, options: ClientOptions) -> Settings:
+def _settings(settings: object, options: ClientOptions) -> Settings:
     given = veiled(options)
     # A report of an error may show the locals of its frames, and the caller's hold the key as it was given.
     cast(dict[str, object], options).clear()
@@ -253,6 +253,8 @@ def _settings(settings: Settings | None, options: ClientOptions) -> Settings:
         return Settings(**given)
     if given:
         raise TypeError("give settings or single options, not both")
+    if not isinstance(settings, Settings):
+        raise TypeError(f"settings must be a Settings, not {type(settings).__name__}")
     # Those that came out of a pickle hold no key, and say so when they are read anew.
     settings.but()
     return settings

@@ -20,6 +20,7 @@ __all__ = ["ClientOptions", "Limits", "Options", "Settings", "read_limits", "vei
 
 _LONGEST: Final = 365 * 86_400.0
 _KEY_VARIABLE: Final = "NOVITA_API_KEY"
+_API_PATHS: Final = ("/gpu-instance", "/gpu-instance/openapi", "/gpu-instance/openapi/v1")
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
@@ -446,7 +447,11 @@ def _url(value: object) -> Any:
         return _Problem("must be a URL")
     if parts.scheme not in ("http", "https") or not host or set(value) & set("@?# "):
         return _Problem("must be http(s)://host, without credentials, query or fragment")
-    return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
+    url = f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
+    # As the cloud's own pages write it: each call would be answered that there is no such thing.
+    if url.endswith(_API_PATHS):
+        return _Problem("must end before /gpu-instance: the paths of the API follow it")
+    return url
 
 
 def _is_exposed(url: str) -> bool:

@@ -58,6 +58,8 @@ def test_settings_come_ready_or_one_by_one_but_not_both(client_class):
     settings = Settings(api_key="sk-example", store="memory")
     with pytest.raises(TypeError, match="not both"):
         client_class(settings=settings, timeout=3)
+    with pytest.raises(TypeError, match="settings must be a Settings, not dict"):
+        client_class(settings={"api_key": "sk-example"})
 
 
 @BOTH

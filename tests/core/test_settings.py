@@ -244,6 +244,14 @@ def test_the_key_is_not_sent_just_anywhere(given: str) -> None:
     assert problem.startswith("base_url must be ")
 
 
+@pytest.mark.parametrize("path", ["/gpu-instance/openapi/v1/", "/gpu-instance/openapi"])
+def test_a_base_url_that_has_the_path_of_the_api_in_it_is_refused(path: str) -> None:
+    expected = "must end before /gpu-instance: the paths of the API follow it"
+    assert problems(base_url=f"https://api.novita.ai{path}") == [f"base_url {expected}"]
+    told = {"NOVITAI_BASE_URL": f"https://gateway.test/novita{path}"}
+    assert problems(told) == [f"NOVITAI_BASE_URL {expected}"]
+
+
 def test_plain_http_goes_anywhere_only_when_it_is_allowed() -> None:
     assert problems(base_url="http://10.0.0.1") == [
         "base_url must be https, since the API key travels with every request (allow_http=True sends it all the same)"

@@ -109,6 +109,8 @@ def test_the_catalogue_lists_what_there_is(face: Face):
 
         choice = await done(client.catalog.choose(wanted(product_name="A100-SXM4-40GB")))
         assert choice.product.name == "A100-SXM4-40GB"
+        with pytest.raises(TypeError, match="takes a CreateInstanceRequest, not dict"):
+            await done(client.catalog.choose(WANTED))
 
     face.tell(story)
 

@@ -272,7 +272,7 @@ def test_of_a_damaged_log_what_stood_before_the_damage_is_kept(
 
 def test_a_directory_is_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "jobs.db").mkdir()
-    with pytest.raises(StoreError, match="directory") as refused:
+    with pytest.raises(StoreError, match="it is a directory: name a file in it") as refused:
         SqliteStore(tmp_path / "jobs.db")
     assert str(tmp_path) in str(refused.value)
     assert [file.name for file in tmp_path.iterdir()] == ["jobs.db"]

@@ -51,6 +51,30 @@ def test_a_body_that_is_not_what_arrived_is_a_mistake_of_the_receiver_and_says_s
         sign(body, secrets=SECRET, message_id="msg_1", timestamp=NOW)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("secrets", "kind"),
+    [(None, "NoneType"), ([SECRET, None], "NoneType"), (SECRET.encode(), "bytes"), (5, "int")],
+)
+def test_what_is_no_secret_is_a_mistake_of_the_program_and_is_not_repeated(
+    secrets: object, kind: str
+):
+    for act in (
+        lambda: verify(BODY, signed(), secrets, now=NOW),  # type: ignore[arg-type]
+        lambda: signed(secrets=secrets),
+    ):
+        with pytest.raises(TypeError) as caught:
+            act()
+        assert str(caught.value) == f"a webhook secret is a text or a Secret, not {kind}"
+
+
+@pytest.mark.parametrize(
+    "moment", [NOW + 0.5, str(NOW), datetime.now(tz=timezone.utc), -1, 10**12, None]
+)
+def test_a_time_that_no_receiver_would_take_is_not_signed(moment: object):
+    with pytest.raises(ValueError, match="whole seconds since 1970 are expected"):
+        signed(at=moment)  # type: ignore[arg-type]
+
+
 def test_a_library_of_the_standard_believes_us_and_we_believe_it():
     theirs = standardwebhooks.Webhook(SECRET)
     moment = datetime.now(tz=timezone.utc)

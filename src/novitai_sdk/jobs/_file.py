@@ -246,6 +246,8 @@ def _meaning(error: Exception, path: Path) -> tuple[type[StoreError] | None, str
                 return kind, advice
         if "disk I/O error" in str(error) and _at_the_limit(path):
             return StoreFull, _LIMITED
+        if "unable to open" in str(error) and path.is_dir():
+            return StoreError, "it is a directory: name a file in it"
         if "unable to open" in str(error) and not os.access(path.parent, os.W_OK):
             return StoreReadOnly, _WRITABLE
         return StoreError, "see whether the file and its disk are in order"

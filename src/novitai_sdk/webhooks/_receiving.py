@@ -66,8 +66,8 @@ def verify(
     time) in either direction. With *seen*, one that was accepted before raises AlreadyReceived, a SignatureInvalid.
     *legacy* accepts the service's own signature where there is no standard one: it can be replayed.
 
-    Raises ValueError for unusable secrets and TypeError for a body that is not bytes: those are mistakes of the
-    receiver, not of the sender.
+    Raises ValueError for unusable secrets and TypeError for what is no secret and a body that is not bytes: those are
+    mistakes of the receiver, not of the sender.
     """
     moment = SystemClock().time() if now is None else now
     signed = check_signature(body, headers, secrets, now=moment, tolerance=tolerance, legacy=legacy)

@@ -40,6 +40,8 @@ _PREFIX: Final = "whsec_"
 _KEY_SIZES: Final = range(24, 65)
 _SHORTEST_TEXT: Final = 8
 _LONGEST_HEADER: Final = 8192
+# Digits of a time in seconds.
+_LONGEST_TIME: Final = 12
 _NO_KEY: Final = (
     "a standard signature takes a secret of 24 to 64 bytes, and there is none here: give both sides one of "
     "new_secret(), or verify the service's own signature with legacy=True"
@@ -75,12 +77,23 @@ def _standard_key(secret: str) -> bytes | None:
     return key
 
 
-def _texts(secrets: "str | Secret | Sequence[str | Secret]") -> list[str]:
-    several = [secrets] if isinstance(secrets, str | Secret) else list(secrets)
-    texts = [one.reveal() if isinstance(one, Secret) else one for one in several]
+def _texts(secrets: object) -> list[str]:
+    texts: list[str] = []
+    for one in _several(secrets):
+        text = one.reveal() if isinstance(one, Secret) else one
+        # Most often None, where the environment lacks the variable. What was given may be a secret and is not repeated.
+        if not isinstance(text, str):
+            raise TypeError(f"a webhook secret is a text or a Secret, not {type(one).__name__}")
+        texts.append(text)
     if any(len(text) < _SHORTEST_TEXT for text in texts):
         raise ValueError(f"a webhook secret has at least {_SHORTEST_TEXT} characters")
     return texts
+
+
+def _several(secrets: object) -> list[object]:
+    if isinstance(secrets, str | bytes | Secret) or not isinstance(secrets, Iterable):
+        return [secrets]
+    return list(cast("Iterable[object]", secrets))
 
 
 def sign(
@@ -93,8 +106,8 @@ def sign(
     """Return the headers that sign *body*, by each of *secrets* (newest first).
 
     A secret is ``whsec_`` and base64 of 24 to 64 bytes, or a plain text of at least 8 characters; one that is not 24 to
-    64 bytes long signs in the service's own way only. Raises ValueError for an unusable secret or a *message_id* with
-    a dot.
+    64 bytes long signs in the service's own way only. *timestamp* is in whole seconds since 1970. Raises ValueError for
+    an unusable secret, a *message_id* with a dot and a *timestamp* that is none, TypeError for what is no secret.
 
     >>> headers = sign(b"{}", secrets="a plain text of enough bytes", message_id="msg_1", timestamp=1767225600)
     >>> sorted(headers)
@@ -108,6 +121,7 @@ def sign(
     ):
         # A dot would let one id and time be read as another.
         raise ValueError(f"{message_id!r} cannot be a message id: printable ASCII without a dot")
+    _check_time(timestamp)
     _check_bytes(body)
     headers = {"webhook-id": message_id, "webhook-timestamp": str(timestamp)}
     texts = _texts(secrets)
@@ -119,6 +133,11 @@ def sign(
         headers["X-Webhook-Signature"] = f"sha256={_plain(texts[0], body)}"
         headers["X-Webhook-Timestamp"] = str(timestamp)
     return headers
+
+
+def _check_time(timestamp: object) -> None:
+    if not isinstance(timestamp, int) or not 0 <= timestamp < 10**_LONGEST_TIME:
+        raise ValueError(f"timestamp is {timestamp!r}: whole seconds since 1970 are expected")
 
 
 def _check_bytes(body: object) -> None:
@@ -256,7 +275,7 @@ def _header(found: Mapping[str, str], name: str) -> str:
 
 
 def _sent_at(text: str, *, now: float, tolerance: float) -> int:
-    if not text.isdigit() or len(text) > 12:
+    if not text.isdigit() or len(text) > _LONGEST_TIME:
         raise SignatureInvalid("the timestamp is no whole number of seconds")
     sent = int(text)
     if not abs(now - sent) <= tolerance:  # also when one of them is no number at all
