@@ -1,6 +1,8 @@
 """The life of a managed instance is a table, and nothing moves but along it."""
 
 from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
 
 import attrs
 import pytest
@@ -11,9 +13,17 @@ from novitai_sdk import cloud
 from novitai_sdk._convert import record_converter
 from novitai_sdk.cloud import CloudStatus
 from novitai_sdk.instances._life import ENDED, MOVES, Move, after, can, move_seen
-from novitai_sdk.instances._records import Managed
+from novitai_sdk.instances._records import Intent, Managed
 from novitai_sdk.instances._sight import details_of, seen
-from novitai_sdk.models import Configuration, InstanceState, InstanceStatus, Timestamps
+from novitai_sdk.models import (
+    Configuration,
+    ConnectionDetails,
+    InstanceState,
+    InstanceStatus,
+    Port,
+    PortMapping,
+    Timestamps,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
@@ -194,6 +204,32 @@ def test_a_record_of_an_earlier_version_has_no_failure_to_tell_of():
     written = record_converter.unstructure(managed())
     assert not {"failure", "overcome"} & written.keys()
     assert record_converter.structure(written, Managed) == managed()
+
+
+def with_more(value: Any) -> Any:
+    """Return JSON with a further field in every object, as a later version may write it."""
+    if isinstance(value, list):
+        return [with_more(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    return {**{name: with_more(inner) for name, inner in value.items()}, "fromLater": [1, None]}
+
+
+def test_what_a_later_version_adds_anywhere_in_a_record_outlives_a_change_by_this_one():
+    one = managed(
+        hourly_price=Decimal("0.36"),
+        intent=Intent(at=NOW, lost="it broke", ended=NOW),
+        port_mappings=(PortMapping(port=22, endpoint="h:1", type="tcp"),),
+        connection_details=ConnectionDetails(ssh="ssh root@h"),
+    )
+    configuration = attrs.evolve(one.state.configuration, ports=(Port(port=22, type="tcp"),))
+    one = attrs.evolve(one, state=attrs.evolve(one.state, configuration=configuration))
+    written = with_more(record_converter.unstructure(one))
+    changed = attrs.evolve(
+        record_converter.structure(written, Managed), phase="pulling", deleting=True
+    )
+    expected = {**written, "phase": "pulling", "deleting": True}
+    assert record_converter.unstructure(changed) == expected
 
 
 def test_a_record_survives_the_store_with_what_later_versions_added():

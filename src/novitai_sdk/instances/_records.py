@@ -66,6 +66,8 @@ class Intent:
     ended: datetime | None = None
     """When waiting for the answer ended; None while it lasts, and when the process ended before it."""
 
+    extra: Mapping[str, Json] = extra_field()
+
 
 @attrs.frozen(kw_only=True)
 class Managed:
