@@ -441,6 +441,23 @@ class InstanceStateError(InstanceError):
 class InstanceFailed(InstanceError):
     """The instance will not become ready; ``reason`` says why."""
 
+    def __init__(self, message: str, *, code: str | None = None, **facts: Any) -> None:
+        self._code = code
+        super().__init__(message, **facts)
+
+    @property
+    def code(self) -> str | None:
+        """The word for what its create was refused for, such as ``INSUFFICIENT_RESOURCE``.
+
+        ``STARTUP_TIMEOUT`` where it took longer than ``max_wait``, and ``STARTUP_FAILED`` for all else.
+        """
+        return self._code or super().code
+
+    @property
+    def retryable(self) -> bool:
+        """Whether a create of another one may succeed later, as where nothing was free."""
+        return self._code in _PASSING_CODES
+
 
 class WaitTimedOut(InstanceError, TimeoutError):
     """The instance was not ready in time. It goes on existing, and billing, until it is deleted."""
@@ -513,3 +530,4 @@ _NOT_ABLE: Mapping[str, str] = {
     "delete": "INSTANCE_NOT_DELETABLE",
 }
 _PASSING = (TransportFailed, RateLimited, ServerFailed, NoCapacity, NoSuitableProduct, WaitTimedOut)
+_PASSING_CODES = frozenset(code for kind, code in _CODES.items() if issubclass(kind, _PASSING))

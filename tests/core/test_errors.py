@@ -225,6 +225,16 @@ def test_errors_of_instances_carry_what_is_known() -> None:
             False,
         ),
         (errors.InstanceFailed("no", instance_id="i"), "STARTUP_FAILED", False),
+        (
+            errors.InstanceFailed("no", instance_id="i", code="INSUFFICIENT_RESOURCE"),
+            "INSUFFICIENT_RESOURCE",
+            True,
+        ),
+        (
+            errors.InstanceFailed("no", instance_id="i", code="ACCESS_FORBIDDEN"),
+            "ACCESS_FORBIDDEN",
+            False,
+        ),
         (errors.WaitTimedOut("no", instance_id="i"), "STARTUP_TIMEOUT", True),
         (errors.CreateOutcomeUnknown("no", instance_id="i"), "STARTUP_TIMEOUT", True),
         (errors.CleanupFailed("no", instance_id="i"), "DELETE_FAILED", False),

@@ -161,6 +161,18 @@ def test_what_was_on_its_way_and_stopped_will_not_arrive():
     assert failed.state.last_error == "the machine stopped instead of starting (status exited)"
 
 
+def test_a_spot_machine_taken_back_before_it_was_seen_running_fails_and_says_why():
+    taken = cloud.Instance(
+        id="0f1e", status=CloudStatus.EXITED, spot_status=cloud.SpotStatus.TERMINATED
+    )
+    failed = seen(managed(phase="pulling"), taken, NOW)
+    assert failed.status is InstanceStatus.FAILED
+    assert failed.why == "the cloud took this spot machine back"
+    # Started again it is shown as it was for a moment, and that is no news.
+    coming = seen(failed.restarted(NOW), taken, NOW)
+    assert (coming.status, coming.why) == (InstanceStatus.STARTING, None)
+
+
 def test_what_was_started_a_moment_ago_may_still_be_shown_as_stopped():
     started = managed(InstanceStatus.STOPPED, phase="exited").restarted(NOW)
     still = seen(seen(started, whole("exited"), NOW), whole("exited"), NOW)

@@ -19,6 +19,7 @@ from novitai_sdk import (
     CleanupFailed,
     InstanceError,
     InstanceFailed,
+    InstanceStateError,
     InstanceStatus,
     JobError,
     NoCapacity,
@@ -38,6 +39,7 @@ from novitai_sdk.jobs import Change, SqliteStore, Write
 from novitai_sdk.testing import LoopClock, MemoryNetwork
 
 SOON = 10.0
+TAKEN_BACK = "the cloud took this spot machine back"
 
 
 def client_of(cloud: Any, **options: Any) -> Novitai:
@@ -180,6 +182,99 @@ def test_a_machine_taken_back_long_ago_is_not_waited_for_as_if_it_ran(years):
             await ready.wait_until_ready(timeout=900)
 
     years.tell(story)
+
+
+def test_a_spot_machine_that_the_cloud_took_back_says_so_until_it_is_started_again(years):
+    async def story(client: Any, cloud: Emulator) -> None:
+        wanted = {**WANTED, "webhook_url": "https://hooks.test/"}
+        ready = await (await client.instances.create(**wanted)).wait_until_ready(timeout=900)
+        assert ready.failure is None
+        cloud.spot_reclaim(ready.novita_instance_id)
+        await anyio.sleep(600)
+        taken = await ready.refresh()
+        assert (taken.status, taken.failure) == (InstanceStatus.STOPPED, TAKEN_BACK)
+        with pytest.raises(InstanceFailed, match=TAKEN_BACK) as caught:
+            await ready.wait_until_ready(timeout=900)
+        assert caught.value.reason == TAKEN_BACK
+
+        again = await (await taken.start()).wait_until_ready(timeout=900)
+        assert again.failure is None
+        stopped = await again.stop()
+        assert (stopped.status, stopped.failure) == (InstanceStatus.STOPPED, None)
+        told = [job.payload["payload"] for job in await client.webhooks.deliveries()]
+        assert [(one["status"], one.get("reason")) for one in told] == [
+            ("running", None),
+            ("stopped", TAKEN_BACK),
+            ("running", None),
+            ("stopped", None),
+        ]
+
+    years.tell(story)
+
+
+def test_a_spot_machine_of_another_store_that_the_cloud_took_back_says_so(years):
+    async def story(client: Any, cloud: Emulator) -> None:
+        ready = await (await client.instances.create(**WANTED)).wait_until_ready(timeout=900)
+        cloud.spot_reclaim(ready.novita_instance_id)
+        await anyio.sleep(600)
+        async with AsyncNovitai(
+            api_key=cloud.api_key, network=MemoryNetwork(cloud), clock=LoopClock(), store="memory"
+        ) as other:
+            stranger = await other.instances.get(ready.novita_instance_id)
+            assert stranger.failure == TAKEN_BACK
+            with pytest.raises(InstanceFailed, match=TAKEN_BACK):
+                await stranger.wait_until_ready(timeout=900)
+
+    years.tell(story)
+
+
+def test_a_machine_of_another_store_that_runs_cannot_be_started(face: Face):
+    async def story(client: Any, done: Any) -> None:
+        made = await done(client.instances.create(**WANTED))
+        made = await done(made.wait_until_ready(timeout=SOON))
+        with Novitai(
+            api_key=face.cloud.api_key, base_url=face.cloud.base_url, store="memory"
+        ) as other:
+            with pytest.raises(
+                InstanceStateError, match="cannot start while it is running"
+            ) as caught:
+                other.instances.start(made.novita_instance_id)
+            assert caught.value.instance_id == made.novita_instance_id
+            assert caught.value.last.status is InstanceStatus.RUNNING
+            assert caught.value.elapsed >= 0
+            assert caught.value.code == "INSTANCE_NOT_STARTABLE"
+
+    face.tell(story)
+
+
+def test_a_failure_for_want_of_machines_is_told_from_all_others(face: Face):
+    async def story(client: Any, done: Any) -> None:
+        face.cloud.order(faults.sold_out())
+        made = await done(client.instances.create(**WANTED))
+        with pytest.raises(InstanceFailed) as caught:
+            await done(made.wait_until_ready(timeout=SOON))
+        assert (caught.value.code, caught.value.retryable) == ("INSUFFICIENT_RESOURCE", True)
+
+        refused = faults.refused("instances.create", status=400, reason="X", message="no")
+        face.cloud.order(refused)
+        made = await done(client.instances.create(**WANTED))
+        with pytest.raises(InstanceFailed) as caught:
+            await done(made.wait_until_ready(timeout=SOON))
+        assert (caught.value.code, caught.value.retryable) == ("BAD_REQUEST", False)
+
+        face.cloud.order(faults.failing_pull())
+        made = await done(client.instances.create(**WANTED))
+        with pytest.raises(InstanceFailed) as caught:
+            await done(made.wait_until_ready(timeout=SOON))
+        assert (caught.value.code, caught.value.retryable) == ("STARTUP_FAILED", False)
+
+        face.cloud.order(faults.stuck_pull())
+        made = await done(client.instances.create(**WANTED, max_wait=0.1))
+        with pytest.raises(InstanceFailed) as caught:
+            await done(made.wait_until_ready(timeout=SOON))
+        assert (caught.value.code, caught.value.retryable) == ("STARTUP_TIMEOUT", True)
+
+    face.tell(story)
 
 
 def test_a_machine_of_another_store_can_be_waited_for(face: Face):

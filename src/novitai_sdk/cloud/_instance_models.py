@@ -14,7 +14,7 @@ from ..models._base import Json, Model, Secret, extra_field, wire
 from ..models._shown import repr_of_url
 from ._refusals import short
 from ._reported import AN_ID, Reported
-from ._words import BillingMethod, CloudStatus, InstanceKind, PortType, SpotStatus
+from ._words import BillingMethod, CloudStatus, InstanceKind, Phase, PortType, SpotStatus
 
 __all__ = [
     "CreateInstance",
@@ -400,6 +400,12 @@ class Instance(Reported):
         'pullFailed: no such image'
         """
         return str(self.status_error) if self.status_error else None
+
+    @property
+    def reclaimed(self) -> bool:
+        """Whether it is a spot instance that the cloud has taken back, and that was not started since."""
+        stopped = self.status is not None and self.status.phase is Phase.STOPPED
+        return stopped and self.spot_status is SpotStatus.TERMINATED
 
     def env(self, key: str) -> Secret | None:
         """Return the value of an environment variable, or None."""

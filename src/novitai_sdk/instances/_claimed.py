@@ -52,14 +52,21 @@ async def remove(back: Backstage[Async], context: JobContext, managed: Managed) 
 
 
 async def give_up(
-    back: Backstage[Async], context: JobContext, instance_id: str, reason: str
+    back: Backstage[Async],
+    context: JobContext,
+    instance_id: str,
+    reason: str,
+    code: str | None = None,
 ) -> Outcome:
-    """Let an instance that has not become ready fail for *reason*; one that was deleted meanwhile has not failed."""
+    """Let an instance that has not become ready fail for *reason*; one that was deleted meanwhile has not failed.
+
+    *code* is the service contract's word for the reason, where there is one.
+    """
     now = at(back.waiter.time())
 
     def ended(one: Managed) -> Managed:
         move = Move.DELETE if one.unborn and one.deleting else Move.FAIL
-        return one.moved(move, now, error=reason)
+        return one.moved(move, now, error=reason, code=code)
 
     await change(back, context, instance_id, ended)
     return GiveUp(error=reason)

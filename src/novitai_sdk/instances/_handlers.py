@@ -101,7 +101,7 @@ class _Create:
                 await self._fail("the cloud could not be reached to prepare the create")
             raise
         except CallError as error:
-            return await self._fail(str(error))
+            return await self._fail_for(error)
         return await self._send(managed, body)
 
     # -- sending -----------------------------------------------------------------------------------
@@ -163,7 +163,7 @@ class _Create:
             return await self._withheld(cleared)
         if isinstance(error, _PASSING) and not self.context.last_attempt:
             raise error
-        return await self._fail(str(error))
+        return await self._fail_for(error)
 
     async def _lost(self, managed: Managed, intent: Intent, why: str) -> Outcome:
         """Nobody knows whether a machine came of it: look for it."""
@@ -249,7 +249,7 @@ class _Create:
         except CallError as error:
             if isinstance(error, _PASSING):
                 return Again(after=look_after(age, settings.poll_interval))
-            return await self._fail(str(error))
+            return await self._fail_for(error)
         return await self._send(cleared, body, intent.sends + 1)
 
     # -- what is written ----------------------------------------------------------------------------------
@@ -330,6 +330,9 @@ class _Create:
 
     async def _fail(self, reason: str) -> Outcome:
         return await give_up(self.back, self.context, self.instance_id, reason)
+
+    async def _fail_for(self, error: CallError) -> Outcome:
+        return await give_up(self.back, self.context, self.instance_id, str(error), error.code)
 
     async def _change(self, how: Callable[[Managed], Managed]) -> Managed:
         return await change(self.back, self.context, self.instance_id, how)

@@ -60,7 +60,7 @@ class Instance(InstanceDetails, Moded[Mode], Generic[Mode]):
     """USD per hour for all its GPUs, as chosen at the create."""
 
     failure: str | None = attrs.field(default=None, metadata=OFF_WIRE)
-    """Why it failed, if it did."""
+    """Why it failed, if it did, or stopped without being asked to, as a spot machine does that the cloud takes back."""
 
     @property
     def mode(self) -> type[Mode]:
@@ -148,7 +148,7 @@ def of_managed(managed: Managed, owner: "Operations[Mode]") -> Instance[Mode]:
         novita_instance_id=managed.state.novita_instance_id,
         phase=managed.phase,
         hourly_price=managed.hourly_price,
-        failure=managed.state.last_error,
+        failure=managed.why,
     )
 
 

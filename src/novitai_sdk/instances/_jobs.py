@@ -6,6 +6,7 @@ from typing import Final
 from .._convert import record_converter
 from ..jobs import NewJob, new_job
 from ..models import (
+    BillingMode,
     CreateInstanceJobPayload,
     InstanceStatus,
     JobPriority,
@@ -46,6 +47,7 @@ def create_job(managed: Managed, *, now: float) -> NewJob:
         rootfs_size=wanted.rootfs_size,
         region=wanted.region,
         webhook_url=state.webhook_url,
+        billing_mode=BillingMode(managed.billing_mode),
     )
     return new_job(
         JobType.CREATE_INSTANCE,
@@ -102,5 +104,6 @@ def webhook_jobs(before: Managed, after: Managed, *, now: float) -> tuple[NewJob
         elapsed_time=int((at(now) - (times.started or times.created)).total_seconds() * 1000),
         error=error,
         data=record_converter.unstructure(after.details()) if event == "running" else None,
+        reason=after.why if event == "stopped" else None,
     )
     return (webhook_job(told, url, now=now),)

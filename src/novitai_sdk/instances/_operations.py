@@ -33,7 +33,7 @@ from ._jobs import create_job, monitor_job
 from ._life import READY, Move, can, is_gone
 from ._progress import OnProgress
 from ._records import OWN_ID, Managed, at, write_of
-from ._sight import details_of, may_come_yet, phase_of, seen
+from ._sight import details_of, may_come_yet, phase_of, seen, trouble_with
 from ._wait import wait_for_unmanaged, wait_until_ready
 from ._wanted import checked, planned
 
@@ -161,16 +161,11 @@ class Operations(Generic[Mode]):
     async def _begin(self, seen_now: Instance[Mode]) -> Instance[Mode]:
         machine = seen_now.novita_instance_id
         if not seen_now.managed:
-            await CloudInstances.start(self._back.cloud.instances, seen_now.id)
+            await self._start(seen_now, seen_now.id)
             return await self._look(seen_now.id)
         if not can(seen_now.status, Move.START) or machine is None:
             raise self._cannot(seen_now, "start", _STARTABLE)
-        try:
-            await CloudInstances.start(self._back.cloud.instances, machine)
-        except InvalidState:
-            # Somebody else was first: it is on its way, which is what was wanted.
-            if not await self._is_at(machine, Phase.UP, Phase.PROVISIONING):
-                raise
+        await self._start(seen_now, machine)
         now = self._back.waiter.time()
         first_look = now + self._back.settings.poll_interval
         # With the job that follows it, or a process that ends here would leave it started and unwatched.
@@ -179,6 +174,15 @@ class Operations(Generic[Mode]):
             lambda managed: managed.restarted(at(now)),
             lambda managed: (monitor_job(managed, now=now, first_look=first_look),),
         )
+
+    async def _start(self, one: Instance[Mode], machine: str) -> None:
+        try:
+            await CloudInstances.start(self._back.cloud.instances, machine)
+        except InvalidState as error:
+            # Somebody else was first: it is on its way, which is what was wanted.
+            asleep = can(one.status, Move.START)
+            if not asleep or not await self._is_at(machine, Phase.UP, Phase.PROVISIONING):
+                raise self._cannot(one, "start", error.message) from error
 
     async def halt(self, instance_id: str, *, timeout: float) -> Instance[Mode]:
         """`stop`."""
@@ -404,7 +408,7 @@ class Operations(Generic[Mode]):
             self,
             novita_instance_id=sight.id,
             phase=phase_of(sight),
-            failure=sight.failure,
+            failure=trouble_with(sight),
         )
 
     async def _note(self, managed: Managed, sight: cloud.Instance | None) -> Instance[Mode]:
@@ -527,6 +531,7 @@ class Operations(Generic[Mode]):
             instance_id=one.id,
             last=one,
             phase=one.phase,
+            elapsed=self._age(one).total_seconds(),
             cost=self._cost(one),
             reason=why,
         )

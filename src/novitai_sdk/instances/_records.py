@@ -90,6 +90,9 @@ class Managed:
     failure: str | None = None
     """What the cloud last said went wrong with the machine."""
 
+    code: str | None = None
+    """The service contract's word for why it failed, where its create was refused."""
+
     overcome: str | None = None
     """The failure it was last started after: the cloud may go on telling of it for a while, and it is old news."""
 
@@ -121,7 +124,17 @@ class Managed:
         """Whether no machine of it is known, and none may exist unknown."""
         return self.state.novita_instance_id is None and self.intent is None
 
-    def moved(self, move: Move, now: datetime, *, error: str | None = None) -> "Managed":
+    @property
+    def why(self) -> str | None:
+        """Why it failed, or stopped without being asked to, as far as the cloud told."""
+        stopped = self.status in (InstanceStatus.STOPPED, InstanceStatus.EXITED)
+        unasked = stopped and self.state.timestamps.stopping is None
+        news = self.failure if unasked and self.failure != self.overcome else None
+        return self.state.last_error or news
+
+    def moved(
+        self, move: Move, now: datetime, *, error: str | None = None, code: str | None = None
+    ) -> "Managed":
         """Return it after *move*, with the times that the move stamps."""
         status = after(self.status, move)
         if status == self.status:
@@ -142,7 +155,8 @@ class Managed:
             timestamps=times,
             last_error=error if status is InstanceStatus.FAILED else None,
         )
-        return attrs.evolve(self, state=state, overcome=overcome)
+        code = code if status is InstanceStatus.FAILED else None
+        return attrs.evolve(self, state=state, overcome=overcome, code=code)
 
     def restarted(self, now: datetime) -> "Managed":
         """Return it after the cloud took a start: what was seen and said of the machine before counts no more."""

@@ -12,7 +12,15 @@ from ..models import ConnectionDetails, InstanceDetails, InstanceStatus, PortMap
 from ._life import Move, move_seen
 from ._records import Managed
 
-__all__ = ["connection_of", "details_of", "may_come_yet", "phase_of", "ports_of", "seen"]
+__all__ = [
+    "connection_of",
+    "details_of",
+    "may_come_yet",
+    "phase_of",
+    "ports_of",
+    "seen",
+    "trouble_with",
+]
 
 # A machine created a moment ago may not be found yet; taken for gone, it would be forgotten while it bills.
 _TOO_YOUNG_TO_BE_GONE: Final = timedelta(seconds=60)
@@ -25,14 +33,15 @@ def seen(managed: Managed, sight: cloud.Instance | None, now: datetime) -> Manag
     """Return what is kept after *sight*; None: the cloud does not know the machine."""
     if sight is None:
         return _gone(managed, now)
+    trouble = trouble_with(sight)
     noticed = attrs.evolve(
         managed,
         phase=phase_of(sight) or managed.phase,
         port_mappings=ports_of(sight) or managed.port_mappings,
         connection_details=connection_of(sight) or managed.connection_details,
-        failure=sight.failure,
+        failure=trouble,
         # Once it is gone, the same words tell of a new failure.
-        overcome=managed.overcome if sight.failure is not None else None,
+        overcome=managed.overcome if trouble is not None else None,
     )
     failure = _failure(managed, sight)
     if failure is not None:
@@ -47,6 +56,11 @@ def seen(managed: Managed, sight: cloud.Instance | None, now: datetime) -> Manag
 def phase_of(sight: cloud.Instance) -> str | None:
     """Return the cloud's own word for what the machine is doing, fit to be shown; None where it says none."""
     return None if sight.status is None else short(sight.status.value)
+
+
+def trouble_with(sight: cloud.Instance) -> str | None:
+    """Return what went wrong with a machine, as the cloud tells, or None."""
+    return "the cloud took this spot machine back" if sight.reclaimed else sight.failure
 
 
 def may_come_yet(phase: str | None, created: datetime, now: datetime) -> bool:
@@ -70,8 +84,9 @@ def _failure(managed: Managed, sight: cloud.Instance) -> str | None:
     phase = sight.status.phase if sight.status is not None else None
     if phase is Phase.UP:
         return None
-    if sight.failure is not None and sight.failure != managed.overcome:
-        return sight.failure
+    trouble = trouble_with(sight)
+    if trouble is not None and trouble != managed.overcome:
+        return trouble
     if phase is Phase.GONE:
         return f"the machine was removed while it was starting (status {sight.status})"
     if phase is Phase.STOPPED and not _may_still_be_stopped(managed):

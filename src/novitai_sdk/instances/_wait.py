@@ -20,6 +20,7 @@ from ..jobs import Record
 from ..models import InstanceStatus
 from ._backstage import PASSING, Backstage
 from ._instance import Instance, cost_so_far, of_managed
+from ._jobs import TIMED_OUT
 from ._life import ENDED, READY
 from ._progress import OnProgress, WaitProgress, reporter
 from ._records import Managed, at, read_record
@@ -189,7 +190,7 @@ def _cost(managed: Managed, back: Backstage[Mode]) -> Decimal | None:
 def _failed(
     managed: Managed, now: WaitProgress, owner: "Operations[Mode]", *, rented: bool
 ) -> InstanceFailed:
-    reason = managed.state.last_error or f"it is {managed.status}"
+    reason = managed.why or f"it is {managed.status}"
     exists = (
         managed.state.novita_instance_id is not None
         and managed.status is not InstanceStatus.TERMINATED
@@ -203,6 +204,7 @@ def _failed(
         elapsed=now.elapsed,
         cost=now.cost,
         reason=reason,
+        code="STARTUP_TIMEOUT" if reason.startswith(TIMED_OUT) else managed.code,
     )
 
 
