@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -537,6 +538,18 @@ def test_every_option_that_there_is_may_be_given(new):
 def test_what_is_registered_can_be_called(new):
     with pytest.raises(TypeError, match="5 is not a function"):
         new().jobs.handler(PrintReport)(5)
+
+    async def forgets_the_context(report: PrintReport) -> None: ...
+
+    async def wants_more(report: PrintReport, context: JobContext, more: str) -> None: ...
+
+    async def takes_what_comes(*args: object, **more: object) -> None: ...
+
+    for wrong in (forgets_the_context, wants_more):
+        with pytest.raises(TypeError, match=f"{wrong.__name__}.* is not a function of payload"):
+            new().jobs.handler(PrintReport)(wrong)
+    for right in (takes_what_comes, partial(wants_more, more="x")):
+        assert new().jobs.handler(PrintReport)(right) is right
 
 
 def test_the_librarys_own_types_are_its_own(new):

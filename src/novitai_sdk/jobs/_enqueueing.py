@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
+from inspect import signature
 from typing import Any, Final, Protocol, TypeVar, overload
 
 from typing_extensions import Unpack
@@ -119,7 +120,7 @@ class OwnJobs(Belonging[Mode]):
 
         Raises:
             TypeError: Not an attrs class, or one with secrets, which are not stored; or what is registered is not a
-                function.
+                function of two arguments.
             ValueError: Options that cannot be or that there are not, all named; or a type that another class has.
         """
         make_kind(payload, None, options)  # what is wrong is said here, where it is written
@@ -127,7 +128,8 @@ class OwnJobs(Belonging[Mode]):
 
         def register(work: Any) -> Any:
             function: object = work
-            if not callable(function):
+            # Said here, where it is written: called, it would fail once for each attempt of each job.
+            if not callable(function) or not _takes_both(function):
                 raise TypeError(f"{work!r} is not a function of payload and context")
             if only_awaited and not is_awaited(work):
                 raise TypeError(
@@ -296,3 +298,14 @@ def _at_problems(at: object) -> Iterator[str]:
         yield "at has no time zone"
     elif not _life.is_moment(_life.when(at)):
         yield f"at is {at}, which is none of the years 1 to 9999 in UTC"
+
+
+def _takes_both(work: Callable[..., object]) -> bool:
+    """Whether *work* can be called with a payload and a context, as far as it tells."""
+    try:
+        signature(work).bind(None, None)
+    except TypeError:
+        return False
+    except ValueError:  # made by an extension, which tells nothing
+        return True
+    return True
