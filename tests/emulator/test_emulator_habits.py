@@ -27,6 +27,14 @@ def test_every_switch_is_told_of(field: Any) -> None:
     assert f"| `{field.name}` |" in DOCS.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("field", attrs.fields(Quirks), ids=lambda field: field.name)
+def test_a_setting_that_a_switch_does_not_have_is_refused(field: Any) -> None:
+    with pytest.raises(
+        ValueError, match=f"{field.name} is 'mask': .*{field.default!r}.* is expected"
+    ):
+        Quirks(**{field.name: "mask"})
+
+
 @pytest.mark.parametrize("as_text", [True, False])
 def test_counts_are_texts_or_numbers(make_hand: Any, as_text: bool) -> None:
     hand = make_hand(quirks=Quirks(counts_as_text=as_text))

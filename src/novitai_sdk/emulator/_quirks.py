@@ -1,6 +1,6 @@
 """Where the cloud does otherwise than its documents say, or where both have been seen: one switch each."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import attrs
 
@@ -9,7 +9,10 @@ __all__ = ["Quirks"]
 
 @attrs.frozen(kw_only=True)
 class Quirks:
-    """Habits of the emulated cloud. Every default is what has been observed."""
+    """Habits of the emulated cloud. Every default is what has been observed.
+
+    Raises ValueError for a setting that a habit does not have.
+    """
 
     prices_as_text: bool = True
     """Prices are texts; documented as numbers."""
@@ -115,3 +118,11 @@ class Quirks:
 
     no_stock_in: Literal["reason", "code", "message"] = "reason"
     """Where a refusal for want of machines says so."""
+
+    def __attrs_post_init__(self) -> None:
+        # A word that no answer asks for would leave the habit as it is, and a test that is meant to try it would pass.
+        for field in attrs.fields(type(self)):
+            settings, given = get_args(field.type) or (True, False), getattr(self, field.name)
+            if given not in settings:
+                expected = " or ".join(map(repr, settings))
+                raise ValueError(f"{field.name} is {given!r}: {expected} is expected")
