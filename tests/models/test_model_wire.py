@@ -19,6 +19,7 @@ from novitai_sdk.models import (
     CreateInstanceRequest,
     EnhancedHealthCheckResponse,
     EnvVar,
+    ErrorResponse,
     HealthCheckConfig,
     HealthCheckResponse,
     InstanceDetails,
@@ -412,6 +413,33 @@ def test_an_error_body_is_read_with_all_it_says() -> None:
     assert read.error.validation_errors[0].value == "v"
     assert read.error.extra == {"stack": "at line 1"}
     assert converter.unstructure(read) == body
+
+
+@pytest.mark.parametrize("kind", [ErrorResponse, ValidationErrorResponse])
+def test_the_error_bodies_of_all_versions_of_the_service_are_read(
+    kind: type[ErrorResponse],
+) -> None:
+    noon = "2026-01-02T12:00:00.000Z"
+    bare = converter.structure(
+        {"error": {"code": "CACHE_CLEAR_ERROR", "message": "m", "timestamp": noon}}, kind
+    )
+    assert (bare.error.code, bare.error.request_id) == ("CACHE_CLEAR_ERROR", "unknown")
+    sentence = converter.structure(
+        {
+            "error": "Internal Server Error",
+            "requestId": "req_1",
+            "timestamp": noon,
+            "colour": "green",
+        },
+        kind,
+    )
+    told = sentence.error
+    assert (told.code, told.message) == ("INTERNAL_SERVER_ERROR", "Internal Server Error")
+    assert (told.request_id, told.timestamp) == ("req_1", bare.error.timestamp)
+    assert sentence.extra == {"colour": "green"}
+    # Written as the object it stands for, and read again.
+    assert converter.structure(converter.unstructure(sentence), kind) == sentence
+    assert getattr(told, "validation_errors", ()) == ()
 
 
 def test_requests_of_the_other_verbs_look_as_the_contract_says() -> None:

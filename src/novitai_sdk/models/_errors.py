@@ -13,6 +13,9 @@ from ._shown import repr_of_json
 VALIDATION_ERROR: Final = "VALIDATION_ERROR"
 """The code of a request that was refused for its content."""
 
+_FOR_A_SENTENCE: Final = "INTERNAL_SERVER_ERROR"
+_BESIDE_A_SENTENCE: Final = ("timestamp", "requestId")
+
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class ErrorDetail(Model):
@@ -27,7 +30,7 @@ class ErrorDetail(Model):
     timestamp: datetime
     """When, in UTC."""
 
-    request_id: str
+    request_id: str = "unknown"
     """The caller's id of the request, ``unknown`` when it gave none."""
 
     details: Json = attrs.field(default=None, hash=False, repr=repr_of_json)
@@ -47,18 +50,32 @@ class ErrorDetail(Model):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class ErrorResponse(Model):
-    """The body of an answer that reports an error."""
+    """The body of an answer that reports an error.
+
+    Later versions answered whatever went wrong with 500 and a sentence in the place of the error, time and request
+    beside it; that is read as an error of the code ``INTERNAL_SERVER_ERROR``.
+    """
 
     error: ErrorDetail
     extra: Mapping[str, Json] = extra_field()
+
+    @staticmethod
+    def one_form(found: Json) -> Json:
+        """Read an error that is a sentence as the object it used to be."""
+        sentence = found.get("error") if isinstance(found, Mapping) else None
+        if not isinstance(found, Mapping) or not isinstance(sentence, str):
+            return found
+        inside = {name: found[name] for name in _BESIDE_A_SENTENCE if name in found}
+        beside = {name: value for name, value in found.items() if name not in inside}
+        return {**beside, "error": {**inside, "code": _FOR_A_SENTENCE, "message": sentence}}
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class ValidationErrorBody(ErrorDetail):
     """What went wrong with a request that was refused for its content."""
 
-    validation_errors: tuple[ValidationErrorDetail, ...]
-    """Every problem, in the order of the request's fields."""
+    validation_errors: tuple[ValidationErrorDetail, ...] = ()
+    """Every problem, in the order of the request's fields; empty where the service does not tell, as in production."""
 
 
 class Failure(Protocol):
