@@ -184,6 +184,14 @@ def test_an_exception_in_the_block_gives_the_machine_back_and_comes_out(
     assert left(cloud) == []
 
 
+def test_a_rental_shows_whether_anything_is_rented(plain: Novitai):
+    rental = plain.instances.rent(**WANTED)
+    assert repr(rental) == "<Rental: nothing is rented before its `with` block>"
+    with rental as instance:
+        assert repr(rental) == f"<Rental: {instance.id}>"
+    assert repr(rental) == f"<Rental: {instance.id}, given back>"
+
+
 def test_a_rental_is_begun_in_the_way_of_its_client_or_not_at_all(cloud: Emulator, plain: Novitai):
     async def main() -> None:
         async with AsyncNovitai(

@@ -45,6 +45,13 @@ def test_every_move_does_what_the_table_says_and_no_other_is_possible(
         act(job_in(status))
 
 
+def test_what_is_refused_says_what_is_possible_instead_if_anything_is() -> None:
+    with pytest.raises(JobStateError, match=r"cancel is not possible there, only retry$"):
+        life.cancel(job_in(JobStatus.FAILED), NOW, "not wanted")
+    with pytest.raises(JobStateError, match=r"cancel is not possible there, and nothing else is$"):
+        life.cancel(job_in(JobStatus.COMPLETED), NOW, "not wanted")
+
+
 def test_from_every_state_but_completed_a_job_can_still_reach_an_end() -> None:
     for start in JobStatus:
         reached, frontier = {start}, [start]

@@ -90,6 +90,12 @@ class Rental(Generic[Mode]):
     ) -> None:
         await self._close(error)
 
+    def __repr__(self) -> str:
+        block = "with" if self._owner.mode is Sync else "async with"
+        if self._id is None:
+            return f"<Rental: nothing is rented before its `{block}` block>"
+        return f"<Rental: {self._id}{', given back' if self._given_back else ''}>"
+
     def _check_mode(self, mode: type[Sync | Async], instead: str) -> None:
         # Driven in the other way, an awaited rental would break off halfway, and a plain one hold up the loop.
         if self._owner.mode is not mode:

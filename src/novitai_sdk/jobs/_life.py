@@ -325,9 +325,10 @@ def _after(job: Job, move: Move) -> JobStatus:
 
 
 def _impossible(job: Job, move: Move) -> JobStateError:
-    moves = ", ".join(one.value for one in NEXT.get(job.status, {})) or "nothing"
+    moves = ", ".join(one.value for one in NEXT.get(job.status, {}))
+    instead = f"only {moves}" if moves else "and nothing else is"
     return JobStateError(
-        f"job {job.id!r} is {job.status}: {move.value} is not possible there, only {moves}"
+        f"job {job.id!r} is {job.status}: {move.value} is not possible there, {instead}"
     )
 
 
