@@ -334,6 +334,10 @@ class NoCapacity(ApiError):
 class RateLimited(ApiError):
     """Too many calls, or a quota is used up; ``retry_after`` says how long to wait if the cloud did."""
 
+    def __str__(self) -> str:
+        wait = "" if self.retry_after is None else f"; wait {self.retry_after:g} s"
+        return super().__str__() + wait
+
 
 class InsufficientBalance(ApiError):
     """The account has to be topped up first."""

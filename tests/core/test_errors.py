@@ -142,6 +142,9 @@ def test_a_refusal_tells_operation_status_reason_and_request() -> None:
     )
     assert str(ApiError("no")) == "no"
     assert str(ApiError("no", status=500)) == "no [HTTP 500]"
+    asked = errors.RateLimited("too many", status=429, retry_after=3600.0)
+    assert str(asked) == "too many [HTTP 429]; wait 3600 s"
+    assert str(errors.RateLimited("too many", status=429)) == "too many [HTTP 429]"
 
 
 def test_a_single_attempt_is_not_worth_mentioning() -> None:
