@@ -476,6 +476,8 @@ def _make(
     converter.register_unstructure_hook(Secret, Secret.reveal)
     converter.register_unstructure_hook(Decimal, str)
     converter.register_unstructure_hook_func(values.is_enum, lambda member: member.value)
+    # As above. What is written is a plain text: to who writes YAML of it, a member of ours is none.
+    converter.register_unstructure_hook(OpenStr, lambda member: member.value)
     return converter
 
 
