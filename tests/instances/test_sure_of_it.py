@@ -19,6 +19,7 @@ from novitai_sdk import (
     CleanupFailed,
     InstanceError,
     InstanceFailed,
+    InstanceNotFound,
     InstanceStateError,
     InstanceStatus,
     JobError,
@@ -432,6 +433,17 @@ def test_an_id_that_is_none_is_refused(cloud: Emulator, wrong: Any):
         with pytest.raises(ValidationError, match="must be the id of an instance"):
             client.instances.delete(wrong)
         assert cloud.requests == ()
+
+
+def test_who_gives_a_name_for_an_id_is_told(face: Face):
+    async def story(client: Any, done: Any) -> None:
+        made = await done(client.instances.create(**WANTED))
+        with pytest.raises(InstanceNotFound, match="by its name nothing is found, list"):
+            await done(client.instances.get(made.name))
+        with pytest.raises(InstanceNotFound, match=r"not in this account$"):
+            await done(client.instances.get("inst_1_a"))
+
+    face.tell(story)
 
 
 # -- errors --------------------------------------------------------------------------------------------

@@ -396,8 +396,9 @@ class Operations(Generic[Mode]):
         machine = await self._back.machine_of(instance_id, within=within) if ours else instance_id
         sight = None if machine is None else await self._back.sight(machine, within=within)
         if sight is None:
+            named = "" if ours else "; by its name nothing is found, list() shows the ids"
             raise InstanceNotFound(
-                f"no instance {short(instance_id)}: not in this store, not in this account",
+                f"no instance {short(instance_id)}: not in this store, not in this account{named}",
                 instance_id=instance_id,
             )
         return self._foreign(sight)
