@@ -167,6 +167,8 @@ __all__ = [
     "validate_stop_instance",
 ]
 
+# What this module itself makes use of, and tab completion need not offer.
+_TOOLS: Final = frozenset({"Final", "TYPE_CHECKING", "import_module"})
 _LATER: Final = ("cloud", "health", "instances", "jobs", "transport", "webhooks")
 
 
@@ -180,4 +182,4 @@ if not TYPE_CHECKING:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER})
+    return sorted({*globals(), *_LATER} - _TOOLS)

@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+from types import ModuleType
 
 import pytest
 
 import novitai_sdk
+from novitai_sdk import models
 
 # What measures coverage loads modules of its own into every process it watches.
 UNWATCHED = {name: text for name, text in os.environ.items() if not name.startswith("COVERAGE_")}
@@ -53,6 +55,14 @@ def test_what_is_behind_the_door_is_loaded_when_it_is_used(name):
         f"assert 'novitai_sdk.{name}' not in sys.modules\nassert '{name}' in dir(novitai_sdk)\n"
         f"assert novitai_sdk.{name}.__all__\nassert 'novitai_sdk.{name}' in sys.modules"
     )
+
+
+@pytest.mark.parametrize("package", [novitai_sdk, models])
+def test_completion_offers_what_is_public_and_modules_and_nothing_else(package):
+    offered = {name for name in dir(package) if not name.startswith("_")}
+    others = offered - set(package.__all__)
+    assert {name for name in others if not isinstance(getattr(package, name), ModuleType)} == set()
+    assert offered >= {name for name in package.__all__ if not name.startswith("_")}
 
 
 def test_what_is_not_there_is_not_found():

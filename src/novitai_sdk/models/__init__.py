@@ -174,6 +174,8 @@ _NAMES: Final = {
     ),
     "_webhooks": "WebhookEvent",
 }
+# What this module itself makes use of, and tab completion need not offer.
+_TOOLS: Final = frozenset({"Final", "TYPE_CHECKING", "import_module"})
 _HOMES: Final = {name: module for module, names in _NAMES.items() for name in names.split()}
 
 
@@ -189,4 +191,4 @@ if not TYPE_CHECKING:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__} - _TOOLS)
