@@ -138,6 +138,24 @@ def test_what_is_no_request_is_refused_before_anything_is_asked(face: Face, requ
     face.tell(story)
 
 
+def test_more_gpus_than_a_machine_of_it_has_are_refused_with_the_reason(face: Face):
+    async def story(client: Any, done: Any) -> None:
+        many = {
+            **WANTED,
+            "product_name": "RTX 3090 24GB",
+            "region": "CN-HK-01",
+            "billing_mode": "onDemand",
+        }
+        assert (await done(client.catalog.choose(wanted(**{**many, "gpu_num": 4})))).gpu_num == 4
+        with pytest.raises(NoSuitableProduct) as caught:
+            await done(client.instances.create(**{**many, "gpu_num": 8}))
+        expected = "RTX 3090 24GB (3090.8c30g): not offered with 8 GPUs in one machine"
+        assert caught.value.candidates == (expected,)
+        assert face.cloud.calls("instances.create") == 0
+
+    face.tell(story)
+
+
 def test_a_blank_name_rents_nothing(face: Face):
     async def story(client: Any, done: Any) -> None:
         with pytest.raises(ValidationError, match="Product name is required"):

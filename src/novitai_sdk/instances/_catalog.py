@@ -147,13 +147,14 @@ async def choose(cloud_: Cloud[Any], request: CreateInstanceRequest, recent: Rec
     products = await offered(
         product_name=request.product_name, gpu_num=request.gpu_num, billing_method=mode
     )
+    fits = bool(products)
     if not products:
-        # The cloud leaves out what has no price in this mode. Asked without one, it shows what there
-        # is, so that the error can say why none of it will do.
+        # The cloud leaves out what has no price in this mode, or never so many GPUs. Asked without them,
+        # it shows what there is, so that the error can say why none of it will do.
         products = await offered(product_name=request.product_name)
     if not products:
         products = await offered()  # whose names the error tells
-    return pick(products, regions_of(clusters), request)
+    return pick(products, regions_of(clusters), request, fits=fits)
 
 
 def regions_of(clusters: Iterable[cloud.Cluster]) -> tuple[Region, ...]:
@@ -172,12 +173,17 @@ def _region(cluster: cloud.Cluster) -> Region:
 
 
 def pick(
-    products: Sequence[cloud.Product], regions: Iterable[Region], request: CreateInstanceRequest
+    products: Sequence[cloud.Product],
+    regions: Iterable[Region],
+    request: CreateInstanceRequest,
+    *,
+    fits: bool = True,
 ) -> Choice:
     """Return the cheapest available product of the name that was asked for, with a price in the asked billing mode.
 
     The cloud searches names loosely, so products of exactly that name go before those that contain it. Of equal
-    prices the smaller id wins: the same offers always give the same choice.
+    prices the smaller id wins: the same offers always give the same choice. Unless it *fits*, the cloud has left all of
+    them out of what it has for this request, so none is chosen.
     """
     wanted = region_code(request.region)
     region = next((one for one in regions if one.code == wanted), None)
@@ -188,7 +194,7 @@ def pick(
         names = sorted({one.name for one in products if one.name})
         raise _nothing(request, f"the cloud has nothing called {request.product_name!r}", names)
     exact = [one for one in named if _folded(one.name or "") == _folded(request.product_name)]
-    judged = [(one, _passed_over(one, request)) for one in exact or named]
+    judged = [(one, _passed_over(one, request, fits=fits)) for one in exact or named]
     fit = [one for one, reason in judged if reason is None]
     if not fit:
         why = [f"{one.name} ({one.id}): {reason}" for one, reason in judged]
@@ -211,7 +217,9 @@ def _price(product: cloud.Product, mode: BillingMode) -> Decimal:
     return Decimal(0) if found is None else found
 
 
-def _passed_over(product: cloud.Product, request: CreateInstanceRequest) -> str | None:
+def _passed_over(
+    product: cloud.Product, request: CreateInstanceRequest, *, fits: bool
+) -> str | None:
     if not product.offered_in(request.region):
         return f"not offered in {request.region}"
     if not product.available_deploy:
@@ -221,7 +229,8 @@ def _passed_over(product: cloud.Product, request: CreateInstanceRequest) -> str 
         return f"has no {request.billing_mode} price"
     if product.max_root_fs is not None and request.rootfs_size > product.max_root_fs:
         return f"root disk of at most {product.max_root_fs} GB"
-    return None
+    gpus = "1 GPU" if request.gpu_num == 1 else f"{request.gpu_num} GPUs"
+    return None if fits else f"not offered with {gpus} in one machine"
 
 
 def _folded(name: str) -> str:
