@@ -123,7 +123,7 @@ def test_what_cannot_be_rented_is_refused_with_the_reason_for_each_candidate(fac
         with pytest.raises(NoSuitableProduct, match="Abacus 3000") as caught:
             await done(client.instances.create(**{**WANTED, "product_name": "Abacus 3000"}))
         assert {"RTX 4090 24GB", "A100-SXM4-40GB"} <= set(caught.value.candidates)
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFound, match=r"'no-such-template'; catalog.templates\(\) shows"):
             await done(client.instances.create(**{**WANTED, "template_id": "no-such-template"}))
         assert await done(client.instances.list()) == ()
         assert (await done(client.jobs.stats())).total_jobs == 0

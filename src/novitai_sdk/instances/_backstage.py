@@ -149,12 +149,16 @@ class Backstage(Generic[Mode]):
         return jobs
 
     async def template(self, template_id: str) -> Template:
-        """Return a template. Raises NotFound."""
-        return await self.recent.ask(
-            ("template", template_id),
-            lambda: CloudTemplates.get(self.cloud.templates, template_id),
-            lasts=TEMPLATES_LAST,
-        )
+        """Return a template. Raises NotFound, which names it: the cloud does not."""
+
+        async def read() -> Template:
+            try:
+                return await CloudTemplates.get(self.cloud.templates, template_id)
+            except NotFound as error:
+                error.message += f": {template_id!r}; catalog.templates() shows what there is"
+                raise
+
+        return await self.recent.ask(("template", template_id), read, lasts=TEMPLATES_LAST)
 
     def _instances(self, within: float | None, *, urgent: bool) -> CloudInstances[Mode]:
         """The cloud's instances, each call on which takes at most *within* seconds."""
