@@ -16,6 +16,7 @@ from faces import WANTED, Face
 
 from novitai_sdk import (
     AsyncNovitai,
+    CallError,
     CleanupFailed,
     InstanceFailed,
     InstanceStatus,
@@ -74,6 +75,82 @@ def test_creates_that_come_in_a_burst_ask_for_the_same_once(years):
         await anyio.sleep(700)
         await client.instances.create(**WANTED)
         assert {name: cloud.calls(name) for name in LOOKED_UP} == dict.fromkeys(LOOKED_UP, 2)
+
+    years.tell(story)
+
+
+def test_creates_at_the_same_time_ask_for_the_same_once(years):
+    async def story(client: Any, cloud: Emulator) -> None:
+        async def create() -> None:
+            await client.instances.create(**WANTED)
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(300):
+                tasks.start_soon(create)
+        assert {name: cloud.calls(name) for name in LOOKED_UP} == dict.fromkeys(LOOKED_UP, 1)
+        assert len(await client.instances.list()) == 300
+
+    years.tell(story)
+
+
+def test_threads_that_create_at_the_same_time_ask_for_the_same_once(
+    cloud: Emulator, plain: Novitai
+):
+    cloud.order(faults.slow("clusters.list", seconds=0.2))
+    together = threading.Barrier(8)
+    made: list[str] = []
+
+    def create() -> None:
+        together.wait()
+        made.append(plain.instances.create(**WANTED).id)
+
+    threads = [threading.Thread(target=create) for _ in range(8)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert len(set(made)) == 8
+    assert {name: cloud.calls(name) for name in LOOKED_UP} == dict.fromkeys(LOOKED_UP, 1)
+
+
+def test_who_waits_for_what_another_asked_asks_himself_when_that_one_leaves_or_fails(years):
+    async def story(client: Any, cloud: Emulator) -> None:
+        made: list[Any] = []
+
+        async def create() -> None:
+            made.append(await client.instances.create(**WANTED))
+
+        # The first to ask is slow, and is cancelled meanwhile.
+        cloud.order(faults.rate_limited("clusters.list", retry_after=30, times=1))
+        async with anyio.create_task_group() as tasks:
+            scope = anyio.CancelScope()
+
+            async def leave() -> None:
+                with scope:
+                    await create()
+
+            tasks.start_soon(leave)
+            await anyio.sleep(1)
+            tasks.start_soon(create)
+            await anyio.sleep(1)
+            scope.cancel()
+        assert len(made) == 1
+
+        # Whoever is first the next time fails, and that failure is not the other's.
+        await anyio.sleep(700)
+        cloud.order(faults.refused("clusters.list", status=403, times=1))
+        refused: list[CallError] = []
+
+        async def attempt() -> None:
+            try:
+                await create()
+            except CallError as error:
+                refused.append(error)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(attempt)
+            tasks.start_soon(attempt)
+        assert (len(made), len(refused)) == (2, 1)
 
     years.tell(story)
 

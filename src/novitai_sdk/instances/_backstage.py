@@ -158,7 +158,9 @@ class Backstage(Generic[Mode]):
                 error.message += f": {template_id!r}; catalog.templates() shows what there is"
                 raise
 
-        return await self.recent.ask(("template", template_id), read, lasts=TEMPLATES_LAST)
+        return await self.recent.ask(
+            ("template", template_id), read, lasts=TEMPLATES_LAST, session=self.cloud._session
+        )
 
     def _instances(self, within: float | None, *, urgent: bool) -> CloudInstances[Mode]:
         """The cloud's instances, each call on which takes at most *within* seconds."""

@@ -133,15 +133,21 @@ class Catalog(Belonging[Mode], Generic[Mode]):
 async def choose(cloud_: Cloud[Any], request: CreateInstanceRequest, recent: Recent) -> Choice:
     """Return what creating *request* would rent, by what *recent* knows of the cloud's offers."""
 
+    session = cloud_._session
+
     def offered(**asked: Any) -> Awaitable[tuple[cloud.Product, ...]]:
         return recent.ask(
             ("products", *sorted(asked.items())),
             lambda: CloudProducts.list(cloud_.products, **asked),
             lasts=OFFERS_LAST,
+            session=session,
         )
 
     clusters = await recent.ask(
-        "clusters", lambda: CloudClusters.list(cloud_.clusters), lasts=PLACES_LAST
+        "clusters",
+        lambda: CloudClusters.list(cloud_.clusters),
+        lasts=PLACES_LAST,
+        session=session,
     )
     mode = _CLOUD_MODE[request.billing_mode]
     products = await offered(

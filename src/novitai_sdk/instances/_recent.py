@@ -1,7 +1,12 @@
 """What the cloud said a moment ago: for creates that come in a burst and ask for the same, and for whoever waits."""
 
+import os
 from collections.abc import Awaitable, Callable, Hashable
-from typing import Final, TypeVar, cast
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from typing import Any, Final, TypeVar, cast
+
+from .._session import Session
 
 __all__ = ["OFFERS_LAST", "PLACES_LAST", "TEMPLATES_LAST", "Recent"]
 
@@ -26,18 +31,65 @@ class Recent:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._answers: dict[Hashable, tuple[float, object]] = {}
+        self._under_way: dict[Hashable, list[Future[None]]] = {}
+        """Those who wait for an answer that somebody has asked for already."""
+
         self._troubles: dict[str, str] = {}
 
-    async def ask(self, question: Hashable, read: Callable[[], Awaitable[T]], *, lasts: float) -> T:
-        """Return what *read* answers, or answered at most *lasts* seconds ago; *question* tells what it is."""
-        found = self._answers.get(question)
-        if found is not None and self._clock() - found[0] < lasts:
+    async def ask(
+        self,
+        question: Hashable,
+        read: Callable[[], Awaitable[T]],
+        *,
+        lasts: float,
+        session: Session[Any],
+    ) -> T:
+        """Return what *read* answers, or answered at most *lasts* seconds ago; *question* tells what it is.
+
+        Of those who ask at the same time one reads, by *session*, and the others wait for that; if nothing comes of it,
+        or not within the time of a call, each reads for himself.
+        """
+        found = self._answer(question, lasts)
+        if found is not None:
             return cast(T, found[1])
-        answer = await read()
-        if len(self._answers) >= _MOST:
-            self._answers = {}
-        self._answers[question] = self._clock(), answer
-        return answer
+        # Threads wait for threads and tasks for tasks: one that blocks the loop its answer comes in would wait for
+        # itself. And a forked child waits for nobody that it left in its parent.
+        asked = (os.getpid(), session.mode, question)
+        mine: list[Future[None]] = []
+        waiting = self._under_way.setdefault(asked, mine)
+        if waiting is not mine:
+            await self._wait(asked, waiting, session)
+            found = self._answer(question, lasts)
+            if found is not None:
+                return cast(T, found[1])
+        try:
+            answer = await read()
+            if len(self._answers) >= _MOST:
+                self._answers = {}
+            self._answers[question] = self._clock(), answer
+            return answer
+        finally:
+            if waiting is mine:
+                self._under_way.pop(
+                    asked
+                )  # first: who is not among them from here on does not wait
+                for one in mine:
+                    with suppress(InvalidStateError):  # given up
+                        one.set_result(None)
+
+    def _answer(self, question: Hashable, lasts: float) -> tuple[float, object] | None:
+        found = self._answers.get(question)
+        return found if found is not None and self._clock() - found[0] < lasts else None
+
+    async def _wait(
+        self, asked: Hashable, waiting: list[Future[None]], session: Session[Any]
+    ) -> None:
+        """Wait until whoever reads has done so."""
+        told: Future[None] = Future()
+        waiting.append(told)
+        if self._under_way.get(asked) is waiting:
+            with suppress(TimeoutError):
+                await session.waiter.result(told, session.patience.timeout)
 
     def note_trouble(self, instance_id: str, why: str) -> None:
         """Remember *why* the last look at an instance failed."""
