@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from datetime import datetime, timedelta, timezone
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -548,7 +548,12 @@ def test_what_is_registered_can_be_called(new):
     for wrong in (forgets_the_context, wants_more):
         with pytest.raises(TypeError, match=f"{wrong.__name__}.* is not a function of payload"):
             new().jobs.handler(PrintReport)(wrong)
-    for right in (takes_what_comes, partial(wants_more, more="x")):
+
+    @wraps(forgets_the_context)
+    async def gives_less(report: PrintReport, context: JobContext) -> None:
+        await forgets_the_context(report)
+
+    for right in (takes_what_comes, partial(wants_more, more="x"), gives_less):
         assert new().jobs.handler(PrintReport)(right) is right
 
 

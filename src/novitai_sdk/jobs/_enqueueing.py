@@ -303,7 +303,8 @@ def _at_problems(at: object) -> Iterator[str]:
 def _takes_both(work: Callable[..., object]) -> bool:
     """Whether *work* can be called with a payload and a context, as far as it tells."""
     try:
-        signature(work).bind(None, None)
+        # Of what wraps another function, its own: it may give that one less, or more.
+        signature(work, follow_wrapped=False).bind(None, None)
     except TypeError:
         return False
     except ValueError:  # made by an extension, which tells nothing
