@@ -70,9 +70,8 @@ class Recent:
             return answer
         finally:
             if waiting is mine:
-                self._under_way.pop(
-                    asked
-                )  # first: who is not among them from here on does not wait
+                # First: who is not among them from here on does not wait.
+                self._under_way.pop(asked)
                 for one in mine:
                     with suppress(InvalidStateError):  # given up
                         one.set_result(None)
