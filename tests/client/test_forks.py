@@ -53,6 +53,7 @@ assert halfway.wait(10)
 os.register_at_fork(before=go_on.set)  # the latest registered is called first
 child = os.fork()
 status = ask()
+first.join(10)  # or it is told that the client was closed; the child has no such thread
 client.close()
 tell(status)
 """
