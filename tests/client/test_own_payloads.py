@@ -278,6 +278,14 @@ def test_a_class_that_compares_by_identity_is_compared_by_what_it_holds():
     assert read_again(Guarded(3)).count == 3
 
 
+@pytest.mark.parametrize("text", ["9.99999999999999999990E-21", "1E-100", "0." + "3" * 80])
+def test_a_decimal_comes_back_however_long_it_is(text: str):
+    kind = holding(Decimal)
+    body, problems = as_stored(kind(Decimal(text)))
+    assert not problems
+    assert str(read_payload(body, kind).x) == text
+
+
 def test_what_counts_for_no_equality_is_not_compared():
     assert read_again(Traced("a", told=(1, 2))).told == [1, 2]
 

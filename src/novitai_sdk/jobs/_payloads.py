@@ -10,7 +10,7 @@ import base64
 import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, timedelta, timezone
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from enum import Enum
 from pathlib import Path, PurePath
 from typing import Any, Final, TypeVar, cast, get_args, get_origin, get_type_hints
@@ -95,6 +95,17 @@ def _path(value: Any, kind: Any) -> Any:
     return kind(values.text(value, None))
 
 
+def _decimal(value: Any, _: Any) -> Decimal:
+    # Of any length: it is the program's own, and the bounds of what the cloud may call an amount are not for it.
+    try:
+        found = Decimal(value if isinstance(value, str) else str(values.number(value, None)))
+    except InvalidOperation:
+        raise ValueError("expected an amount") from None
+    if not found.is_finite():
+        raise ValueError("expected an amount")
+    return found
+
+
 def _length(value: Any, _: Any) -> timedelta:
     return timedelta(seconds=values.number(value, None))
 
@@ -107,6 +118,7 @@ _READ: Final[Mapping[Any, Hook]] = {
     date: _from_text(date.fromisoformat, "a day such as 2026-06-30"),
     datetime: values.iso_time,
     timedelta: _length,
+    Decimal: _decimal,
     UUID: _from_text(UUID, "a UUID"),
     bytes: _from_text(lambda text: base64.b64decode(text, validate=True), "bytes in base64"),
     PurePath: _path,
