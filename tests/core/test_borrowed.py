@@ -2,6 +2,7 @@
 
 import gzip
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -143,6 +144,46 @@ def test_an_answer_that_breaks_off_may_have_had_its_effect(borrow: Any, serve: A
         visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nhalf")
 
     assert type(borrow.one(get(serve(behave).url))) is TransportFailed
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 1000 Bearer sk-repeated " + b"y" * 60_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nX-Said: sk-repeated\r\nContent-Length: 1\r\n\r\n-",
+    ],
+    ids=["its status", "its packing"],
+)
+def test_an_answer_that_makes_no_sense_is_not_repeated_to_its_end_nor_shown_in_locals(
+    borrow: Any, serve: Any, answer: bytes
+) -> None:
+    found = borrow.one(get(serve(every(answer)).url, Authorization="Bearer sk-repeated"))
+    assert type(found) is TransportFailed
+    assert len("".join(traceback.format_exception(found))) < 5000
+    report = traceback.TracebackException.from_exception(found, capture_locals=True)
+    shown = [frame.locals for frame in report.stack if frame.filename != __file__]
+    assert "sk-repeated" not in str(shown)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 1\r\n\r\n-",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 20\r\n\r\n" + b"-" * 20,
+    ],
+    ids=["packed otherwise", "not packed at all"],
+)
+def test_an_answer_that_cannot_be_unpacked_spoils_none_of_its_connections(
+    borrow: Any, serve: Any, bad: bytes
+) -> None:
+    def behave(visit: Any) -> None:
+        while visit.request() is not None:
+            visit.send(bad if visit.number == 1 else OK)
+
+    url = serve(behave).url
+    first, *others = borrow(get(url), get(url), get(url))
+    assert type(first) is TransportFailed
+    assert [one.body for one in others] == [b"ok", b"ok"]
 
 
 @pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", OK[:-1]])

@@ -86,7 +86,7 @@ class AsyncTransport:
             if isinstance(error, FAULTS):
                 raise trip.failed(error) from bare(error)
             if isinstance(error, TransportFailed):
-                raise bare(error) from None
+                raise bare(error) from error.__cause__
             raise
         await self._put(shelf, wire)
         return reply

@@ -92,7 +92,7 @@ class BlockingTransport:
             if isinstance(error, FAULTS):
                 raise trip.failed(error) from bare(error)
             if isinstance(error, TransportFailed):
-                raise bare(error) from None
+                raise bare(error) from error.__cause__
             raise
         self._put(wire)
         return reply

@@ -5,8 +5,11 @@ engine gives none, everything counts as sent; and a plain client meets its deadl
 the head of an answer may take as long as it drips.
 """
 
+import zlib
 from collections.abc import Hashable, Mapping
+from contextlib import suppress
 from functools import partial
+from socket import SHUT_RDWR
 from typing import Any, Final
 
 import anyio
@@ -25,7 +28,7 @@ from ..errors import (
     TransportFailed,
 )
 from ._messages import Reply, Request, Transport
-from ._wires import Body, Trip, bare, collect, no_slot
+from ._wires import Body, Trip, bare, collect, no_slot, said_of
 
 __all__ = [
     "BorrowedAsyncTransport",
@@ -36,7 +39,7 @@ __all__ = [
 ]
 
 _UNSENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
-_FAULTS: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError)
+_FAULTS: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, zlib.error)
 
 
 def is_http_client(found: object, mode: type[Sync] | type[Async]) -> bool:
@@ -104,7 +107,7 @@ def _dress(
 
 
 def _failed(error: Exception, request: Request, *, unsent: bool) -> TransportFailed:
-    said = str(error) or type(error).__name__
+    said = said_of(error)
     if unsent and isinstance(error, httpx.PoolTimeout):
         return no_slot(request)
     if unsent:
@@ -148,6 +151,19 @@ def _unread(response: httpx.Response) -> Reply:
     return collect(response.status_code, response.headers.raw, body)
 
 
+def _hang_up(response: httpx.Response) -> None:
+    """End the connection of a reply that is read no further.
+
+    It is not closed: httpcore takes one whose reply was here already for idle, and asks whether it can be read, which
+    is an error on trio, there and in each later call of the caller's client.
+    """
+    stream = response.extensions.get("network_stream")
+    wire = None if stream is None else stream.get_extra_info("socket")
+    if wire is not None:
+        with suppress(OSError):  # it ended by itself
+            wire.shutdown(SHUT_RDWR)
+
+
 def _late(request: Request) -> CallTimedOut:
     return CallTimedOut(f"no whole reply within {request.timeout:g} s")
 
@@ -177,6 +193,8 @@ class BorrowedTransport:
                 return reply
             unsent = trace.proves_unsent(error, asked)
             raise _failed(error, request, unsent=unsent) from bare(error)
+        except TransportFailed as error:
+            raise bare(error) from error.__cause__
 
     def _send(self, asked: httpx.Request, request: Request, trip: Trip) -> Reply:
         # The key is ours, so no other way to say who asks; and it goes to the base URL only.
@@ -254,6 +272,8 @@ class BorrowedAsyncTransport:
                 return reply
             unsent = trace.proves_unsent(error, asked)
             raise _failed(error, request, unsent=unsent) from bare(error)
+        except TransportFailed as error:
+            raise bare(error) from error.__cause__
         raise _late(request)
 
     async def _send(self, asked: httpx.Request) -> Reply:
@@ -269,10 +289,10 @@ class BorrowedAsyncTransport:
             body = Body(response.headers.raw)
             try:
                 async for part in response.aiter_raw():
-                    if not body.add(part) and (stream := response.extensions.get("network_stream")):
+                    if not body.add(part):
                         # To leave the loop would leave generators unfinished; see the wires of our own.
-                        await stream.aclose()
-            except httpx.NetworkError:
+                        _hang_up(response)
+            except (httpx.NetworkError, httpx.RemoteProtocolError):
                 body.check()
                 raise
             return collect(response.status_code, response.headers.raw, body)

@@ -64,12 +64,17 @@ class Trip:
 
     def failed(self, error: Exception) -> TransportFailed:
         """Say in our words how it ended."""
-        said = short(str(error)) or type(error).__name__
+        said = said_of(error)
         if not self.sent or isinstance(error, httpcore.ProxyError):
             return ConnectFailed(f"no connection, nothing was sent: {said}")
         if isinstance(error, httpcore.TimeoutException):
             return CallTimedOut(f"no whole reply within {self._seconds:g} s")
         return TransportFailed(f"the connection broke: {said}")
+
+
+def said_of(error: Exception) -> str:
+    """What *error* says, which may repeat all that came."""
+    return short(str(error)) or type(error).__name__
 
 
 def no_slot(request: Request) -> NoFreeConnection:
