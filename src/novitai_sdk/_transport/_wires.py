@@ -14,7 +14,6 @@ import attrs
 import httpcore
 import httpx
 
-from ..cloud._refusals import short
 from ..errors import CallTimedOut, ConnectFailed, NoFreeConnection, TransportFailed
 from ._messages import Reply, Request
 
@@ -72,9 +71,16 @@ class Trip:
         return TransportFailed(f"the connection broke: {said}")
 
 
+def _short(text: str) -> str:
+    # Imported here, for it is heavy and only an error needs it.
+    from ..cloud._refusals import short
+
+    return short(text)
+
+
 def said_of(error: Exception) -> str:
     """What *error* says, which may repeat all that came."""
-    return short(str(error)) or type(error).__name__
+    return _short(str(error)) or type(error).__name__
 
 
 def no_slot(request: Request) -> NoFreeConnection:
@@ -91,7 +97,7 @@ def bare(error: BaseException) -> BaseException:
     behind: BaseException | None = error
     while behind is not None and behind.__traceback__ is not None:
         behind.__traceback__ = None
-        behind.args = tuple(short(one) if isinstance(one, str) else one for one in behind.args)
+        behind.args = tuple(_short(one) if isinstance(one, str) else one for one in behind.args)
         behind = behind.__cause__ or behind.__context__
     return error
 
@@ -242,7 +248,7 @@ class Body:
         self._packed = encoding in (b"gzip", b"x-gzip")
         self._wrong: Exception | None = None
         if not self._packed and encoding not in (b"", b"identity"):
-            said = f"the reply is packed in a way that was not asked for: {short(repr(encoding))}"
+            said = f"the reply is packed in a way that was not asked for: {_short(repr(encoding))}"
             self._wrong = TransportFailed(said, same_again=True)
         if self._packed:
             self._gzip = zlib.decompressobj(_GZIP)
