@@ -88,10 +88,10 @@ def lowest(session: nox.Session) -> None:
 
 
 def at_its_lowest(line: str) -> str:
-    """The same requirement, bound to the version it starts from: ``a>=1.2`` becomes ``a==1.2``."""
+    """The same requirement, bound to the version it starts from: ``a>=1.2; m`` becomes ``a==1.2; m``."""
     wanted = Requirement(line)
     (lowest,) = [part.version for part in wanted.specifier if part.operator == ">="]
-    return f"{wanted.name}=={lowest}"
+    return f"{wanted.name}=={lowest}" + (f"; {wanted.marker}" if wanted.marker else "")
 
 
 @nox.session
