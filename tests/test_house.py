@@ -58,6 +58,8 @@ FLOOR = {
     # 2, edges
     "_closed": 2,
     "_doorbell": 2,
+    "_loops": 2,
+    "_mailbox": 2,
     "_transport": 2,
     "transport": 2,
     "_waiting": 2,
@@ -124,6 +126,8 @@ WAITING = {
     "_transport",
     "_waiting",
     "_doorbell",
+    "_loops",
+    "_mailbox",
     "_engine",
     "_hosting",
     "jobs._background",

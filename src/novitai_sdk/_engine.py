@@ -17,13 +17,14 @@ from ._default_store import default_store
 from ._gates import Gates
 from ._hosting import Host, Making, NoHost
 from ._late import late
+from ._mailbox import hang_up
 from ._meter import Meter
 from ._network import Network
 from ._once import once
 from ._session import Patience, Session
 from ._transport import Transport, user_agent
 from ._version import __version__
-from ._waiting import AsyncWaiter, BlockingWaiter, Clock, SystemClock, Waiter, hang_up
+from ._waiting import AsyncWaiter, BlockingWaiter, Clock, SystemClock, Waiter
 from .cloud import Cloud, Drift
 from .errors import ClientClosed
 from .health import Health, cpu_seconds

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
 
-from ._waiting import AsyncWaiter, is_cancellation, mailbox, on_trio
+from ._loops import is_cancellation, on_trio
+from ._mailbox import mailbox
+from ._waiting import AsyncWaiter
 from .jobs import BackgroundRunner, Runner, RunnerFailed, StoreError
 
 if TYPE_CHECKING:

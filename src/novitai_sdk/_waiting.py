@@ -4,26 +4,22 @@ Operations wait for two things: for time, and for a result that another thread w
 behind :class:`Waiter`, so that a test can hold the clock and one body serves plain and awaiting clients.
 """
 
-import os
-import sys
 import time
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import AbstractContextManager, nullcontext, suppress
-from math import inf
-from threading import Lock, local
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
-from weakref import WeakKeyDictionary, ref
 
 import anyio
 from anyio.lowlevel import checkpoint
 
 from ._calling import Async, Mode_co, Sync
-from ._doorbell import Doorbell, doorbell
+from ._loops import current_loop, on_trio
+from ._mailbox import mailbox_of
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, SelectorEventLoop
+    from asyncio import AbstractEventLoop
 
 T = TypeVar("T")
 
@@ -229,7 +225,7 @@ async def _beside(work: Callable[[], Awaitable[T]], interrupted: Callable[[], ob
 def _settled(future: "Future[T]") -> Awaitable[object]:
     """Return what the running loop can await until *future* is settled by another thread."""
     loop = current_loop()
-    post = _mailbox_of(loop).post
+    post = mailbox_of(loop).post
     if on_trio():
         settled = anyio.Event()
         future.add_done_callback(lambda _: post(settled.set))
@@ -256,217 +252,3 @@ async def side_by_side(work: Iterable[Callable[[], Awaitable[None]]], most: int)
     async with anyio.create_task_group() as tasks:
         for _ in range(most):
             tasks.start_soon(lane)
-
-
-def on_trio() -> bool:
-    """Whether the running loop is trio's."""
-    if "trio" not in sys.modules:
-        return False
-    # anyio's own backend tells, without a sixth dependency that would.
-    return anyio.get_cancelled_exc_class().__module__.startswith("trio")
-
-
-def current_loop() -> Hashable:
-    """Return what stands for the running event loop; it can be hashed and referred to weakly."""
-    if on_trio():
-        import trio
-
-        return trio.lowlevel.current_trio_token()
-    import asyncio
-
-    return asyncio.get_running_loop()
-
-
-def loop_time() -> Callable[[], float]:
-    """Return what tells the time of the running event loop, without asking each time which one that is."""
-    if on_trio():
-        import trio
-
-        return trio.current_time
-    import asyncio
-
-    return asyncio.get_running_loop().time
-
-
-def is_cancelled() -> bool:
-    """Tell whether the running task is being cancelled: by a scope around it, or by asyncio itself."""
-    if anyio.current_effective_deadline() == -inf:
-        return True
-    if on_trio():  # there is no other way
-        return False
-    import asyncio
-
-    # Python 3.10 does not tell.
-    asked = getattr(asyncio.current_task(), "cancelling", None)
-    return asked is not None and asked() > 0
-
-
-def is_cancellation(error: BaseException) -> bool:
-    """Tell whether *error* is nothing but the running loop's way to cancel; it may have been raised by anybody."""
-    cancelled = anyio.get_cancelled_exc_class()
-    return all(isinstance(one, cancelled) for one in leaves(error))
-
-
-def leaves(error: BaseException) -> Iterator[BaseException]:
-    """Yield *error*, or what it holds if it is a group."""
-    # Asked by attribute: before Python 3.11 groups come from a package that need not be installed.
-    inner: object = getattr(error, "exceptions", ())
-    if not (inner and isinstance(inner, tuple)):
-        yield error
-        return
-    for one in cast(tuple[object, ...], inner):
-        if isinstance(one, BaseException):
-            yield from leaves(one)
-
-
-def has_ended(loop: Hashable) -> bool:
-    """Tell whether an event loop, by what `current_loop` returned for it, is known to be closed."""
-    import asyncio
-
-    return isinstance(loop, asyncio.AbstractEventLoop) and loop.is_closed()
-
-
-class _Held(local):
-    """The mailboxes that this thread is to empty later, if it answers many just now."""
-
-    mailboxes: "list[Mailbox] | None" = None
-
-
-_held = _Held()
-
-
-class OneWake:
-    """Wake each event loop once, at the end, for all that this thread posts inside.
-
-    Woken by the first of a hundred answers, a loop would take the interpreter's lock for it, and so for each.
-    """
-
-    # Not a generator made into one: this is entered with each flush of a disk, which somebody waits for.
-    __slots__ = ()
-
-    def __enter__(self) -> None:
-        _held.mailboxes = []
-
-    def __exit__(self, *_: object) -> None:
-        boxes, _held.mailboxes = _held.mailboxes, None
-        for box in boxes or ():
-            box.hop()
-
-
-class Mailbox:
-    """Carries calls from any thread into one event loop; those of one moment in one hop.
-
-    A hop wakes the loop through a system call. A store that answers a hundred callers after one flush would otherwise
-    spend more on waking the loop than on the answers.
-    """
-
-    def __init__(self, hop: Callable[[Callable[[], None]], object]) -> None:
-        self._hop = hop
-        self._bell: Doorbell | None = None
-        self._calls: list[Callable[[], object]] = []
-        self.begin_anew()
-
-    def begin_anew(self) -> None:
-        """After a fork, somebody in the parent may hold the lock."""
-        self._lock = Lock()
-
-    def post(self, call: Callable[[], object]) -> None:
-        """Have *call* run in the loop; after the loop has ended nobody waits there, and nothing happens."""
-        with self._lock:
-            self._calls.append(call)
-            first = len(self._calls) == 1
-        if not first:
-            return
-        held = _held.mailboxes
-        if held is None:
-            self.hop()
-        else:
-            held.append(self)
-
-    def hop(self) -> None:
-        """Wake the loop, for what was posted."""
-        bell = self._bell
-        if bell is None:
-            self._hop(self._deliver)
-        else:
-            bell.ring()
-
-    def listen(self, loop: Hashable) -> None:
-        """Have the running *loop* woken in a way that costs less, if there is one."""
-        self._bell = doorbell(loop, self._deliver)
-
-    def hang_up(self, loop: Hashable) -> None:
-        """Have the running *loop* woken by its own means again."""
-        bell, self._bell = self._bell, None
-        if bell is not None:
-            bell.hang_up(cast("SelectorEventLoop", loop))
-            # Whoever has posted already may ring where nobody listens now.
-            self._deliver()
-
-    def _deliver(self) -> None:
-        with self._lock:
-            calls, self._calls = self._calls, []
-        for call in calls:
-            call()
-
-
-_mailboxes: "WeakKeyDictionary[Hashable, Mailbox]" = WeakKeyDictionary()
-
-
-def _after_fork() -> None:
-    for box in list(_mailboxes.values()):
-        box.begin_anew()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(after_in_child=_after_fork)
-
-
-def mailbox() -> Mailbox:
-    """Return the mailbox of the running event loop."""
-    return _mailbox_of(current_loop())
-
-
-def hang_up() -> None:
-    """Let go of what the system keeps for the mailbox of the running event loop.
-
-    Whoever waits there is told all the same, and whoever comes next has it made anew.
-    """
-    loop = current_loop()
-    box = _mailboxes.pop(loop, None)
-    if box is not None:
-        box.hang_up(loop)
-
-
-def _mailbox_of(loop: Hashable) -> Mailbox:
-    found = _mailboxes.get(loop)
-    if found is None:
-        found = _mailboxes[loop] = Mailbox(_hop_into(loop))
-        found.listen(loop)
-    return found
-
-
-def _hop_into(loop: Hashable) -> Callable[[Callable[[], None]], object]:
-    # A weak reference: the mailbox is kept as long as the loop is, and must not be what keeps it.
-    known = ref(loop)
-    if on_trio():
-        import trio
-
-        def hop_to_trio(call: Callable[[], None]) -> None:
-            token = known()
-            with suppress(trio.RunFinishedError):
-                if isinstance(token, trio.lowlevel.TrioToken):
-                    token.run_sync_soon(call)
-
-        return hop_to_trio
-    import asyncio
-
-    def hop_to_asyncio(call: Callable[[], None]) -> None:
-        running = known()
-        try:
-            if isinstance(running, asyncio.AbstractEventLoop):
-                running.call_soon_threadsafe(call)
-        except RuntimeError:  # the loop is closed
-            return
-
-    return hop_to_asyncio

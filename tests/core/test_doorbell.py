@@ -15,7 +15,8 @@ import pytest
 
 from novitai_sdk import _doorbell
 from novitai_sdk._doorbell import Doorbell, doorbell
-from novitai_sdk._waiting import AsyncWaiter, hang_up, mailbox
+from novitai_sdk._mailbox import hang_up, mailbox
+from novitai_sdk._waiting import AsyncWaiter
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no such thing")
 

@@ -13,16 +13,9 @@ import anyio.lowlevel
 import pytest
 
 from novitai_sdk._calling import Async, Sync, drive
-from novitai_sdk._waiting import (
-    AsyncWaiter,
-    BlockingWaiter,
-    Mailbox,
-    OneWake,
-    SystemClock,
-    current_loop,
-    has_ended,
-    mailbox,
-)
+from novitai_sdk._loops import current_loop, has_ended
+from novitai_sdk._mailbox import Mailbox, OneWake, mailbox
+from novitai_sdk._waiting import AsyncWaiter, BlockingWaiter, SystemClock
 from novitai_sdk.testing import ManualClock
 
 Wait = Callable[..., Any]

@@ -17,7 +17,7 @@ from anyio.abc import ByteStream, SocketAttribute
 from anyio.streams.tls import TLSAttribute, TLSStream
 
 from .._calling import Async, drive
-from .._waiting import current_loop, has_ended
+from .._loops import current_loop, has_ended
 from ..errors import ClientClosed, TransportFailed
 from ._messages import Reply, Request
 from ._wires import (

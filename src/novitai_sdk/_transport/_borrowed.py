@@ -18,7 +18,7 @@ import httpcore
 import httpx
 
 from .._calling import Async, Sync, drive
-from .._waiting import current_loop
+from .._loops import current_loop
 from ..errors import (
     CallError,
     CallTimedOut,

@@ -14,7 +14,8 @@ from anyio.lowlevel import checkpoint
 
 from .._calling import Async
 from .._job_event import JobEvent, OnJob
-from .._waiting import Waiter, loop_time
+from .._loops import loop_time
+from .._waiting import Waiter
 from ..models import Job
 from ._errors import ClaimLost
 from ._handling import SILENT, Handler, JobContext, Together, checked, describe, facts

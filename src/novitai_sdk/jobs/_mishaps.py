@@ -2,7 +2,7 @@
 
 import threading
 
-from .._waiting import is_cancellation, is_cancelled, leaves
+from .._loops import is_cancellation, is_cancelled, leaves
 
 __all__ = ["exits", "goes_on", "may_be_ctrl_c", "no_error"]
 

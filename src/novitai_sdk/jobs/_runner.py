@@ -27,7 +27,8 @@ import attrs
 
 from .._calling import Async
 from .._job_event import JobEvent, OnJob, What
-from .._waiting import AsyncWaiter, Waiter, hang_up, mailbox
+from .._mailbox import hang_up, mailbox
+from .._waiting import AsyncWaiter, Waiter
 from ..models import JobStatus
 from ._announce import resolve
 from ._crew import Crew, Kind, Work

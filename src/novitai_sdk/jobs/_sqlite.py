@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
-from .._waiting import OneWake
+from .._mailbox import OneWake
 from ..models import Job, JobQueueStats, JobStatus
 from . import _exits, _forks, _life
 from ._announce import Announcer, Events, reject
