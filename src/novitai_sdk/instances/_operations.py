@@ -1,11 +1,10 @@
 """What can be done with managed instances, step by step; the public faces are thin doors to this."""
 
 import logging
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
-from datetime import timedelta
-from decimal import Decimal
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
 
 import attrs
@@ -22,13 +21,13 @@ from ..errors import (
     InstanceNotFound,
     InstanceStateError,
     InvalidState,
-    WaitTimedOut,
 )
 from ..jobs import Change, NewJob
 from ..models import CreateInstanceRequest, InstanceStatus
 from ._backstage import PASSING, Backstage
 from ._catalog import choose
-from ._instance import Instance, cost_so_far, of_details, of_managed
+from ._errors import about, cannot, no_record, not_given_back, not_gone, not_stopped
+from ._instance import Instance, of_details, of_managed
 from ._jobs import create_job, monitor_job
 from ._life import READY, Move, can, is_gone
 from ._progress import OnProgress
@@ -140,7 +139,7 @@ class Operations(Generic[Mode]):
         return await self._look_within(await self._known_as(instance_id))
 
     async def _look_within(self, instance_id: str, within: float | None = None) -> Instance[Mode]:
-        with _about(instance_id):
+        with about(instance_id):
             return await self._look(instance_id, within)
 
     async def _look(self, instance_id: str, within: float | None = None) -> Instance[Mode]:
@@ -155,7 +154,7 @@ class Operations(Generic[Mode]):
     async def begin(self, instance_id: str) -> Instance[Mode]:
         """`start`."""
         instance_id = await self._known_as(instance_id)
-        with _about(instance_id):
+        with about(instance_id):
             return await self._begin(await self._look(instance_id))
 
     async def _begin(self, seen_now: Instance[Mode]) -> Instance[Mode]:
@@ -164,7 +163,7 @@ class Operations(Generic[Mode]):
             await self._start(seen_now, seen_now.id)
             return await self._look(seen_now.id)
         if not can(seen_now.status, Move.START) or machine is None:
-            raise self._cannot(seen_now, "start", _STARTABLE)
+            raise cannot(seen_now, "start", _STARTABLE, self._now())
         await self._start(seen_now, machine)
         now = self._back.waiter.time()
         first_look = now + self._back.settings.poll_interval
@@ -182,13 +181,13 @@ class Operations(Generic[Mode]):
             # Somebody else was first: it is on its way, which is what was wanted.
             asleep = can(one.status, Move.START)
             if not asleep or not await self._is_at(machine, Phase.UP, Phase.PROVISIONING):
-                raise self._cannot(one, "start", error.message) from error
+                raise cannot(one, "start", error.message, self._now()) from error
 
     async def halt(self, instance_id: str, *, timeout: float) -> Instance[Mode]:
         """`stop`."""
         instance_id = await self._known_as(instance_id, timeout)
         deadline = self._deadline(timeout)
-        with _about(instance_id):
+        with about(instance_id):
             one = await self._look(instance_id, timeout)
             if one.status in _ENDED:
                 return one
@@ -201,21 +200,23 @@ class Operations(Generic[Mode]):
         """Ask the cloud to stop a machine that does not stop yet."""
         machine = one.novita_instance_id
         if machine is None:
-            raise self._cannot(one, "stop", "there is no machine yet; delete it instead")
+            raise cannot(one, "stop", "there is no machine yet; delete it instead", self._now())
         stopping = one.status is InstanceStatus.STOPPING
         # A stop that the cloud took and did not carry out can be asked for again.
         if stopping and CloudStatus(one.phase or "").phase is not Phase.UP:
             return one
         if one.managed and not stopping and not can(one.status, Move.STOP):
-            raise self._cannot(one, "stop", "only a machine that runs or comes up can be stopped")
+            raise cannot(
+                one, "stop", "only a machine that runs or comes up can be stopped", self._now()
+            )
         try:
             await self._back.ask_to_stop(machine, within=self._left(deadline))
         except InvalidState as error:
             if not await self._is_at(machine, Phase.STOPPED, Phase.STOPPING):
-                raise self._cannot(one, "stop", error.message) from error
+                raise cannot(one, "stop", error.message, self._now()) from error
         if not one.managed:
             return one
-        now = at(self._back.waiter.time())
+        now = self._now()
         return await self._record(
             one.id, lambda kept: attrs.evolve(kept, phase=None).moved(Move.STOP, now)
         )
@@ -226,11 +227,11 @@ class Operations(Generic[Mode]):
         """`delete`; with *recorded*, only what this store has a record of."""
         instance_id = await self._known_as(instance_id, timeout)
         deadline = self._deadline(timeout)
-        with _about(instance_id):
+        with about(instance_id):
             managed = await self._mark_deleted(instance_id)
             if managed is None:
                 if recorded:
-                    raise _no_record(instance_id)
+                    raise no_record(instance_id)
                 return await self._remove_foreign(instance_id, deadline)
             if managed.state.novita_instance_id is None:
                 managed = await self._until_known(managed, deadline)
@@ -254,17 +255,7 @@ class Operations(Generic[Mode]):
 
     def not_removed(self, instance_id: str, last: Instance[Mode] | None, why: str) -> CleanupFailed:
         """Return the error for a machine that could not be given back, because of *why*."""
-        return CleanupFailed(
-            f"instance {instance_id} could not be deleted and may still bill: {why}. Delete it with "
-            f"client.instances.delete({instance_id!r}), or in the console: it carries "
-            f"NOVITAI_INSTANCE_ID={instance_id}",
-            instance_id=instance_id,
-            last=last,
-            phase=None if last is None else last.phase,
-            elapsed=None if last is None else self._age(last).total_seconds(),
-            cost=None if last is None else self._cost(last),
-            reason=why,
-        )
+        return not_given_back(instance_id, last, why, self._now())
 
     # -- steps ---------------------------------------------------------------------------------------
 
@@ -345,7 +336,9 @@ class Operations(Generic[Mode]):
             return kept if kept is not None and kept.intent is None else None
 
         return await self._poll(
-            look, deadline, lambda: self._not_gone(of_managed(managed, self), deadline.timeout)
+            look,
+            deadline,
+            lambda: not_gone(of_managed(managed, self), deadline.timeout, self._now()),
         )
 
     async def _remove_foreign(self, instance_id: str, deadline: _Deadline) -> Instance[Mode]:
@@ -375,7 +368,7 @@ class Operations(Generic[Mode]):
 
         def too_late() -> CleanupFailed:
             phase = (last[0] and phase_of(last[0])) or one.phase
-            return self._not_gone(attrs.evolve(one, phase=phase), deadline.timeout)
+            return not_gone(attrs.evolve(one, phase=phase), deadline.timeout, self._now())
 
         await self._poll(look, deadline, too_late)
 
@@ -383,11 +376,11 @@ class Operations(Generic[Mode]):
         try:
             return await self._back.ask_to_remove(machine, within=self._left(deadline))
         except InvalidState as error:
-            raise self._cannot(one, "delete", error.message) from error
+            raise cannot(one, "delete", error.message, self._now()) from error
 
     def _may_come_yet(self, one: Instance[Mode]) -> bool:
         """Whether a machine that was not found may appear all the same."""
-        now = at(self._back.waiter.time())
+        now = self._now()
         return one.managed and may_come_yet(one.phase, one.started_at or one.created_at, now)
 
     async def _look_abroad(self, instance_id: str, within: float | None = None) -> Instance[Mode]:
@@ -405,7 +398,7 @@ class Operations(Generic[Mode]):
 
     def _foreign(self, sight: cloud.Instance) -> Instance[Mode]:
         return of_details(
-            details_of(sight, at(self._back.waiter.time())),
+            details_of(sight, self._now()),
             self,
             novita_instance_id=sight.id,
             phase=phase_of(sight),
@@ -413,7 +406,7 @@ class Operations(Generic[Mode]):
         )
 
     async def _note(self, managed: Managed, sight: cloud.Instance | None) -> Instance[Mode]:
-        now = at(self._back.waiter.time())
+        now = self._now()
         return await self._record(managed.id, lambda one: seen(one, sight, now))
 
     async def _record(
@@ -428,7 +421,7 @@ class Operations(Generic[Mode]):
             changed = await self._back.change(instance_id, change, also)
             self._back.runner.ensure_started()
         if changed is None:
-            raise _no_record(instance_id)
+            raise no_record(instance_id)
         return of_managed(changed, self)
 
     async def all(self, include_unmanaged: bool) -> tuple[Instance[Mode], ...]:
@@ -486,7 +479,7 @@ class Operations(Generic[Mode]):
             return last[0] if done else None
 
         return await self._poll(
-            look, deadline, lambda: self._not_stopped(last[0], deadline.timeout)
+            look, deadline, lambda: not_stopped(last[0], deadline.timeout, self._now())
         )
 
     async def _poll(
@@ -515,57 +508,10 @@ class Operations(Generic[Mode]):
     def _is_old(self, managed: Managed) -> bool:
         """Whether it is long ago that it was seen to be ready."""
         ready = managed.state.timestamps.ready
-        return ready is None or at(self._back.waiter.time()) - ready > _BELIEVED
+        return ready is None or self._now() - ready > _BELIEVED
 
-    def _age(self, one: Instance[Mode]) -> timedelta:
-        return at(self._back.waiter.time()) - one.created_at
-
-    def _cost(self, one: Instance[Mode]) -> Decimal | None:
-        return cost_so_far(one.hourly_price, one.created_at, at(self._back.waiter.time()))
-
-    # -- errors -------------------------------------------------------------------------------------
-
-    def _cannot(self, one: Instance[Mode], what: str, why: str) -> InstanceStateError:
-        return InstanceStateError(
-            f"instance {one.id} cannot {what} while it is {one.status}: {why}",
-            action=what,
-            instance_id=one.id,
-            last=one,
-            phase=one.phase,
-            elapsed=self._age(one).total_seconds(),
-            cost=self._cost(one),
-            reason=why,
-        )
-
-    def _not_stopped(self, one: Instance[Mode], timeout: float) -> WaitTimedOut:
-        return WaitTimedOut(
-            f"instance {one.id} was asked to stop but is {one.phase or one.status} after "
-            f"{timeout:g} s; it may still bill",
-            instance_id=one.id,
-            last=one,
-            phase=one.phase,
-            elapsed=timeout,
-            cost=self._cost(one),
-        )
-
-    def _not_gone(self, one: Instance[Mode], timeout: float) -> CleanupFailed:
-        unborn = one.novita_instance_id is None
-        what = (
-            "it is not known yet whether it exists"
-            if unborn
-            else f"it is {one.phase or one.status}"
-        )
-        goes_on = " A job goes on trying." if one.managed else ""
-        carries = f": it carries NOVITAI_INSTANCE_ID={one.id}" if one.managed else ""
-        return CleanupFailed(
-            f"instance {one.id} was asked to be deleted but {what} after {timeout:g} s; it may still bill.{goes_on} "
-            f"Delete it again with client.instances.delete({one.id!r}), or in the console{carries}",
-            instance_id=one.id,
-            last=one,
-            phase=one.phase,
-            elapsed=timeout,
-            cost=self._cost(one),
-        )
+    def _now(self) -> datetime:
+        return at(self._back.waiter.time())
 
 
 def _came_to_nothing(stored: "Future[None]") -> bool:
@@ -579,17 +525,3 @@ def _kept(one: Managed) -> Managed:
 
 def _nothing_to_say() -> None:
     """Whoever leaves a create before it has returned knows of no machine."""
-
-
-def _no_record(instance_id: str) -> InstanceNotFound:
-    return InstanceNotFound(f"no record of instance {instance_id}", instance_id=instance_id)
-
-
-@contextmanager
-def _about(instance_id: str) -> Generator[None, None, None]:
-    """Let whatever the cloud refuses tell which instance it is about."""
-    try:
-        yield
-    except CallError as error:
-        error.instance_id = error.instance_id or instance_id
-        raise
