@@ -441,6 +441,47 @@ def test_a_receiver_that_says_nothing_holds_up_no_other_and_gets_all_it_missed(t
     live(town, story)
 
 
+class Crowded(Town):
+    """One URL has too much to do until it is awake; another of the same host, and all else, answer at once."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__()
+        self.status = status
+
+    async def post(self, url: str, body: bytes, headers: dict[str, str]) -> WebhookReply:
+        if url.endswith("/crowded") and not self.awake:
+            self.asked.append(anyio.current_time())
+            return WebhookReply(status=self.status)
+        self.told.append((anyio.current_time(), url))
+        return WebhookReply(status=204)
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_a_url_that_is_overloaded_is_not_asked_for_each_webhook_and_its_host_goes_on(status: int):
+    town = Crowded(status)
+
+    async def story(send: Callable[..., Awaitable[list[Job]]]) -> None:
+        missed: list[Job] = []
+
+        async def send_many() -> None:
+            missed.extend(await send(*["https://busy.example/crowded"] * 200))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(send_many)
+            for number in range(10):
+                await anyio.sleep(60)
+                began = anyio.current_time()
+                await send(f"https://busy.example/{number}")
+                assert anyio.current_time() - began < 1
+            assert len(town.asked) < 8 + 12
+            town.awake = True
+        assert {job.status for job in missed} == {JobStatus.COMPLETED}
+        assert max(job.attempts for job in missed) <= 3
+        assert len([url for _, url in town.told if url.endswith("/crowded")]) == 200
+
+    live(town, story)
+
+
 # -- what is sent --------------------------------------------------------------------------------------
 
 

@@ -20,6 +20,7 @@ from ..models import (
 )
 from ._event import message_id, to_body
 from ._headers import check_headers
+from ._left_alone import SLOW_DOWN
 from ._port import WebhookReply
 
 __all__ = ["SCHEDULE", "DeliveryPolicy", "webhook_job"]
@@ -30,8 +31,6 @@ SCHEDULE: Final = (5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.
 _DAY: Final = 86400.0
 _A_MINUTE: Final = 60.0
 _SHOWN: Final = 2000
-# The receiver, or what stands before it, is overloaded: it needs a minute.
-_SLOW_DOWN: Final = frozenset({429, 502, 503, 504})
 
 
 def a_fifth(wait: float) -> float:
@@ -65,7 +64,7 @@ class DeliveryPolicy:
         if reply.status == 410:
             return GiveUp(error=f"{error} (the endpoint is gone)")
         asked = read_retry_after(reply.retry_after, now=now)
-        return Retry(error=error, after=self.wait(number, asked, slow=reply.status in _SLOW_DOWN))
+        return Retry(error=error, after=self.wait(number, asked, slow=reply.status in SLOW_DOWN))
 
     def after_failure(self, number: int, error: TransportFailed) -> Outcome:
         """Return what follows from an attempt without an answer."""

@@ -10,9 +10,9 @@ from ..jobs import GiveUp, HandBack, Handler, JobContext, Outcome, Retry
 from ..models import Job, Secret
 from ._delivery import DeliveryPolicy
 from ._headers import merged
+from ._left_alone import LeftAlone
 from ._port import Sending, TargetRefused
 from ._signature import sign
-from ._silence import Silence, receiver_of
 
 __all__ = ["delivery_handler"]
 
@@ -31,21 +31,21 @@ def delivery_handler(
 
     *secrets* is asked at every attempt: a secret is never stored with a job, and a rotation takes effect at once.
 
-    A receiver that let an attempt wait in vain is left alone for a minute, and then asked once at a time until it
-    answers; its other jobs are handed back meanwhile, which costs no attempt.
+    A receiver that let an attempt wait in vain, or that is overloaded, is left alone for a minute, and then asked once
+    at a time until it answers; its other jobs are handed back meanwhile, which costs no attempt.
     """
     judge = policy or DeliveryPolicy()
-    silence = Silence(clock.monotonic)
+    left_alone = LeftAlone(clock.monotonic)
 
     async def send(job: Job, context: JobContext) -> Outcome:
-        receiver = receiver_of(str(job.payload["url"]))
-        wait = silence.wait(receiver)
+        url = str(job.payload["url"])
+        wait = left_alone.wait(url)
         if wait:
             return HandBack(after=judge.at_least(wait))
-        with silence.asking(receiver):
-            return await attempt(job, context, receiver)
+        with left_alone.asking(url):
+            return await attempt(job, context, url)
 
-    async def attempt(job: Job, context: JobContext, receiver: str) -> Outcome:
+    async def attempt(job: Job, context: JobContext, url: str) -> Outcome:
         body = str(job.payload["body"]).encode()
         now = clock.time()
         headers = merged(
@@ -55,14 +55,14 @@ def delivery_handler(
         )
         began = clock.monotonic()
         try:
-            reply = await sender.post(str(job.payload["url"]), body, headers)
+            reply = await sender.post(url, body, headers)
         except (TargetRefused, ValidationError) as error:  # it would be refused every time
             outcome: Outcome = GiveUp(error=str(error))
         except TransportFailed as error:
-            silence.no_answer(receiver, clock.monotonic() - began)
+            left_alone.no_answer(url, clock.monotonic() - began)
             outcome = judge.after_failure(job.attempts, error)
         else:
-            silence.answer(receiver)
+            left_alone.answer(url, reply.status)
             outcome = judge.after_reply(job.attempts, reply, now=clock.time())
         if isinstance(outcome, GiveUp) or (isinstance(outcome, Retry) and context.last_attempt):
             _log.warning("%s was not delivered (%s): %s", _named(job), job.id, outcome.error)
