@@ -69,6 +69,19 @@ def test_a_wait_ends_at_its_deadline_and_the_machine_goes_on(years):
     years.tell(story)
 
 
+def test_a_wait_that_ends_before_anything_was_rented_says_that_nothing_bills(years):
+    async def story(client: Any, cloud: Emulator) -> None:
+        cloud.order(faults.rate_limited("instances.create", times=None, retry_after=3600))
+        made = await client.instances.create(**WANTED)
+        with pytest.raises(WaitTimedOut, match="No machine was rented yet, and a job goes on"):
+            await made.wait_until_ready(timeout=10)
+        assert cloud.instances == ()
+        cloud.clear_faults()
+        assert (await made.wait_until_ready(timeout=600)).status is InstanceStatus.RUNNING
+
+    years.tell(story)
+
+
 def test_ctrl_c_in_a_wait_leaves_word_of_what_goes_on_billing(
     years, caplog: pytest.LogCaptureFixture
 ):

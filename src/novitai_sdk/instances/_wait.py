@@ -220,14 +220,21 @@ def _too_late(
     blind = f". The last look at it failed: {trouble}" if trouble is not None else ""
     if managed.intent is not None:
         kind: type[WaitTimedOut] = CreateOutcomeUnknown
+        lost = managed.intent.lost
+        how = "is not there yet" if lost is None else f"was lost ({lost})"
         why = (
-            f"the answer to its create was lost ({managed.intent.lost or 'the process ended'}) and no machine with "
+            f"the answer to its create {how} and no machine with "
             f"NOVITAI_INSTANCE_ID={managed.id} has been seen yet: it may exist and bill. A job goes on looking; "
             "call wait_until_ready() again, or delete()"
         )
     else:
         kind = WaitTimedOut
-        goes_on = "It is given back" if rented else "It goes on, and bills: wait again, or delete()"
+        bills = (
+            "No machine was rented yet, and a job goes on trying"
+            if managed.unborn
+            else "It goes on, and bills"
+        )
+        goes_on = "It is given back" if rented else f"{bills}: wait again, or delete()"
         why = f"last seen {doing}. {goes_on}"
     return kind(
         f"instance {managed.id} was not ready within {now.timeout:g} s; {why}{blind}",
