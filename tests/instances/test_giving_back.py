@@ -26,6 +26,7 @@ from novitai_sdk import (
     WaitTimedOut,
 )
 from novitai_sdk.emulator import Emulator, faults
+from novitai_sdk.instances._backstage import Backstage
 from novitai_sdk.instances._life import Move
 from novitai_sdk.instances._records import at, read_record, write_of
 from novitai_sdk.jobs import Change, MemoryStore
@@ -355,6 +356,21 @@ def test_a_rental_whose_client_was_closed_is_given_back_all_the_same(
     assert left(cloud) == []
     assert not [one.name for one in threading.enumerate() if one.name.startswith("novitai-jobs")]
     face.tell(afterwards, store=store)
+
+
+def test_no_listing_proves_that_the_machine_of_a_closed_client_is_gone(
+    cloud: Emulator, monkeypatch: pytest.MonkeyPatch
+):
+    async def not_listed(*_: object, **__: object) -> None: ...
+
+    client = Novitai(
+        api_key=cloud.api_key, base_url=cloud.base_url, store="memory", poll_interval=0.01
+    )
+    monkeypatch.setattr(Backstage, "machine_of", not_listed)
+    with client.instances.rent(**WANTED):
+        assert len(left(cloud)) == 1
+        client.close()
+    assert left(cloud) == []
 
 
 def test_a_task_that_asyncio_ends_after_the_block_of_its_client_gives_its_machine_back(

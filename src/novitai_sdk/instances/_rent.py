@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic
 
@@ -176,6 +176,9 @@ class Rental(Generic[Mode]):
         try:
             await owner.remove(instance_id, timeout=_CLEANUP)
         except InstanceNotFound:
-            # A store in memory went with its client: then what no listing has may be on its way still.
-            if self._last is None or self._last.novita_instance_id is None:
+            # A store in memory went with its client: then what no listing has may be on its way still, or left out.
+            machine = None if self._last is None else self._last.novita_instance_id
+            if machine is None:
                 raise failed from None
+            with suppress(InstanceNotFound):  # so says the cloud when asked for the machine itself
+                await owner.remove(machine, timeout=_CLEANUP)
