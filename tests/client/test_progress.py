@@ -171,14 +171,25 @@ def taken_apart() -> io.TextIOWrapper:
     return stream
 
 
-@pytest.mark.parametrize("stand_in", [OnlyWrites, taken_apart])
+class KnowsNoTerminal(OnlyWrites):
+    def isatty(self) -> bool:
+        raise NotImplementedError
+
+
+class KnowsNoEnd(OnlyWrites):
+    @property
+    def closed(self) -> bool:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("stand_in", [OnlyWrites, taken_apart, KnowsNoTerminal, KnowsNoEnd])
 @pytest.mark.parametrize("wanted", [True, None])
 def test_whatever_stands_in_for_stderr_does_not_end_a_wait(monkeypatch, stand_in, wanted):
     stream = stand_in()
     monkeypatch.setattr(sys, "stderr", stream)
     with reporter(wanted) as report:
         report.show(moment(None))
-    if stand_in is OnlyWrites:
+    if stand_in in (OnlyWrites, KnowsNoTerminal):
         assert stream.text == ("inst_1: creating, 0 s of 60 s\n" if wanted else "")
 
 

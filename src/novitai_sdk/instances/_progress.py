@@ -173,10 +173,13 @@ def reporter(wanted: bool | None, stream: TextIO | None = None) -> Reporter:
 def _is_closed(stream: TextIO) -> bool:
     try:
         return bool(getattr(stream, "closed", False))
-    except ValueError:  # its buffer was taken away
+    except Exception:  # noqa: BLE001 - its buffer was taken away, or it raises what it likes
         return True
 
 
 def _is_terminal(stream: TextIO) -> bool:
-    asked = getattr(stream, "isatty", None)
-    return asked is not None and bool(asked())
+    try:
+        asked = getattr(stream, "isatty", None)
+        return asked is not None and bool(asked())
+    except Exception:  # noqa: BLE001 - as above
+        return False
