@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable
 from contextlib import suppress
 from threading import Lock, local
 from typing import TYPE_CHECKING, cast
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary, WeakSet, ref
 
 from ._doorbell import Doorbell, doorbell
 from ._loops import current_loop, on_trio
@@ -55,6 +55,7 @@ class Mailbox:
         self._bell: Doorbell | None = None
         self._calls: list[Callable[[], object]] = []
         self.begin_anew()
+        _all.add(self)
 
     def begin_anew(self) -> None:
         """After a fork, somebody in the parent may hold the lock."""
@@ -101,10 +102,12 @@ class Mailbox:
 
 
 _mailboxes: "WeakKeyDictionary[Hashable, Mailbox]" = WeakKeyDictionary()
+_all: "WeakSet[Mailbox]" = WeakSet()
+"""Those that were hung up, too: whoever waited then still posts to them."""
 
 
 def _after_fork() -> None:
-    for box in list(_mailboxes.values()):
+    for box in list(_all):
         box.begin_anew()
 
 

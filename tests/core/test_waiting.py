@@ -12,9 +12,10 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from novitai_sdk import _mailbox
 from novitai_sdk._calling import Async, Sync, drive
 from novitai_sdk._loops import current_loop, has_ended
-from novitai_sdk._mailbox import Mailbox, OneWake, mailbox
+from novitai_sdk._mailbox import Mailbox, OneWake, hang_up, mailbox
 from novitai_sdk._waiting import AsyncWaiter, BlockingWaiter, SystemClock
 from novitai_sdk.testing import ManualClock
 
@@ -329,3 +330,19 @@ def test_after_a_fork_the_lock_of_a_mailbox_is_free():
     box.post(lambda: came.append(1))
     hops.pop()()
     assert came == [1]
+
+
+def test_after_a_fork_the_lock_of_one_that_was_hung_up_is_free_too():
+    async def main() -> list[int]:
+        box = mailbox()
+        hang_up()
+        box._lock.acquire()
+        _mailbox._after_fork()
+        came: list[int] = []
+        assert box._lock.acquire(blocking=False)
+        box._lock.release()
+        box.post(lambda: came.append(1))
+        await anyio.lowlevel.checkpoint()
+        return came
+
+    assert anyio.run(main, backend="asyncio") == [1]
