@@ -7,7 +7,7 @@ import attrs
 from ._calling import Async
 from ._meter import Meter
 from ._waiting import Waiter
-from .jobs import GiveUp, Handler, JobContext, Outcome, Retry, Together
+from .jobs import GiveUp, HandBack, Handler, JobContext, Outcome, Retry, Together
 from .models import Job
 
 __all__ = ["counted"]
@@ -21,15 +21,17 @@ def counted(
         return _counted_together(handler, meter, lags, waiter)
 
     async def handle(job: Job, context: JobContext) -> Outcome:
-        started, failed = waiter.monotonic(), True
+        started, failed, done = waiter.monotonic(), True, True
         waited = waiter.time() - context.claim.due
         lags.count(at=started, took=max(0.0, waited), failed=False)
         try:
             outcome = await handler(job, context)
             failed = isinstance(outcome, GiveUp | Retry)
+            done = not isinstance(outcome, HandBack)
         finally:
             now = waiter.monotonic()
-            meter.count(at=now, took=now - started, failed=failed)
+            if done:  # a job that was handed back counts when it is done, however often that was
+                meter.count(at=now, took=now - started, failed=failed)
         return outcome
 
     return handle
@@ -49,6 +51,8 @@ def _counted_together(
             now = waiter.monotonic()
             for context in contexts:
                 answer = answers.get(context.job.id)
+                if isinstance(answer, HandBack):  # as above
+                    continue
                 # Each of them took all of it: that is how long its outcome was waited for.
                 failed = answer is None or isinstance(answer, GiveUp | Retry | Exception)
                 meter.count(at=now, took=now - started, failed=failed)

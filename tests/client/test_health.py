@@ -19,6 +19,7 @@ from novitai_sdk import AsyncNovitai, Novitai, converter
 from novitai_sdk.emulator import faults
 from novitai_sdk.jobs import (
     Change,
+    HandBack,
     JobContext,
     MemoryStore,
     SqliteStore,
@@ -44,6 +45,29 @@ def test_all_is_well_on_every_face(face: Face):
         assert type(report) is EnhancedHealthCheckResponse
         assert report.status == "healthy"
         assert report.uptime > health.uptime
+
+    face.tell(story)
+
+
+@attrs.frozen
+class Errand:
+    what: str
+
+
+def test_a_job_that_was_handed_back_counts_when_it_is_done(face: Face):
+    async def story(client: Any, done: Any) -> None:
+        begun: list[str] = []
+
+        @client.jobs.handler(Errand)
+        async def run(errand: Errand, context: JobContext) -> HandBack | None:
+            begun.append(errand.what)
+            return HandBack() if len(begun) < 5 else None
+
+        job = await done(client.jobs.enqueue(Errand("later")))
+        await done(client.jobs.wait(job.id, timeout=10))
+        assert len(begun) == 5
+        report = await done(client.health_report())
+        assert report.performance.job_processing_rate == 1
 
     face.tell(story)
 
