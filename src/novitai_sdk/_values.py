@@ -26,8 +26,8 @@ _NUMBER: Final = r"(?a)\s*[+-]?\d{1,30}(\.\d{1,30})?([eE][+-]?\d{1,3})?\s*"
 _MOST_DIGITS: Final = 40
 # What the cloud writes where it means "no time".
 NO_TIME: Final = frozenset({"", "0", "-1"})
-# What programs write where they have no id, their zero among it.
 _LONGEST_ID: Final = 255
+# What programs write where they have no id, their zero among it.
 _NO_ID: Final = frozenset({"", "0", "null", "undefined", "none", "nil"})
 
 
@@ -124,12 +124,17 @@ def loose_secret(value: Any, _: Any) -> Secret:
     return value if isinstance(value, Secret) else Secret(loose_text(value, None))
 
 
+def can_name(text: str) -> bool:
+    """Whether *text* can be an id the cloud gave: in one line, and not without end."""
+    return text.isprintable() and 0 < len(text) <= _LONGEST_ID
+
+
 def an_id(value: Any, _: Any) -> str:
     found = loose_text(value, None)
     if found.strip().lower() in _NO_ID:
         raise ValueError(f"expected an id, got {found.strip()!r}")
     # It goes into requests, messages and files; what cannot is looked for by what the machine carries.
-    if len(found) > _LONGEST_ID or not found.isprintable():
+    if not can_name(found):
         raise ValueError(f"expected an id, got {found[:20]!r}")
     return found
 

@@ -13,6 +13,7 @@ import attrs
 
 from .._asked import max_wait_problems
 from .._convert import explain, record_converter
+from .._values import can_name
 from ..errors import JobError
 from ..jobs import Change, NewJob, Record, RecordChanged, Write
 from ..models import (
@@ -45,7 +46,6 @@ OWN_ID: Final = "inst_"
 """How the ids begin that this library gives."""
 
 _LAYOUT: Final = 1
-_LONGEST_ID: Final = 255
 # Far above what honest rivals need; without a bound a broken store would turn this into an endless loop.
 _TRIES: Final = 50
 
@@ -201,7 +201,7 @@ def read_record(record: Record) -> Managed:
     if managed.id != record.key:
         problems.append(f"it is of {managed.id!r}")
     machine = managed.state.novita_instance_id
-    if machine is not None and not _is_id(machine):
+    if machine is not None and not can_name(machine):
         problems.append(f"{machine[:20]!r} is no id of a machine")
     if problems:
         raise _unreadable(record, "; ".join(problems))
@@ -218,15 +218,11 @@ def _unreadable(record: Record, why: str) -> JobError:
     return JobError(f"the record of instance {record.key} cannot be read: {why}; {end}")
 
 
-def _is_id(machine: str) -> bool:
-    return machine.isprintable() and 0 < len(machine) <= _LONGEST_ID
-
-
 def machine_in(record: Record) -> str | None:
     """The cloud's id of the machine in a record that need not be readable otherwise."""
     state = record.body.get("state")
     machine = state.get("novitaInstanceId") if isinstance(state, Mapping) else None
-    return machine if isinstance(machine, str) and _is_id(machine) else None
+    return machine if isinstance(machine, str) and can_name(machine) else None
 
 
 def write_of(managed: Managed, expected: int) -> Write:
