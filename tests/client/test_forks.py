@@ -1,10 +1,14 @@
 """A process that is forked while another thread uses the client: the child's is free, whatever was held."""
 
+import asyncio
 import os
 import subprocess
 import sys
 
+import anyio
 import pytest
+
+from novitai_sdk import AsyncNovitai
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 
@@ -120,3 +124,16 @@ def test_a_fork_while_something_is_used_for_the_first_time_leaves_a_child_that_w
 
 def test_a_fork_while_the_client_is_closed_leaves_a_child_that_is_closed_at_once(tmp_path):
     assert forked(CLOSING, tmp_path / "jobs.db") == ["closed"]
+
+
+def test_a_child_that_was_forked_while_an_awaiting_client_is_closed_waits_for_nobody():
+    async def main() -> None:
+        client = AsyncNovitai(api_key="k", base_url="http://127.0.0.1:1", store="memory")
+        core = client._engine._core
+        core.closed = True  # by another thread, which the child does not have
+        core.before_fork()
+        core.after_fork(in_child=True)
+        with anyio.fail_after(5):
+            await client.aclose()
+
+    asyncio.run(main())

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from novitai_sdk import _doorbell
+from novitai_sdk import AsyncNovitai, _doorbell
 from novitai_sdk._doorbell import Doorbell, doorbell
 from novitai_sdk._mailbox import hang_up, mailbox
 from novitai_sdk._waiting import AsyncWaiter
@@ -155,6 +155,25 @@ def test_a_loop_that_hung_up_leaves_no_descriptor(descriptors):
     for _ in range(3):
         asyncio.run(main())
         assert descriptors() == before
+
+
+def test_a_client_that_is_closed_leaves_none_in_a_loop_that_goes_on(descriptors):
+    def bells() -> int:
+        kinds = [os.readlink(f"/proc/self/fd/{one}") for one in descriptors() if is_open(one)]
+        return sum("eventfd" in kind for kind in kinds)
+
+    def is_open(descriptor: str) -> bool:
+        return os.path.islink(f"/proc/self/fd/{descriptor}")
+
+    async def main() -> tuple[int, int, int]:
+        before = bells()
+        async with AsyncNovitai(api_key="k", base_url="http://127.0.0.1:1", store="memory"):
+            inside = bells()
+        return before, inside, bells()
+
+    before, inside, after = asyncio.run(main())
+    assert inside == before + 1
+    assert after == before
 
 
 def test_a_loop_that_was_forgotten_leaves_none_either(descriptors):
