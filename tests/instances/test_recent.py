@@ -16,7 +16,7 @@ from novitai_sdk.instances._recent import Recent
 SOON: Final = 5.0
 
 
-def session(waiter: Any, timeout: float = 60.0) -> Any:
+def session(waiter: Any, timeout: float = 2 * SOON) -> Any:
     return SimpleNamespace(
         waiter=waiter, mode=waiter.mode, patience=SimpleNamespace(timeout=timeout)
     )
