@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeAlias, cast
 
 import attrs
 
-from ..models import Job, JobStatus
+from ..models import Job, JobPriority, JobStatus
 from . import _life
 from ._checks import MOST, is_number, is_text, is_whole
 
@@ -23,12 +23,16 @@ JobOrder: TypeAlias = Literal["priority", "oldest", "newest"]
 _Place: TypeAlias = tuple[float, ...]
 """Where a job stands in an order, to be compared with others of that order: the smallest comes first."""
 
-# As the job that is read of the row tells it, also where it holds no time: a cursor must stand where its row does.
+# As the job that is read of the row tells them, also where it holds none: a cursor must stand where its row does.
+_PRIORITY: Final = (
+    f"CASE WHEN priority IN ({', '.join(str(one.value) for one in JobPriority)})"
+    f" THEN priority ELSE {JobPriority.NORMAL.value} END"
+)
 _CREATED: Final = f"CASE WHEN created_at >= {_life.FIRST!r} AND created_at < {_life.END!r} THEN created_at ELSE 0.0 END"
 _SQL: Final[Mapping[JobOrder, tuple[str, str]]] = {
     "priority": (
-        f"priority DESC, {_CREATED}, seq",
-        f"(priority < -:at0 OR priority = -:at0 AND ({_CREATED} > :at1 OR {_CREATED} = :at1 AND seq > :at2))",
+        f"{_PRIORITY} DESC, {_CREATED}, seq",
+        f"({_PRIORITY} < -:at0 OR {_PRIORITY} = -:at0 AND ({_CREATED} > :at1 OR {_CREATED} = :at1 AND seq > :at2))",
     ),
     "oldest": ("seq", "seq > :at0"),
     "newest": ("seq DESC", "seq < -:at0"),
