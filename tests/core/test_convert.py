@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 import pytest
-from cattrs import Converter
+from cattrs import BaseValidationError, Converter
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -513,3 +513,19 @@ def test_wire_names_are_in_camel_case() -> None:
 def test_what_the_module_does_not_have_it_does_not_have() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'colour'"):
         _ = _convert.colour  # type: ignore[attr-defined]  # that it is refused is the point
+
+
+@pytest.mark.parametrize(
+    ("wire", "kind"),
+    [
+        ([7] * 1000, tuple[Instance, ...]),
+        (dict.fromkeys(map(str, range(1000)), 7), dict[str, Instance]),
+    ],
+)
+def test_of_what_is_wrong_with_a_reply_no_more_is_gathered_than_is_told(wire, kind):
+    """A few KB can unpack to millions of wrong entries: an error for each would take all memory."""
+    with pytest.raises(BaseValidationError) as caught:
+        cloud_converter.structure(wire, kind)
+    told = explain(caught.value)
+    assert len(told) == 21
+    assert "perhaps more" in told[-1]
