@@ -35,7 +35,6 @@ FLOOR = {
     "_engine": 5,
     "_network": 5,
     "_hosting": 5,
-    "_late": 5,
     "instances._handlers": 5,
     "instances._watch": 5,
     "jobs._background": 5,

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, Generic
+from typing import Any, Final, Generic, cast
 
 import anyio.to_thread
 
@@ -16,7 +16,6 @@ from ._counted import counted
 from ._default_store import default_store
 from ._gates import Gates
 from ._hosting import Host, Making, NoHost
-from ._late import late
 from ._mailbox import hang_up
 from ._meter import Meter
 from ._network import Network
@@ -34,6 +33,7 @@ from .instances._handlers import instance_handlers
 from .instances._leaving import tell_of_unfinished
 from .instances._operations import Operations
 from .instances._recent import Recent
+from .instances._rent import Late
 from .jobs import (
     Jobs,
     MemoryStore,
@@ -226,7 +226,7 @@ class Engine(Generic[Mode]):
     @once
     def instances(self) -> Instances[Mode]:
         """Managed instances."""
-        return Instances(self.operations, late(self._core.is_closed, self._core.anew))
+        return Instances(self.operations, _late(self._core))
 
     @property
     def operations(self) -> Operations[Mode]:
@@ -383,6 +383,27 @@ class Engine(Generic[Mode]):
             finally:
                 await core.transport.close()
                 hang_up()
+
+
+def _late(core: _Core[Mode]) -> Late[Mode]:
+    """Return how a machine is given back once *core* is closed: by another engine like it."""
+
+    @asynccontextmanager
+    async def another() -> AsyncGenerator[Operations[Mode], None]:
+        engine = core.anew()
+        try:
+            yield engine.operations
+        finally:
+            await _end(engine)
+
+    return Late(core.is_closed, another)
+
+
+async def _end(engine: Engine[Any]) -> None:
+    if engine.mode is Sync:
+        cast(Engine[Sync], engine).close()
+    else:
+        await cast(Engine[Async], engine).aclose()
 
 
 def blocking_engine(
