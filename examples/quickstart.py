@@ -100,7 +100,7 @@ class Receiver:
                 try:
                     received.put(verify(body, dict(self.headers), secret))
                 except SignatureInvalid:
-                    self.send_response(401)
+                    self.send_response(400)
                 else:
                     self.send_response(204)
                 self.end_headers()
