@@ -435,7 +435,7 @@ def test_a_receiver_that_says_nothing_holds_up_no_other_and_gets_all_it_missed(t
             town.awake = True
         assert {job.status for job in missed} == {JobStatus.COMPLETED}
         # Nobody spent an attempt on waiting for the others.
-        assert max(job.attempts for job in missed) <= 3
+        assert sum(job.attempts for job in missed) == len(town.asked)
         assert len([url for _, url in town.told if "silent" in url]) == 200
 
     live(town, story)
@@ -476,7 +476,7 @@ def test_a_url_that_is_overloaded_is_not_asked_for_each_webhook_and_its_host_goe
             assert len(town.asked) < 8 + 12
             town.awake = True
         assert {job.status for job in missed} == {JobStatus.COMPLETED}
-        assert max(job.attempts for job in missed) <= 3
+        assert sum(job.attempts for job in missed) == len(town.asked) + 200
         assert len([url for _, url in town.told if url.endswith("/crowded")]) == 200
 
     live(town, story)
