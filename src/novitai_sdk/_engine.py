@@ -389,7 +389,7 @@ def _late(core: _Core[Mode]) -> Late[Mode]:
     """Return how a machine is given back once *core* is closed: by another engine like it."""
 
     @asynccontextmanager
-    async def another() -> AsyncGenerator[Operations[Mode], None]:
+    async def another() -> "AsyncGenerator[Operations[Mode], None]":
         engine = core.anew()
         try:
             yield engine.operations
