@@ -98,6 +98,7 @@ FLOOR = {
     "_circuit_life": 0,
     "_default_store": 0,
     "_drift": 0,
+    "_inherited": 0,
     "_job_event": 0,
     "_meter": 0,
     "_once": 0,

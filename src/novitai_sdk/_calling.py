@@ -57,7 +57,7 @@ class Belonging(Moded[Mode], Generic[Mode]):
 
 def is_awaited(work: object) -> bool:
     """Whether calling *work* gives something to await."""
-    return iscoroutinefunction(work) or iscoroutinefunction(getattr(work, "__call__", None))  # noqa: B004
+    return iscoroutinefunction(work) or iscoroutinefunction(getattr(work, "__call__", None))  # noqa: B004 - not whether it can be called, but what comes of it
 
 
 def drive(work: Awaitable[T]) -> T:

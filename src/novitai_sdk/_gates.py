@@ -4,17 +4,16 @@ The policies are values and do the arithmetic; here is the state they are asked 
 here either: whoever has to wait is told for what.
 """
 
-import os
 import threading
 from collections import OrderedDict, deque
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import Final
-from weakref import WeakSet
 
 from . import _circuit_life as life
 from ._circuit import CircuitBreaker
 from ._circuit_life import CLEAR, Circuit, Event, Phase
+from ._inherited import Inherited
 from ._meter import Meter
 from ._rate import FULL, RateLimit
 from ._retry import RetryPolicy
@@ -171,13 +170,4 @@ class Gates:
             breaker.begin_anew()
 
 
-_in_this_process: "WeakSet[Gates]" = WeakSet()
-
-
-def _after_fork() -> None:
-    for gates in list(_in_this_process):
-        gates.begin_anew()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(after_in_child=_after_fork)
+_in_this_process = Inherited(Gates.begin_anew)

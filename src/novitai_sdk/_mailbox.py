@@ -1,13 +1,13 @@
 """The way of calls from any thread into an event loop."""
 
-import os
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 from threading import Lock, local
 from typing import TYPE_CHECKING, cast
-from weakref import WeakKeyDictionary, WeakSet, ref
+from weakref import WeakKeyDictionary, ref
 
 from ._doorbell import Doorbell, doorbell
+from ._inherited import Inherited
 from ._loops import current_loop, on_trio
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Mailbox:
         self._bell: Doorbell | None = None
         self._calls: list[Callable[[], object]] = []
         self.begin_anew()
-        _all.add(self)
+        _in_this_process.add(self)
 
     def begin_anew(self) -> None:
         """After a fork, somebody in the parent may hold the lock."""
@@ -102,17 +102,8 @@ class Mailbox:
 
 
 _mailboxes: "WeakKeyDictionary[Hashable, Mailbox]" = WeakKeyDictionary()
-_all: "WeakSet[Mailbox]" = WeakSet()
-"""Those that were hung up, too: whoever waited then still posts to them."""
-
-
-def _after_fork() -> None:
-    for box in list(_all):
-        box.begin_anew()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(after_in_child=_after_fork)
+# Those that were hung up, too: whoever waited then still posts to them.
+_in_this_process = Inherited(Mailbox.begin_anew)
 
 
 def mailbox() -> Mailbox:

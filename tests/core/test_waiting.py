@@ -337,7 +337,7 @@ def test_after_a_fork_the_lock_of_one_that_was_hung_up_is_free_too():
         box = mailbox()
         hang_up()
         box._lock.acquire()
-        _mailbox._after_fork()
+        _mailbox._in_this_process.begin_anew()
         came: list[int] = []
         assert box._lock.acquire(blocking=False)
         box._lock.release()

@@ -213,6 +213,11 @@ def test_a_spot_machine_that_the_cloud_took_back_says_so_until_it_is_started_aga
     years.tell(story)
 
 
+def another(face: Face) -> Novitai:
+    """A client of the same account with a store of its own."""
+    return Novitai(api_key=face.cloud.api_key, base_url=face.cloud.base_url, store="memory")
+
+
 def test_a_spot_machine_of_another_store_that_the_cloud_took_back_says_so(years):
     async def story(client: Any, cloud: Emulator) -> None:
         ready = await (await client.instances.create(**WANTED)).wait_until_ready(timeout=900)
@@ -233,9 +238,7 @@ def test_a_machine_of_another_store_that_runs_cannot_be_started(face: Face):
     async def story(client: Any, done: Any) -> None:
         made = await done(client.instances.create(**WANTED))
         made = await done(made.wait_until_ready(timeout=SOON))
-        with Novitai(
-            api_key=face.cloud.api_key, base_url=face.cloud.base_url, store="memory"
-        ) as other:
+        with another(face) as other:
             with pytest.raises(
                 InstanceStateError, match="cannot start while it is running"
             ) as caught:
@@ -282,9 +285,7 @@ def test_a_machine_of_another_store_can_be_waited_for(face: Face):
     async def story(client: Any, done: Any) -> None:
         made = await done(client.instances.create(**WANTED))
         made = await done(made.wait_until_ready(timeout=SOON))
-        with Novitai(
-            api_key=face.cloud.api_key, base_url=face.cloud.base_url, store="memory"
-        ) as other:
+        with another(face) as other:
             stranger = other.instances.get(made.novita_instance_id)
             assert not stranger.managed
             assert stranger.wait_until_ready(timeout=SOON).status is InstanceStatus.RUNNING

@@ -10,9 +10,11 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
+import stores
 
 from novitai_sdk.jobs import (
     Change,
@@ -25,6 +27,7 @@ from novitai_sdk.jobs import (
 from novitai_sdk.models import JobStatus
 
 SOON = 20.0
+opened = partial(stores.opened, within=SOON)
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL and flock")
 
@@ -102,15 +105,6 @@ def worker(path: Path, journal: Journal, pause: float = 0.0) -> Iterator["subpro
 def kill(process: "subprocess.Popen[bytes]") -> None:
     process.send_signal(signal.SIGKILL)
     process.wait(SOON)
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[SqliteStore]:
-    store = SqliteStore(path)
-    try:
-        yield store
-    finally:
-        store.close(SOON)
 
 
 def add(path: Path, *numbers: int) -> None:

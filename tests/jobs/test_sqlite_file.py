@@ -8,12 +8,13 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import attrs
 import pytest
+from stores import SOON, opened
 
 from novitai_sdk.jobs import (
     Again,
@@ -45,7 +46,6 @@ from novitai_sdk.jobs._rows import Rows
 from novitai_sdk.models import JobStatus
 
 NOW = 1_700_000_000.0
-SOON = 10.0
 DAY = 86_400.0
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither modes nor flock")
@@ -63,15 +63,6 @@ def take(
     store: SqliteStore, owner: str = "me", limit: int = 1, now: float = NOW
 ) -> tuple[Claim, ...]:
     return store.claim(owner, {"greet": limit}, now, 60).result(SOON).claims
-
-
-@contextmanager
-def opened(path: Path, synchronous: str = "FULL") -> Iterator[SqliteStore]:
-    store = SqliteStore(path, synchronous=synchronous)
-    try:
-        yield store
-    finally:
-        store.close(SOON)
 
 
 def mode(path: Path) -> int:

@@ -2,14 +2,14 @@
 
 import logging
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
 from faces import WANTED
+from stores import SOON, opened
 
 from novitai_sdk import Novitai
 from novitai_sdk.emulator import Emulator, faults
@@ -19,7 +19,6 @@ from novitai_sdk.models import JobPriority, JobStatus
 from novitai_sdk.testing import MemoryNetwork
 
 NOW = 1_700_000_000.0
-SOON = 10.0
 ENDLESS = """ '{"a":' || replace(hex(zeroblob(50000)), '0', '[') || '}' """
 SPOILED = {
     "a content that is not JSON": "body = '{nope'",
@@ -36,15 +35,6 @@ SPOILED = {
     "a count beyond all numbers": "number = 9223372036854775807",
 }
 spoiled = pytest.mark.parametrize("how", SPOILED.values(), ids=list(SPOILED))
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[SqliteStore]:
-    store = SqliteStore(path)
-    try:
-        yield store
-    finally:
-        store.close(SOON)
 
 
 def edit(path: Path, statement: str) -> None:

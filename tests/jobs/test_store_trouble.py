@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from stores import SOON, opened
 
 from novitai_sdk.jobs import (
     Change,
@@ -28,7 +29,6 @@ from novitai_sdk.jobs import (
 )
 
 NOW = 1_700_000_000.0
-SOON = 10.0
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="an open file stays where it is there")
 
@@ -43,15 +43,6 @@ def add(store: SqliteStore, *jobs: NewJob) -> None:
 
 def numbers(store: SqliteStore) -> list[object]:
     return [job.payload["number"] for job in store.jobs(JobQuery(order="oldest")).result(SOON)]
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[SqliteStore]:
-    store = SqliteStore(path)
-    try:
-        yield store
-    finally:
-        store.close(SOON)
 
 
 def copied(path: Path, to: Path) -> Path:

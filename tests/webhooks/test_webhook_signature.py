@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from novitai_sdk import AlreadyReceived, Secret, SignatureInvalid
-from novitai_sdk.webhooks import SeenIds, new_secret, sign, verify
+from novitai_sdk.webhooks import SeenIds, _signature, new_secret, sign, verify
 
 NOW = 1_767_225_600
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
@@ -59,7 +59,7 @@ def test_what_is_no_secret_is_a_mistake_of_the_program_and_is_not_repeated(
     secrets: object, kind: str
 ):
     for act in (
-        lambda: verify(BODY, signed(), secrets, now=NOW),  # type: ignore[arg-type]
+        lambda: verify(BODY, signed(), secrets, now=NOW),  # type: ignore[arg-type]  # must be refused
         lambda: signed(secrets=secrets),
     ):
         with pytest.raises(TypeError) as caught:
@@ -72,7 +72,7 @@ def test_what_is_no_secret_is_a_mistake_of_the_program_and_is_not_repeated(
 )
 def test_a_time_that_no_receiver_would_take_is_not_signed(moment: object):
     with pytest.raises(ValueError, match="whole seconds since 1970 are expected"):
-        signed(at=moment)  # type: ignore[arg-type]
+        signed(at=moment)  # type: ignore[arg-type]  # must be refused
 
 
 def test_a_library_of_the_standard_believes_us_and_we_believe_it():
@@ -215,6 +215,13 @@ def test_the_memory_of_ids_is_bounded_in_time_and_number():
     assert seen.add("msg_0", now=5.0)
     assert not seen.add("msg_4", now=5.0)
     assert seen.add("msg_4", now=50.0)
+
+
+def test_in_a_child_forked_while_another_thread_remembers_an_id_it_can_be_remembered():
+    seen = SeenIds()
+    seen._lock.acquire()  # by a thread of the parent, which the child does not have
+    _signature._in_this_process.begin_anew()
+    assert seen.add("msg_1", now=0.0)
 
 
 def test_of_deliveries_that_arrive_at_once_on_several_threads_one_is_the_first(

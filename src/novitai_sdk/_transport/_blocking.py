@@ -1,6 +1,5 @@
 """Requests of plain clients."""
 
-import os
 import socket
 import ssl
 import threading
@@ -9,11 +8,11 @@ from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
-from weakref import WeakSet
 
 import httpcore
 
 from .._calling import Sync
+from .._inherited import Inherited
 from ..errors import ClientClosed, TransportFailed
 from ._messages import Reply, Request
 from ._wires import (
@@ -127,17 +126,8 @@ class BlockingTransport:
         self._close_idle()
 
 
-_in_this_process: "WeakSet[BlockingTransport]" = WeakSet()
-
-
-def _after_fork() -> None:
-    # Two processes on one connection would mix up their replies.
-    for transport in list(_in_this_process):
-        transport.leave_to_parent()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(after_in_child=_after_fork)
+# Two processes on one connection would mix up their replies.
+_in_this_process = Inherited(BlockingTransport.leave_to_parent)
 
 
 class Slots:

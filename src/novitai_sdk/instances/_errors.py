@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import datetime
+from decimal import Decimal
 
 from .._calling import Mode
 from ..errors import (
@@ -17,6 +18,10 @@ from ._instance import Instance, cost_so_far
 __all__ = ["about", "cannot", "no_record", "not_given_back", "not_gone", "not_stopped"]
 
 
+def _cost(one: Instance[Mode], now: datetime) -> Decimal | None:
+    return cost_so_far(one.hourly_price, one.created_at, now)
+
+
 def cannot(one: Instance[Mode], what: str, why: str, now: datetime) -> InstanceStateError:
     """It is in no state for *what*, such as ``stop``."""
     return InstanceStateError(
@@ -26,7 +31,7 @@ def cannot(one: Instance[Mode], what: str, why: str, now: datetime) -> InstanceS
         last=one,
         phase=one.phase,
         elapsed=(now - one.created_at).total_seconds(),
-        cost=cost_so_far(one.hourly_price, one.created_at, now),
+        cost=_cost(one, now),
         reason=why,
     )
 
@@ -40,7 +45,7 @@ def not_stopped(one: Instance[Mode], timeout: float, now: datetime) -> WaitTimed
         last=one,
         phase=one.phase,
         elapsed=timeout,
-        cost=cost_so_far(one.hourly_price, one.created_at, now),
+        cost=_cost(one, now),
     )
 
 
@@ -57,7 +62,7 @@ def not_gone(one: Instance[Mode], timeout: float, now: datetime) -> CleanupFaile
         last=one,
         phase=one.phase,
         elapsed=timeout,
-        cost=cost_so_far(one.hourly_price, one.created_at, now),
+        cost=_cost(one, now),
     )
 
 
@@ -73,14 +78,16 @@ def not_given_back(
         last=last,
         phase=None if last is None else last.phase,
         elapsed=None if last is None else (now - last.created_at).total_seconds(),
-        cost=None if last is None else cost_so_far(last.hourly_price, last.created_at, now),
+        cost=None if last is None else _cost(last, now),
         reason=why,
     )
 
 
 def no_record(instance_id: str) -> InstanceNotFound:
     """This store knows nothing of it."""
-    return InstanceNotFound(f"no record of instance {instance_id}", instance_id=instance_id)
+    return InstanceNotFound(
+        f"no record of instance {instance_id} in this store", instance_id=instance_id
+    )
 
 
 @contextmanager

@@ -13,12 +13,12 @@ from ..errors import (
     CallError,
     CreateOutcomeUnknown,
     InstanceFailed,
-    InstanceNotFound,
     WaitTimedOut,
 )
 from ..jobs import Record
 from ..models import InstanceStatus
 from ._backstage import PASSING, Backstage
+from ._errors import no_record
 from ._instance import Instance, cost_so_far, of_managed
 from ._jobs import TIMED_OUT
 from ._life import ENDED, READY
@@ -62,9 +62,7 @@ async def wait_until_ready(
         while True:
             record = await back.read(instance_id)
             if record is None:
-                raise InstanceNotFound(
-                    f"no record of instance {instance_id} in this store", instance_id=instance_id
-                )
+                raise no_record(instance_id)
             managed = read_record(record)
             elapsed = back.waiter.monotonic() - started
             now = WaitProgress(

@@ -19,6 +19,7 @@ from typing import Final, Protocol, TypeAlias, cast
 
 import attrs
 
+from .._inherited import Inherited
 from ..errors import SignatureInvalid
 from ..models import Secret
 
@@ -167,9 +168,15 @@ class SeenIds:
     def __init__(self, *, keep: float = 600.0, most: int = 100_000) -> None:
         self._keep = keep
         self._most = most
-        self._lock = Lock()
         self._ids: OrderedDict[str, float] = OrderedDict()
         """Until when each is remembered."""
+
+        self.begin_anew()
+        _in_this_process.add(self)
+
+    def begin_anew(self) -> None:
+        """After a fork, somebody in the parent may hold the lock."""
+        self._lock = Lock()
 
     def add(self, message_id: str, *, now: float, until: float = 0.0) -> bool:
         """Remember an id for ``keep`` seconds and *until* then; False when it is known already.
@@ -187,6 +194,9 @@ class SeenIds:
             self._ids[message_id] = max(known or 0.0, now + self._keep, until)
             self._ids.move_to_end(message_id)
             return known is None or known < now
+
+
+_in_this_process = Inherited(SeenIds.begin_anew)
 
 
 @attrs.frozen(kw_only=True)
