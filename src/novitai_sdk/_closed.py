@@ -1,11 +1,11 @@
 """What whoever still holds a noun of a closed client is told, and when it is too late to tell."""
 
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
 from contextvars import ContextVar
 from typing import Any, Final, Generic, TypeVar, cast
 
 from ._calling import Mode
+from ._promise import Future
 from ._waiting import Waiter
 from .errors import ClientClosed
 from .jobs import Store, StoreClosed

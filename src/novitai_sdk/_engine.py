@@ -3,7 +3,6 @@
 import os
 import threading
 from collections.abc import AsyncGenerator, Callable
-from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, Generic, cast
@@ -20,6 +19,7 @@ from ._mailbox import hang_up
 from ._meter import Meter
 from ._network import Network
 from ._once import once
+from ._promise import Promise
 from ._session import Patience, Session
 from ._transport import Transport, user_agent
 from ._version import __version__
@@ -79,7 +79,7 @@ class _Core(Generic[Mode]):
         self.closed = False
         # Of the plain client. One thread may take it twice: a signal may come while it closes, and close as well.
         self.closing = threading.RLock()
-        self.gone: Future[None] = Future()  # of the awaiting one: all is closed
+        self.gone: Promise[None] = Promise()  # of the awaiting one: all is closed
         self.gone.set_running_or_notify_cancel()  # by none of those who wait for it
         self.waiter = UntilClosed(waiter, self.is_closed)
         self.gates = Gates()

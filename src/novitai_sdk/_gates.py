@@ -6,7 +6,6 @@ here either: whoever has to wait is told for what.
 
 import threading
 from collections import OrderedDict, deque
-from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import Final
 
@@ -15,6 +14,7 @@ from ._circuit import CircuitBreaker
 from ._circuit_life import CLEAR, Circuit, Event, Phase
 from ._inherited import Inherited
 from ._meter import Meter
+from ._promise import InvalidStateError, Promise
 from ._rate import FULL, RateLimit
 from ._retry import RetryPolicy
 from .cloud._drift import Tally
@@ -24,7 +24,7 @@ __all__ = ["Breaker", "Bucket", "Gates", "Turn"]
 # Moments are sums of many intervals: a token must not be missed for the last digit of one.
 _ROUNDING: Final = 1e-6
 
-Turn = Future[None]
+Turn = Promise[None]
 """A place in the queue; it is settled when it becomes the first."""
 
 

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,6 +10,7 @@ import anyio
 
 from ._loops import is_cancellation, on_trio
 from ._mailbox import mailbox
+from ._promise import Promise
 from ._waiting import AsyncWaiter
 from .jobs import BackgroundRunner, Runner, RunnerFailed, StoreError
 
@@ -54,7 +54,7 @@ class TaskHost:
         # The block's, for all jobs: that of whoever asks for the first one is that of a single request, perhaps.
         self._context = copy_context()
         self._begun = False
-        self._ended: Future[None] = Future()
+        self._ended: Promise[None] = Promise()
         self._ended.set_running_or_notify_cancel()  # by none of those who wait for it
         self._runner: Runner | None = None
         self._stopping = False

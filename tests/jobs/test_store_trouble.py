@@ -25,6 +25,7 @@ from novitai_sdk.jobs import (
     StoreForeign,
     StoreFull,
     StoreGone,
+    _sqlite,
     new_job,
 )
 
@@ -98,6 +99,7 @@ def test_a_file_that_is_put_back_is_used_again(path: Path) -> None:
 def test_what_waits_for_another_process_while_the_file_goes_away_is_not_acknowledged(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(_sqlite, "_LONG", 0.0)
     looked = threading.Event()
     elsewhere = path.with_name("elsewhere.db")
     with opened(path) as store, closing(sqlite3.connect(path, isolation_level=None)) as other:

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
@@ -12,6 +11,7 @@ import attrs
 from .. import cloud
 from .._asked import check_id, check_progress, check_timeout
 from .._calling import Mode
+from .._promise import Future
 from ..cloud import CloudInstances, CloudStatus, Phase
 from ..cloud._refusals import short
 from ..errors import (

@@ -2,10 +2,10 @@
 
 import os
 from collections.abc import Awaitable, Callable, Hashable
-from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import Any, Final, TypeVar, cast
 
+from .._promise import Promise, fulfil
 from .._session import Session
 
 __all__ = ["OFFERS_LAST", "PLACES_LAST", "TEMPLATES_LAST", "Recent"]
@@ -31,7 +31,7 @@ class Recent:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._answers: dict[Hashable, tuple[float, object]] = {}
-        self._under_way: dict[Hashable, list[Future[None]]] = {}
+        self._under_way: dict[Hashable, list[Promise[None]]] = {}
         """Those who wait for an answer that somebody has asked for already."""
 
         self._troubles: dict[str, str] = {}
@@ -55,7 +55,7 @@ class Recent:
         # Threads wait for threads and tasks for tasks: one that blocks the loop its answer comes in would wait for
         # itself. And a forked child waits for nobody that it left in its parent.
         asked = (os.getpid(), session.mode, question)
-        mine: list[Future[None]] = []
+        mine: list[Promise[None]] = []
         waiting = self._under_way.setdefault(asked, mine)
         if waiting is not mine:
             await self._wait(asked, waiting, session)
@@ -73,18 +73,17 @@ class Recent:
                 # First: who is not among them from here on does not wait.
                 self._under_way.pop(asked)
                 for one in mine:
-                    with suppress(InvalidStateError):  # given up
-                        one.set_result(None)
+                    fulfil(one, None)
 
     def _answer(self, question: Hashable, lasts: float) -> tuple[float, object] | None:
         found = self._answers.get(question)
         return found if found is not None and self._clock() - found[0] < lasts else None
 
     async def _wait(
-        self, asked: Hashable, waiting: list[Future[None]], session: Session[Any]
+        self, asked: Hashable, waiting: list[Promise[None]], session: Session[Any]
     ) -> None:
         """Wait until whoever reads has done so."""
-        told: Future[None] = Future()
+        told: Promise[None] = Promise()
         waiting.append(told)
         if self._under_way.get(asked) is waiting:
             with suppress(TimeoutError):

@@ -2,12 +2,12 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Generator
-from concurrent.futures import Future, InvalidStateError
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from .._calling import Mode
+from .._promise import Promise, fulfil
 from ..cloud import CloudStatus, Phase
 from ..errors import (
     CallError,
@@ -158,11 +158,10 @@ def _word_left(instance_id: str) -> Generator[None, None, None]:
 
 async def _next_change(back: Backstage[Mode], record: Record, timeout: float) -> None:
     """Wait until *record* has changed, or nobody would change it any more, for *timeout* seconds at most."""
-    woken: Future[None] = Future()
+    woken: Promise[None] = Promise()
 
     def wake(*_: object) -> None:
-        with suppress(InvalidStateError):  # by the other one, or given up
-            woken.set_result(None)
+        fulfil(woken, None)
 
     changed = back.store.changed(record.kind, record.key, record.version)
     changed.add_done_callback(wake)

@@ -3,10 +3,10 @@
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import Future, InvalidStateError
 from threading import Lock
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from .._promise import Promise, fulfil, reject
 from ..models import Job
 from ._store import Record
 
@@ -17,22 +17,6 @@ T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 
 _log = logging.getLogger("novitai_sdk")
-
-
-def resolve(future: "Future[T]", value: T) -> None:
-    """Bring *future* to *value* unless nobody waits for it any more."""
-    try:
-        future.set_result(value)
-    except InvalidStateError:  # cancelled, or settled by another thread in the meantime
-        return
-
-
-def reject(future: "Future[T]", error: BaseException) -> None:
-    """Let *future* fail with *error* unless nobody waits for it any more."""
-    try:
-        future.set_exception(error)
-    except InvalidStateError:
-        return
 
 
 class Events:
@@ -84,16 +68,16 @@ class _Waiting(Generic[K, T]):
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._futures: defaultdict[K, dict[Future[T], int]] = defaultdict(dict)
+        self._futures: defaultdict[K, dict[Promise[T], int]] = defaultdict(dict)
 
-    def add(self, key: K, after: int = 0) -> "Future[T]":
-        future: Future[T] = Future()
+    def add(self, key: K, after: int = 0) -> Promise[T]:
+        future: Promise[T] = Promise()
         with self._lock:
             self._futures[key][future] = after
         future.add_done_callback(lambda _: self._leave(key, future))
         return future
 
-    def at(self, key: K) -> list[tuple["Future[T]", int]]:
+    def at(self, key: K) -> list[tuple[Promise[T], int]]:
         # Copied: futures are settled outside the lock, since their callbacks come back for it.
         with self._lock:
             return list(self._futures[key].items()) if key in self._futures else []
@@ -105,11 +89,11 @@ class _Waiting(Generic[K, T]):
         with self._lock:
             return list(self._futures)
 
-    def everyone(self) -> "list[Future[T]]":
+    def everyone(self) -> list[Promise[T]]:
         with self._lock:
             return [future for futures in self._futures.values() for future in futures]
 
-    def _leave(self, key: K, future: "Future[T]") -> None:
+    def _leave(self, key: K, future: Promise[T]) -> None:
         with self._lock:
             futures = self._futures.get(key)
             if futures is not None:
@@ -129,11 +113,11 @@ class Announcer:
         self._jobs: _Waiting[str, Job] = _Waiting()
         self._listeners: dict[object, Callable[[float], None]] = {}
 
-    def await_record(self, kind: str, key: str, after: int) -> "Future[Record | None]":
+    def await_record(self, kind: str, key: str, after: int) -> Promise[Record | None]:
         """A future for the record's next version after *after*."""
         return self._records.add((kind, key), after)
 
-    def await_job(self, job_id: str) -> "Future[Job]":
+    def await_job(self, job_id: str) -> Promise[Job]:
         """A future for the end of the job."""
         return self._jobs.add(job_id)
 
@@ -177,12 +161,12 @@ class Announcer:
             # News may arrive late and out of order; versions only grow, so old news is recognised. Whoever
             # waits for a record to appear (after 0) is not concerned by its deletion.
             if version > after and (record is not None or after > 0):
-                resolve(future, record)
+                fulfil(future, record)
 
     def show_job(self, job: Job) -> None:
         """Tell those who wait for the end of *job*."""
         for future, _ in self._jobs.at(job.id):
-            resolve(future, job)
+            fulfil(future, job)
 
     def show_no_job(self, job_id: str, error: Exception) -> None:
         """Tell those who wait for a job that does not exist."""

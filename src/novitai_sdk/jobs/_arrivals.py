@@ -63,10 +63,11 @@ def arrival(new: NewJob) -> Arrival:
     inside = len(payload) <= LONGEST_INSIDE
     created = _life.when(job.created_at)
     retry_at = None if job.next_retry_at is None else _life.when(job.next_retry_at)
+    # _value_, which is the attribute; value is a property, two calls deep before Python 3.12.
     values = Values(
         job.id,
-        job.type.value,
-        job.priority.value,
+        job.type._value_,
+        job.priority._value_,
         job.max_attempts,
         created,
         retry_at,

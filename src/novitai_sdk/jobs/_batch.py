@@ -1,11 +1,11 @@
 """Operations that are committed together, by as few statements as they need."""
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from typing import Any, Final, TypeVar
 
 import attrs
 
+from .._promise import Promise
 from ._announce import Events
 from ._arrivals import Arrival, add_alone
 from ._layout import Connection
@@ -20,11 +20,13 @@ Fill = Callable[[Rows, Events], Mapping[str, Delivery]]
 """Lets idle workers have what was made due, in the same transaction."""
 
 
-class Task(Future[T]):
+class Task(Promise[T]):
     """An operation, and what whoever asked for it waits for: one object, for there are thousands a second.
 
     *arrivals* are the jobs of one that does nothing but add jobs.
     """
+
+    __slots__ = ("arrivals", "run")
 
     def __init__(self, run: Callable[[Rows, Events], T], arrivals: Sequence[Arrival] = ()) -> None:
         super().__init__()

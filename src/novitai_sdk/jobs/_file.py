@@ -70,11 +70,8 @@ class StoreFile:
 
     def check(self) -> None:
         """Raise StoreGone unless the file that was opened is still where it was."""
-        if self._is_gone():
+        if self._look() != self._identity:
             raise self._gone()
-
-    def _is_gone(self) -> bool:
-        return self._look() != self._identity
 
     def _gone(self) -> StoreGone:
         return StoreGone(
@@ -173,7 +170,11 @@ class StoreFile:
         if isinstance(error, JobError):
             return error
         # Between the look at it and the opening.
-        if "unable to open" in str(error) and self._identity is not None and self._is_gone():
+        if (
+            "unable to open" in str(error)
+            and self._identity is not None
+            and self._look() != self._identity
+        ):
             return _caused(self._gone(), error)
         kind, advice = _meaning(error, self.path)
         if kind is None:

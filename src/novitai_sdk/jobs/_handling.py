@@ -1,12 +1,12 @@
 """What a handler is: a function of a job and what it knows besides it, which answers how the attempt ended."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from typing import Final, Protocol, TypeAlias, cast
 
 import attrs
 
 from .._calling import Async
+from .._promise import Future
 from .._waiting import AsyncWaiter, Waiter
 from ..models import Job
 from ._life import writable

@@ -1,15 +1,15 @@
 """A store that forgets everything when the process ends."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import Future
 from threading import Lock
 from typing import TypeVar
 
 import attrs
 
+from .._promise import Future, Promise, fulfil, reject
 from ..models import Job, JobQueueStats, JobStatus
 from . import _forks, _life
-from ._announce import Announcer, reject, resolve
+from ._announce import Announcer
 from ._errors import ClaimLost, JobError, JobNotFound, StoreClosed, StoreError
 from ._listing import JobPage, JobQuery
 from ._offers import Delivery, Standing, fill, left_over, with_offered
@@ -63,7 +63,7 @@ class MemoryStore:
     def settle(self, settlements: Sequence[Settlement]) -> "Future[tuple[JobError | None, ...]]":
         """End attempts, each on its own; answer with why each was refused."""
         answers: list[JobError | None] = []
-        future: Future[tuple[JobError | None, ...]] = Future()
+        future: Promise[tuple[JobError | None, ...]] = Promise()
         for settlement in settlements:
             error = self.commit(Change(settle=settlement)).exception()
             if isinstance(error, StoreError):
@@ -314,7 +314,7 @@ class MemoryStore:
         if job is None:
             reject(future, JobNotFound(job_id))
         elif job.status in _life.SETTLED:
-            resolve(future, job)
+            fulfil(future, job)
         return future
 
     def on_work(self, listener: Callable[[float], None]) -> Callable[[], None]:
@@ -344,7 +344,7 @@ class MemoryStore:
         return self._transact(lambda _: look())
 
     def _transact(self, work: Callable[[Draft], T]) -> "Future[T]":
-        future: Future[T] = Future()
+        future: Promise[T] = Promise()
         with self._lock:
             draft = Draft(self._state)
             try:

@@ -1,7 +1,6 @@
 """``client.jobs``: what the task runner does, and a hand on it."""
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
 from contextlib import suppress
 from datetime import datetime
 from typing import TypeVar
@@ -9,6 +8,7 @@ from typing import TypeVar
 import attrs
 
 from .._calling import Mode, dual, dual_iter
+from .._promise import Future
 from .._waiting import Waiter
 from ..models import Job, JobQueueStats, JobStatus, JobType
 from ._checks import is_number, is_text, is_whole, timeout_problems

@@ -15,7 +15,6 @@ import os
 import random
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from types import MappingProxyType
@@ -28,9 +27,9 @@ import attrs
 from .._calling import Async
 from .._job_event import JobEvent, OnJob, What
 from .._mailbox import hang_up, mailbox
+from .._promise import Future, Promise, fulfil
 from .._waiting import AsyncWaiter, Waiter
 from ..models import JobStatus
-from ._announce import resolve
 from ._crew import Crew, Kind, Work
 from ._errors import ClaimLost, JobError, RunnerFailed, StoreError
 from ._handling import Handler, Together, describe, facts
@@ -143,7 +142,7 @@ class Runner:
         self._due_at: float | None = None
         self._renew_at = 0.0
         self._renewed_at = 0.0  # by the wall clock
-        self._wake: Future[None] = Future()
+        self._wake: Promise[None] = Promise()
         self._asleep_until = math.inf
         self._ran = False
         self._tasks: anyio.abc.TaskGroup | None = None  # while it runs
@@ -313,7 +312,7 @@ class Runner:
 
     def _stay_awake(self) -> None:
         # Before the turn: what is announced from here on cuts the coming nap short.
-        self._wake, self._asleep_until = Future(), math.inf
+        self._wake, self._asleep_until = Promise(), math.inf
 
     async def _turn(self, tasks: anyio.abc.TaskGroup, look: bool) -> None:
         """Tell the store all there is to tell, and start what it hands out; raise its first complaint."""
@@ -491,7 +490,7 @@ class Runner:
         if (
             not self._wake.done()
         ):  # cheaper than to find out by trying, when a hundred jobs end at once
-            resolve(self._wake, None)
+            fulfil(self._wake, None)
 
     def _bear(self, error: StoreError) -> None:
         """Go on in spite of *error* if it may pass; raise it otherwise."""

@@ -3,14 +3,13 @@
 import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextvars import copy_context
 from typing import TypeVar
 
 import attrs
 
+from .._promise import Promise, fulfil, reject
 from ..models import Job
-from ._announce import reject, resolve
 from ._errors import ClaimLost
 from ._handling import JobContext, facts
 from ._mishaps import no_error
@@ -75,7 +74,7 @@ class PlainJobContext:
 async def in_thread(work: Callable[[PlainJobContext], T], context: JobContext) -> T:
     """Return what *work* returns in a thread of its own; raise what it raises."""
     plain = PlainJobContext(context=context)
-    answer: Future[T] = Future()
+    answer: Promise[T] = Promise()
     # A daemon, so that a function nobody waits for any more does not keep the program from ending. Not one of anyio's
     # threads: Python waits for those before it says that it ends, and then nobody would tell them.
     within = copy_context()
@@ -104,7 +103,7 @@ async def in_thread(work: Callable[[PlainJobContext], T], context: JobContext) -
 
 
 def _fulfil(
-    answer: "Future[T]", work: Callable[[PlainJobContext], T], context: PlainJobContext
+    answer: "Promise[T]", work: Callable[[PlainJobContext], T], context: PlainJobContext
 ) -> None:
     try:
         value = work(context)
@@ -113,4 +112,4 @@ def _fulfil(
     except BaseException as error:  # noqa: BLE001 - it would end the runner in place of this attempt
         reject(answer, no_error(error))
     else:
-        resolve(answer, value)
+        fulfil(answer, value)

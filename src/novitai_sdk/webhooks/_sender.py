@@ -9,7 +9,6 @@ made for one judged address and one name, and thrown away.
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import Future
 from contextlib import suppress
 from functools import cache
 from threading import Thread
@@ -20,10 +19,9 @@ import anyio
 import attrs
 import httpx
 
+from .._promise import Promise, fulfil, reject
 from .._waiting import AsyncWaiter
 from ..errors import CallTimedOut, ConnectFailed, TransportFailed
-from ..jobs._announce import reject
-from ..jobs._announce import resolve as fulfil
 from ._address import Network, networks, why_refused
 from ._headers import check_headers
 from ._port import TargetRefused, WebhookReply
@@ -41,12 +39,12 @@ async def resolve(host: str, port: int) -> Sequence[str]:
     """Ask the system's resolver, in a thread of its own."""
     # Names come from outside, and whoever answers for one may take as long as they like. The threads of the event loop
     # are few, and its other connections ask for their names there: those to the cloud, for one.
-    answer: Future[Sequence[str]] = Future()
+    answer: Promise[Sequence[str]] = Promise()
     Thread(target=_look_up, args=(answer, host, port), name="novitai-resolver", daemon=True).start()
     return await AsyncWaiter().result(answer)
 
 
-def _look_up(answer: "Future[Sequence[str]]", host: str, port: int) -> None:
+def _look_up(answer: Promise[Sequence[str]], host: str, port: int) -> None:
     try:
         found = socket.getaddrinfo(host.encode(), port, type=socket.SOCK_STREAM)
     except Exception as error:  # noqa: BLE001 - handed on to whoever asked
