@@ -8,10 +8,11 @@ and pgqueuer where they are and ``POSTGRES`` names a database that may be writte
 
 import asyncio
 import gc
+import random
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median, quantiles
@@ -21,7 +22,9 @@ from delayed import MANY, TAKEN, WAITING, claim_cost, idle_cpu, memory
 from queues import Bare, Huey, Ours, PlainHuey, PlainOurs, PlainQueue, Queue
 from servers import SERVER, PgQueuer, Procrastinate
 
-ALONE = 1000
+# Turns a round, and jobs in a turn.
+TURNS = 20
+IN_A_TURN = 50
 CALLERS = 100
 EACH = 200
 DRAINED = 10_000
@@ -61,15 +64,6 @@ def turns(rounds: int) -> Iterator[tuple[str, Make]]:
             yield from servers().items()
 
 
-async def one_by_one(queue: Queue) -> float:
-    for _ in range(WARM):
-        await queue.put()
-    began = time.perf_counter()
-    for _ in range(ALONE):
-        await queue.put()
-    return ALONE / (time.perf_counter() - began)
-
-
 async def many_callers(queue: Queue) -> float:
     async def caller() -> None:
         for _ in range(EACH):
@@ -80,15 +74,6 @@ async def many_callers(queue: Queue) -> float:
     began = time.perf_counter()
     await asyncio.gather(*(caller() for _ in range(CALLERS)))
     return CALLERS * EACH / (time.perf_counter() - began)
-
-
-def plain_one_by_one(queue: PlainQueue) -> float:
-    for _ in range(WARM):
-        queue.put()
-    began = time.perf_counter()
-    for _ in range(ALONE):
-        queue.put()
-    return ALONE / (time.perf_counter() - began)
 
 
 async def drain(queue: Queue) -> float:
@@ -151,33 +136,96 @@ def rates(title: str, measure: Measure, rounds: int, least: float) -> None:
     told(title, found, {BARE: least})
 
 
-def plain_rates(title: str, rounds: int) -> None:
+async def one_by_one() -> dict[str, list[float]]:
+    """Jobs per second that one awaiting caller stores, each in turn."""
+    found: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as directory:
+        sides = {**embedded(), **servers()}
+        queues = {
+            name: make(Path(directory, f"{at}.db")) for at, (name, make) in enumerate(sides.items())
+        }
+
+        async def turn(queue: Queue, puts: int) -> float:
+            began = time.perf_counter()
+            for _ in range(puts):
+                await queue.put()
+            return puts / (time.perf_counter() - began)
+
+        for queue in queues.values():
+            await queue.open()
+            await turn(queue, WARM)
+        for names in orders(list(queues)):
+            for name in names:
+                found.setdefault(name, []).append(await turn(queues[name], IN_A_TURN))
+        for queue in queues.values():
+            await queue.close()
+    return found
+
+
+def plain_one_by_one() -> dict[str, list[float]]:
     """The same for one caller without a loop, who may wait in the call itself."""
+    found: dict[str, list[float]] = {}
     sides: dict[str, Callable[[Path], PlainQueue]] = {OURS: PlainOurs}
     if find_spec("huey"):
         sides["huey (SqliteHuey)"] = PlainHuey
-    found: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(rounds):
-        for name, make in sides.items():
-            with tempfile.TemporaryDirectory() as directory:
-                queue = make(Path(directory, "jobs.db"))
-                gc.collect()
-                found[name].append(plain_one_by_one(queue))
-                queue.close()
-    told(title, found, {})
+    with tempfile.TemporaryDirectory() as directory:
+        queues = {
+            name: make(Path(directory, f"{at}.db")) for at, (name, make) in enumerate(sides.items())
+        }
+
+        def turn(queue: PlainQueue, puts: int) -> float:
+            began = time.perf_counter()
+            for _ in range(puts):
+                queue.put()
+            return puts / (time.perf_counter() - began)
+
+        for queue in queues.values():
+            turn(queue, WARM)
+        for names in orders(list(queues)):
+            for name in names:
+                found.setdefault(name, []).append(turn(queues[name], IN_A_TURN))
+        for queue in queues.values():
+            queue.close()
+    return found
+
+
+def orders(names: list[str]) -> Iterator[list[str]]:
+    """Yield *names* in an order of chance, so that nobody always comes after the same one."""
+    for _ in range(TURNS):
+        random.shuffle(names)
+        yield names
 
 
 def one_after_the_other(rounds: int) -> None:
-    awaiting, plain = (
-        "put, one by one, by an awaiting caller",
-        "the same, by a caller without an event loop",
-    )
-    rates(awaiting, one_by_one, rounds, 0.5)
-    plain_rates(plain, rounds)
+    """Print what stores one job at a time, in turns so short that the machine is the same for all sides in each."""
+    title = "put, one by one, by an awaiting caller"
+    plain = "the same, by a caller without an event loop"
+
+    def both(more: str = "") -> None:
+        ahead(title + more, [asyncio.run(one_by_one()) for _ in range(rounds)], 0.5)
+        ahead(plain + more, [plain_one_by_one() for _ in range(rounds)], 0.5)
+
+    both()
     if awake.CAN:
         with awake.awake():
-            rates(f"{awaiting}; no processor falls asleep", one_by_one, rounds, 0.5)
-            plain_rates(f"{plain}; no processor falls asleep", rounds)
+            both("; no processor falls asleep")
+
+
+def ahead(title: str, rounds: Sequence[Mapping[str, list[float]]], least: float) -> None:
+    """Print jobs per second, and our part of each other's in the middle of all turns."""
+    found = {name: [rate for one in rounds for rate in one[name]] for name in rounds[0]}
+    print(f"\n{title}")
+    for name, rates in found.items():
+        print(f"  {name:<52} {median(rates):9,.0f} jobs/s")
+    for name, rates in found.items():
+        if name != OURS:
+            parts = [mine / its for mine, its in zip(found[OURS], rates, strict=True)]
+            low, part, high = quantiles(parts, n=4)
+            at_least = least if name == BARE else 1.0
+            verdict = f"at least {at_least:.2f}: {holds(part >= at_least)}"
+            print(
+                f"  {f'part of {name}':<52} {part:9.2f}   ({verdict}; half of the turns {low:.2f} to {high:.2f})"
+            )
 
 
 def told(title: str, found: Mapping[str, list[float]], least: Mapping[str, float]) -> None:
