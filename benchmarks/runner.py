@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -136,8 +137,12 @@ def rates(title: str, measure: Measure, rounds: int, least: float) -> None:
     told(title, found, {BARE: least})
 
 
-async def one_by_one() -> dict[str, list[float]]:
-    """Jobs per second that one awaiting caller stores, each in turn."""
+def one_by_one() -> dict[str, list[float]]:
+    """Jobs per second that one awaiting caller stores, each side in turn."""
+    return asyncio.run(_one_by_one())
+
+
+async def _one_by_one() -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as directory:
         sides = {**embedded(), **servers()}
@@ -189,6 +194,15 @@ def plain_one_by_one() -> dict[str, list[float]]:
     return found
 
 
+Rates = Mapping[str, list[float]]
+
+
+def each_in_a_process(measure: Callable[[], Rates], rounds: int) -> list[Rates]:
+    """Measure in a fresh process each time: where its threads and its memory come to lie makes a tenth."""
+    with get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        return [pool.apply(measure) for _ in range(rounds)]
+
+
 def orders(names: list[str]) -> Iterator[list[str]]:
     """Yield *names* in an order of chance, so that nobody always comes after the same one."""
     for _ in range(TURNS):
@@ -202,8 +216,8 @@ def one_after_the_other(rounds: int) -> None:
     plain = "the same, by a caller without an event loop"
 
     def both(more: str = "") -> None:
-        ahead(title + more, [asyncio.run(one_by_one()) for _ in range(rounds)], 0.5)
-        ahead(plain + more, [plain_one_by_one() for _ in range(rounds)], 0.5)
+        ahead(title + more, each_in_a_process(one_by_one, rounds), 0.5)
+        ahead(plain + more, each_in_a_process(plain_one_by_one, rounds), 0.5)
 
     both()
     if awake.CAN:
@@ -211,7 +225,7 @@ def one_after_the_other(rounds: int) -> None:
             both("; no processor falls asleep")
 
 
-def ahead(title: str, rounds: Sequence[Mapping[str, list[float]]], least: float) -> None:
+def ahead(title: str, rounds: Sequence[Rates], least: float) -> None:
     """Print jobs per second, and our part of each other's in the middle of all turns."""
     found = {name: [rate for one in rounds for rate in one[name]] for name in rounds[0]}
     print(f"\n{title}")

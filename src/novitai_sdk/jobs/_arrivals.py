@@ -1,9 +1,8 @@
 """New jobs on their way into the table."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from typing import Final, NamedTuple
-
-import attrs
 
 from . import _life
 from ._announce import Events
@@ -20,8 +19,11 @@ _INSERT: Final = (
 )
 
 
-class Values(NamedTuple):
-    """What goes into the table of jobs, in the order of the statement."""
+class Arrival(NamedTuple):
+    """A new job as its row.
+
+    The values of the statement, in its order; and *apart*, a payload too long to stand there.
+    """
 
     id: str
     type: str
@@ -32,28 +34,20 @@ class Values(NamedTuple):
     due: float
     key: str | None
     body: str | None
-
-
-@attrs.frozen
-class Arrival:
-    """A new job as its row.
-
-    Attributes:
-        values: What goes into the table of jobs.
-        apart: A payload too long to stand there.
-    """
-
-    values: Values
     apart: str | None
 
     @property
     def plain(self) -> bool:
         """Whether one statement adds it, without a look at what is there."""
-        return self.apart is None and self.values.key is None
+        return self.apart is None and self.key is None
 
     def tell(self, events: Events) -> None:
         """Note that there is work."""
-        events.work(self.values.type, self.values.due)
+        events.work(self.type, self.due)
+
+
+_row: Final[Callable[[Arrival], Sequence[object]]] = itemgetter(slice(-1))
+"""The values of the statement."""
 
 
 def arrival(new: NewJob) -> Arrival:
@@ -64,7 +58,7 @@ def arrival(new: NewJob) -> Arrival:
     created = _life.when(job.created_at)
     retry_at = None if job.next_retry_at is None else _life.when(job.next_retry_at)
     # _value_, which is the attribute; value is a property, two calls deep before Python 3.12.
-    values = Values(
+    return Arrival(
         job.id,
         job.type._value_,
         job.priority._value_,
@@ -74,16 +68,16 @@ def arrival(new: NewJob) -> Arrival:
         created if retry_at is None else retry_at,
         new.key,
         payload if inside else None,
+        None if inside else payload,
     )
-    return Arrival(values, None if inside else payload)
 
 
 def add(db: Connection, arrivals: Iterable[Arrival], events: Events) -> None:
     """Add jobs, but for those whose key a live one has. Raises JobRefused."""
-    together: list[Values] = []
+    together: list[Arrival] = []
     for one in arrivals:
         if one.plain:
-            together.append(one.values)
+            together.append(one)
             one.tell(events)
             continue
         # In their order, which is the order of their age.
@@ -95,7 +89,7 @@ def add(db: Connection, arrivals: Iterable[Arrival], events: Events) -> None:
 
 def add_alone(db: Connection, one: Arrival, events: Events) -> bool:
     """Add a plain job by one statement, and nothing else; answer whether there was none of its id."""
-    if db.execute(_INSERT, one.values).rowcount == 0:
+    if db.execute(_INSERT, _row(one)).rowcount == 0:
         return False
     one.tell(events)
     return True
@@ -111,14 +105,14 @@ def holder_of(db: Connection, key: str) -> str | None:
     return found and str(found[0])
 
 
-def _insert(db: Connection, jobs: Sequence[Values]) -> None:
+def _insert(db: Connection, jobs: Sequence[Arrival]) -> None:
     """Add *jobs* by one statement."""
-    added = db.executemany(_INSERT, jobs).rowcount if jobs else 0
+    added = db.executemany(_INSERT, map(_row, jobs)).rowcount if jobs else 0
     if added < len(jobs):
         raise _taken(db, jobs, added)
 
 
-def _taken(db: Connection, jobs: Sequence[Values], added: int) -> JobRefused:
+def _taken(db: Connection, jobs: Sequence[Arrival], added: int) -> JobRefused:
     """The error for the first of *jobs* whose id was taken, now that so many of them were *added*."""
     newest = db.execute("SELECT id FROM jobs ORDER BY seq DESC LIMIT ?", (added,))
     fresh = {id_ for (id_,) in newest}
@@ -130,11 +124,11 @@ def _taken(db: Connection, jobs: Sequence[Values], added: int) -> JobRefused:
 
 
 def _add_with_care(db: Connection, one: Arrival, events: Events) -> None:
-    if one.values.key is not None and holder_of(db, one.values.key) is not None:
+    if one.key is not None and holder_of(db, one.key) is not None:
         return
-    added = db.execute(_INSERT, one.values)
+    added = db.execute(_INSERT, _row(one))
     if added.rowcount == 0:
-        raise _there_is_one(one.values.id)
+        raise _there_is_one(one.id)
     if one.apart is not None:
         db.execute("INSERT INTO payloads VALUES (?, ?)", (added.lastrowid, one.apart))
     one.tell(events)

@@ -91,10 +91,13 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 @lru_cache(maxsize=64)
 def moment(seconds: float) -> datetime:
     """Return the aware datetime of *seconds* since 1970-01-01 UTC. Raises ValueError outside the years 1 to 9999."""
-    if not is_moment(seconds):
-        raise ValueError(f"{seconds} seconds since 1970 is no time of the years 1 to 9999")
-    # Not fromtimestamp(): on Windows it fails for times a test may well use, such as the first day.
-    return _EPOCH + timedelta(seconds=seconds)
+    try:
+        # Not fromtimestamp(): on Windows it fails for times a test may well use, such as the first day.
+        return _EPOCH + timedelta(seconds=seconds)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(
+            f"{seconds} seconds since 1970 is no time of the years 1 to 9999"
+        ) from error
 
 
 def when(at: datetime) -> float:

@@ -55,6 +55,9 @@ class Worker(Generic[T]):
         """Have *item* done. Raises StoreError, and takes it back, where no thread can be started."""
         with self._guard:
             self._queue.append(item)
+            if self._asleep:  # so there is a thread
+                self._wake()
+                return
             try:
                 self._call()
             except StoreError:
