@@ -131,7 +131,9 @@ def test_jobs_of_a_status_are_counted_by_the_index_that_holds_no_others(
     path: Path, status: str, index: str
 ) -> None:
     store = SqliteStore(path)
-    (ask,) = (one for one in _BY_TYPE.split(" UNION ALL ") if f"'{status}'" in one)
+    (ask,) = (
+        one for one in _BY_TYPE.split(" UNION ALL ") if f"jobs WHERE status = '{status}'" in one
+    )
     with closing(store._file.connect()) as db:
         steps = [step[3] for step in db.execute(f"EXPLAIN QUERY PLAN {ask}")]
     assert steps[0].endswith(f"INDEX jobs_{index}")

@@ -61,7 +61,15 @@ LAYOUT_1: Final = (
     "INSERT INTO revision VALUES (0)",
 )
 
-EARLIER: Final[tuple[Sequence[str], ...]] = (LAYOUT_1,)
+LAYOUT_2: Final = (
+    *LAYOUT_1,
+    "DROP INDEX jobs_ended",
+    "CREATE INDEX jobs_completed ON jobs (type, completed_at) WHERE status = 'completed'",
+    "CREATE INDEX jobs_failed ON jobs (type, completed_at) WHERE status = 'failed'",
+    "ALTER TABLE jobs ADD COLUMN body TEXT",
+)
+
+EARLIER: Final[tuple[Sequence[str], ...]] = (LAYOUT_1, LAYOUT_2)
 
 _JOBS = (
     "INSERT INTO jobs (id, type, status, priority, attempts, max_attempts, created_at, processed_at,"

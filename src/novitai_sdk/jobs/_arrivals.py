@@ -1,4 +1,7 @@
-"""New jobs on their way into the table."""
+"""New jobs on their way into the table.
+
+One that comes alone stands among the *arrivals* first; the next transaction files what stands there.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
@@ -10,13 +13,40 @@ from ._errors import JobRefused
 from ._layout import LONGEST_INSIDE, Connection
 from ._store import NewJob, to_text
 
-__all__ = ["Arrival", "add", "add_alone", "arrival", "holder_of"]
+__all__ = ["Arrival", "add", "add_alone", "arrival", "file_arrivals", "holder_of"]
 
 _INSERT: Final = (
     "INSERT INTO jobs"
     " (id, type, status, priority, attempts, max_attempts, created_at, next_retry_at, due, key, body)"
     " VALUES (?, ?, 'pending', ?, 0, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
 )
+
+# Jobs that stand among the arrivals at most: each that comes is compared with them.
+_MOST: Final = 64
+
+# Each has the number that it would have in the table. One in so many is left to a transaction, which files the others.
+_ADD_ALONE: Final = f"""
+    INSERT INTO arrivals (seq, id, type, priority, max_attempts, created_at, next_retry_at, due, body)
+    SELECT seq, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?9
+    FROM (
+        SELECT 1 + max(
+            (SELECT coalesce(max(seq), 0) FROM jobs), (SELECT coalesce(max(seq), 0) FROM arrivals)
+        ) AS seq
+    )
+    WHERE seq % {_MOST} <> 0
+        AND NOT EXISTS (SELECT 1 FROM jobs WHERE id = ?1)
+        AND NOT EXISTS (SELECT 1 FROM arrivals WHERE id = ?1)
+"""
+
+# Moved up where the table has gone on without them, as it does under a version that knows of no arrivals and had
+# the file open before one that does.
+_FILE: Final = """
+    INSERT INTO jobs
+        (seq, id, type, status, priority, attempts, max_attempts, created_at, next_retry_at, due, body)
+    SELECT seq + max(0, (SELECT coalesce(max(seq), 0) FROM jobs) + 1 - (SELECT min(seq) FROM arrivals)),
+        id, type, 'pending', priority, 0, max_attempts, created_at, next_retry_at, due, body
+    FROM arrivals WHERE true ORDER BY seq ON CONFLICT (id) DO NOTHING
+"""
 
 
 class Arrival(NamedTuple):
@@ -88,11 +118,21 @@ def add(db: Connection, arrivals: Iterable[Arrival], events: Events) -> None:
 
 
 def add_alone(db: Connection, one: Arrival, events: Events) -> bool:
-    """Add a plain job by one statement, and nothing else; answer whether there was none of its id."""
-    if db.execute(_INSERT, _row(one)).rowcount == 0:
+    """Add a plain job by one statement, and nothing else.
+
+    Answer False where that cannot be: there is one of its id, or it is time to file the arrivals.
+    """
+    if db.execute(_ADD_ALONE, _row(one)).rowcount == 0:
         return False
     one.tell(events)
     return True
+
+
+def file_arrivals(db: Connection) -> None:
+    """Give the jobs that came alone their places in the table; first of all in a transaction."""
+    if db.execute("SELECT 1 FROM arrivals LIMIT 1").fetchone() is not None:
+        db.execute(_FILE)
+        db.execute("DELETE FROM arrivals")
 
 
 def holder_of(db: Connection, key: str) -> str | None:

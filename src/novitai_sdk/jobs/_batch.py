@@ -7,7 +7,7 @@ import attrs
 
 from .._promise import Promise
 from ._announce import Events
-from ._arrivals import Arrival, add_alone
+from ._arrivals import Arrival, add_alone, file_arrivals
 from ._layout import Connection
 from ._offers import Delivery
 from ._rows import Rows
@@ -81,6 +81,7 @@ def _all_at_once(db: Connection, tasks: Tasks, events: Events, fill: Fill) -> En
     # Immediate: a transaction that begins as a reader cannot wait for another writer.
     db.execute("BEGIN IMMEDIATE")
     try:
+        file_arrivals(db)
         ends = _run(tasks, rows, events)
         taken = fill(rows, events)
     except Exception:  # noqa: BLE001 - it comes again, and is told to whom it concerns
@@ -119,7 +120,7 @@ def _one_by_one(
 ) -> Ends:
     rows = Rows(db)
     ends: list[object] = []
-    db.execute("BEGIN IMMEDIATE")
+    _begin_with_care(db)
     for task in tasks:
         own = Events()
         db.execute("SAVEPOINT task")
@@ -135,3 +136,14 @@ def _one_by_one(
     taken = fill(rows, events)
     db.execute("COMMIT")
     return ends, taken
+
+
+def _begin_with_care(db: Connection) -> None:
+    """Begin, also where no arrival can be filed: on a full disk, what ends or removes jobs is what makes room."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        file_arrivals(db)
+    except Exception:  # noqa: BLE001 - it comes again with the next transaction
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        db.execute("BEGIN IMMEDIATE")

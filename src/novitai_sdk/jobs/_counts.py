@@ -1,5 +1,6 @@
 """How many jobs a file holds, told by its indexes alone: each holds the jobs of one status."""
 
+from collections import Counter
 from typing import Final
 
 from ..models import JobQueueStats, JobStatus
@@ -7,14 +8,21 @@ from ._layout import Connection
 from ._store import MINUTES, Backlog, measured, queue_stats
 
 _BY_TYPE: Final = " UNION ALL ".join(
-    f"SELECT type, '{status}', count(*) FROM jobs WHERE status = '{status}' GROUP BY type"
-    for status in JobStatus
+    (
+        *(
+            f"SELECT type, '{status}', count(*) FROM jobs WHERE status = '{status}' GROUP BY type"
+            for status in JobStatus
+        ),
+        f"SELECT type, '{JobStatus.PENDING}', count(*) FROM arrivals GROUP BY type",
+    )
 )
 
 
 def stats(db: Connection, now: float | None) -> JobQueueStats:
     """How many jobs there are, by status and by type; with *now*, also how many are due and how many ended lately."""
-    counts = {(type_, JobStatus(status)): count for type_, status, count in db.execute(_BY_TYPE)}
+    counts = Counter[tuple[str, JobStatus]]()
+    for type_, status, count in db.execute(_BY_TYPE):
+        counts[type_, JobStatus(status)] += count
     found = queue_stats(counts)
     if now is None:
         return found
@@ -43,6 +51,11 @@ def backlog(db: Connection, now: float) -> Backlog:
             ).fetchone()
             depth += count
             dues += [oldest] if count else []
+    count, oldest = db.execute(
+        "SELECT count(*), min(due) FROM arrivals WHERE due <= ?", (now,)
+    ).fetchone()
+    depth += count
+    dues += [oldest] if count else []
     return Backlog(depth=depth, oldest_due=min(dues, default=None))
 
 

@@ -9,7 +9,7 @@ from ._errors import StoreForeign, StoreTooNew
 APPLICATION_ID: Final = 0x4E56_4149
 """Marks the file as ours, in the field SQLite keeps for that."""
 
-LAYOUT: Final = 2
+LAYOUT: Final = 3
 """The newest layout this library knows, kept in ``user_version``."""
 
 # Layout 1. What came later stands in MIGRATIONS, and a new file goes the same way as an old one: so there is one
@@ -122,8 +122,31 @@ _KEEP_SHORT_PAYLOADS: Final = ("ALTER TABLE jobs ADD COLUMN body TEXT",)
 LONGEST_INSIDE: Final = 1000
 """Characters of JSON up to which a payload stands in the row of its job."""
 
+# Where jobs that come one by one stand until the next transaction files them: each would touch a page of the table and
+# one of each of two indexes, and a flush of three pages takes longer than that of one. There are never more than a few
+# dozen, so nothing here needs an index. Rejected: a view of both tables, of which SQLite makes all for each page of a
+# list.
+_TAKE_IN_ARRIVALS: Final = (
+    """
+    CREATE TABLE arrivals (
+        seq INTEGER PRIMARY KEY,
+        id TEXT NOT NULL,
+        type TEXT NOT NULL,
+        priority INTEGER NOT NULL,
+        max_attempts INTEGER NOT NULL,
+        created_at REAL NOT NULL,
+        next_retry_at REAL,
+        due REAL NOT NULL,
+        body TEXT NOT NULL
+    )
+    """,
+)
+
 # What turns a file of layout n into one of layout n + 1, at index n - 1.
-MIGRATIONS: Final[tuple[Sequence[str], ...]] = ((*_FIND_ENDED, *_KEEP_SHORT_PAYLOADS),)
+MIGRATIONS: Final[tuple[Sequence[str], ...]] = (
+    (*_FIND_ENDED, *_KEEP_SHORT_PAYLOADS),
+    _TAKE_IN_ARRIVALS,
+)
 
 
 def establish(db: Connection, path: Path) -> None:

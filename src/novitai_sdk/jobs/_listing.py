@@ -163,6 +163,11 @@ class JobQuery:
             return -int(job.priority), _life.when(job.created_at), seq
         return (seq,) if self.order == "oldest" else (-seq,)
 
+    def takes_in(self, job: Job, key: str | None, seq: int) -> bool:
+        """Return whether *job*, which was the *seq*-th to come, stands on this page or behind it."""
+        behind = self.place()
+        return self.asks_for(job, key) and (behind is None or self.place_of(job, seq) > behind)
+
     def asks_for(self, job: Job, key: str | None) -> bool:
         """Return whether *job*, stored with *key*, is none to leave out."""
         ended = None if job.completed_at is None else _life.when(job.completed_at)
@@ -207,7 +212,10 @@ class JobQuery:
         if place is not None:
             add(behind, **{f"at{number}": part for number, part in enumerate(place)})
         where = f" WHERE {' AND '.join(f'({one})' for one in wheres)}" if wheres else ""
-        return f"SELECT seq FROM jobs{where} ORDER BY {order} LIMIT :limit OFFSET :offset", values
+        return (
+            f"SELECT seq FROM jobs{where} ORDER BY {order} LIMIT :limit OFFSET :offset",
+            values,
+        )
 
     def sql_order(self) -> str:
         """Return the order, for whoever joins something to those jobs."""

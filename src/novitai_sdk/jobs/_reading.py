@@ -14,7 +14,7 @@ from . import _life
 from ._checks import MOST, is_number, is_text, is_whole
 from ._store import Record, from_text, job_type
 
-__all__ = ["COLUMNS", "Row", "read_record", "read_row"]
+__all__ = ["COLUMNS", "COLUMNS_OF_ARRIVALS", "Row", "read_record", "read_row"]
 
 T = TypeVar("T")
 
@@ -24,6 +24,19 @@ _NAMES: Final[Sequence[str]] = (
 )  # fmt: skip
 _APART: Final = "coalesce(body, (SELECT payloads.body FROM payloads WHERE payloads.seq = jobs.seq))"
 COLUMNS: Final = ", ".join(_APART if name == "body" else name for name in _NAMES)
+
+_NEW: Final[Mapping[str, str]] = {
+    "status": f"'{JobStatus.PENDING}'",
+    "attempts": "0",
+    "number": "0",
+}
+_KNOWN: Final = frozenset(
+    {"seq", "id", "type", "body", "priority", "max_attempts", "created_at", "next_retry_at"}
+)
+COLUMNS_OF_ARRIVALS: Final = ", ".join(
+    name if name in _KNOWN else _NEW.get(name, "NULL") for name in _NAMES
+)
+"""The same of jobs that are not filed yet."""
 
 _UNKNOWN: Final = _life.moment(0.0)
 # Found by looking, which takes a tenth of what asking the enumeration takes.

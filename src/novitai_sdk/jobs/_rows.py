@@ -20,7 +20,7 @@ from ._errors import ClaimLost, JobError, JobNotFound, RecordChanged
 from ._file import is_no_text, is_unfit
 from ._layout import Connection
 from ._listing import JobPage, JobQuery
-from ._reading import COLUMNS, Row, read_record, read_row
+from ._reading import COLUMNS, COLUMNS_OF_ARRIVALS, Row, read_record, read_row
 from ._store import (
     Backlog,
     Batch,
@@ -107,8 +107,8 @@ class Rows:
 
     def job(self, job_id: str) -> Job | None:
         """The job, or None."""
-        row = self._find(job_id)
-        return row.job if row else None
+        found = self._rows("id = ?", (job_id,)) or self._standing(" WHERE id = ?", (job_id,))
+        return found[0].job if found else None
 
     def holder(self, key: str) -> Job | None:
         """The pending or processing job of *key*, or None."""
@@ -117,12 +117,30 @@ class Rows:
 
     def page(self, query: JobQuery) -> JobPage:
         """The jobs *query* asks for, and where the page after them begins."""
+        new = [row for row in self._standing() if query.takes_in(row.job, row.key, row.seq)]
+        if not new:
+            return query.page([(row.job, row.seq) for row in self._listed(query)])
+        # Whichever of them come first: no more of the table than this stands before the page.
+        skipped = max(0, query.offset - len(new))
+        offset, limit = query.offset - skipped, query.limit and query.limit + query.offset - skipped
+        filed = self._listed(attrs.evolve(query, offset=skipped, limit=limit))
+        found = sorted(
+            ((row.job, row.seq) for row in (*filed, *new)), key=lambda one: query.place_of(*one)
+        )
+        return query.page(found[offset : limit + 1 if limit else None])
+
+    def _listed(self, query: JobQuery) -> list[Row]:
         seqs, values = query.sql()
         rows = self._all(
             f"SELECT {COLUMNS} FROM jobs WHERE seq IN ({seqs}) ORDER BY {query.sql_order()}",
             values,
         )
-        return query.page([(row.job, row.seq) for row in map(read_row, rows)])
+        return [read_row(row) for row in rows]
+
+    def _standing(self, where: str = "", values: Sequence[Any] = ()) -> list[Row]:
+        """Jobs that are not filed yet."""
+        found = self._all(f"SELECT {COLUMNS_OF_ARRIVALS} FROM arrivals{where}", values)
+        return [read_row(row) for row in found]
 
     def lost(self, claims: Sequence[Claim]) -> frozenset[str]:
         """The ids of those of *claims* that are no longer held."""
@@ -361,14 +379,11 @@ class Rows:
         finally:
             self._db.text_factory = usual
 
-    def _find(self, job_id: str) -> Row | None:
-        return next(iter(self._rows("id = ?", (job_id,))), None)
-
     def _expect(self, job_id: str) -> Row:
-        row = self._find(job_id)
-        if row is None:
+        found = self._rows("id = ?", (job_id,))
+        if not found:
             raise JobNotFound(job_id)
-        return row
+        return found[0]
 
     def _by_seq(self, seqs: Sequence[int]) -> list[Row]:
         """The rows, in the order asked for."""

@@ -431,7 +431,9 @@ class SqliteStore:
                     self._read_db = self._file.connect()
                     # Not opened read-only: SQLite could not make the files beside it that reading needs.
                     self._read_db.execute("PRAGMA query_only = ON")
+                self._read_db.execute("BEGIN")  # one view, however many statements look
                 answer = task.run(Rows(self._read_db), Events())
+                self._read_db.execute("COMMIT")
             except Exception as error:  # noqa: BLE001 - the caller finds it in the future
                 self._leave_reader()
                 task.set_exception(self._file.translate(error))

@@ -1,4 +1,4 @@
-"""What a file needs while nobody wants anything of it: old jobs removed, room given back, the log put away.
+"""What a file needs while nobody wants anything of it: jobs filed, old ones removed, room given back, the log put away.
 
 All of it goes in steps of a few milliseconds, so that whoever comes meanwhile waits for one of them at most.
 """
@@ -8,6 +8,7 @@ from collections.abc import Collection
 from typing import Final
 
 from ..models import JobStatus
+from ._arrivals import file_arrivals
 from ._counts import types
 from ._layout import Connection
 from ._retention import Retention
@@ -57,6 +58,13 @@ def _remove(db: Connection, seqs: Collection[int]) -> int:
     return len(seqs)
 
 
+def _file(db: Connection) -> None:
+    """Give the jobs that came alone their places, where also an earlier version of this library looks for work."""
+    db.execute("BEGIN IMMEDIATE")
+    file_arrivals(db)
+    db.execute("COMMIT")
+
+
 class Upkeep:
     """Decides what is due and does it, a step at a time, on the connection that writes."""
 
@@ -93,6 +101,7 @@ class Upkeep:
             return 0.0
         if self._tidy:
             return None
+        _file(db)
         if self._vacuum(db):
             return 0.0
         # Passive: it waits for nobody. What a reader still needs stays until the next time.
