@@ -25,17 +25,18 @@ _INSERT: Final = (
 _MOST: Final = 64
 
 # Each has the number that it would have in the table. One in so many is left to a transaction, which files the others.
+# No numbers at the marks: from Python 3.14 on those are names, for which a sequence is refused.
 _ADD_ALONE: Final = f"""
     INSERT INTO arrivals (seq, id, type, priority, max_attempts, created_at, next_retry_at, due, body)
-    SELECT seq, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?9
+    SELECT seq, ?, ?, ?, ?, ?, ?, ?, ?
     FROM (
         SELECT 1 + max(
             (SELECT coalesce(max(seq), 0) FROM jobs), (SELECT coalesce(max(seq), 0) FROM arrivals)
         ) AS seq
     )
     WHERE seq % {_MOST} <> 0
-        AND NOT EXISTS (SELECT 1 FROM jobs WHERE id = ?1)
-        AND NOT EXISTS (SELECT 1 FROM arrivals WHERE id = ?1)
+        AND NOT EXISTS (SELECT 1 FROM jobs WHERE id = ?)
+        AND NOT EXISTS (SELECT 1 FROM arrivals WHERE id = ?)
 """
 
 # Moved up where the table has gone on without them, as it does under a version that knows of no arrivals and had
@@ -77,7 +78,10 @@ class Arrival(NamedTuple):
 
 
 _row: Final[Callable[[Arrival], Sequence[object]]] = itemgetter(slice(-1))
-"""The values of the statement."""
+"""The values of the statement that adds to the table."""
+
+_lone: Final[Callable[[Arrival], Sequence[object]]] = itemgetter(0, 1, 2, 3, 4, 5, 6, 8, 0, 0)
+"""Those of the statement that adds to the arrivals: no key, and at the end whose id must not be there yet."""
 
 
 def arrival(new: NewJob) -> Arrival:
@@ -122,7 +126,7 @@ def add_alone(db: Connection, one: Arrival, events: Events) -> bool:
 
     Answer False where that cannot be: there is one of its id, or it is time to file the arrivals.
     """
-    if db.execute(_ADD_ALONE, _row(one)).rowcount == 0:
+    if db.execute(_ADD_ALONE, _lone(one)).rowcount == 0:
         return False
     one.tell(events)
     return True
