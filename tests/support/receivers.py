@@ -19,7 +19,10 @@ class Got(NamedTuple):
 
 
 class Receiver:
-    """Keeps what it gets; answers with the next of *answers*, then with 204. With *tls*, over https."""
+    """Keeps what it gets; answers with the next of *answers*, then with `then`. With *tls*, over https.
+
+    While `open` is not set, whoever asks waits for the answer.
+    """
 
     def __init__(
         self,
@@ -29,15 +32,19 @@ class Receiver:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.got: Queue[Got] = Queue()
+        self.then = 204
+        self.open = threading.Event()
+        self.open.set()
         waiting = list(answers)
         told = headers or {}
-        got = self.got
+        receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 content = self.rfile.read(int(self.headers["Content-Length"]))
-                got.put(Got(self.path, dict(self.headers), content))
-                self.send_response(waiting.pop(0) if waiting else 204)
+                receiver.got.put(Got(self.path, dict(self.headers), content))
+                receiver.open.wait(20)
+                self.send_response(waiting.pop(0) if waiting else receiver.then)
                 for name, value in told.items():
                     self.send_header(name, value)
                 self.end_headers()

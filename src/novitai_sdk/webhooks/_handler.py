@@ -11,6 +11,7 @@ from ..models import Job, Secret
 from ._delivery import DeliveryPolicy
 from ._headers import merged
 from ._left_alone import LeftAlone
+from ._places import Places
 from ._port import Sending, TargetRefused
 from ._signature import sign
 
@@ -32,17 +33,21 @@ def delivery_handler(
     *secrets* is asked at every attempt: a secret is never stored with a job, and a rotation takes effect at once.
 
     A receiver that let an attempt wait in vain, or that is overloaded, is left alone for a minute, and then asked once
-    at a time until it answers; its other jobs are handed back meanwhile, which costs no attempt.
+    at a time until it answers, and of requests to one host four are under way at a time; other jobs are handed back
+    meanwhile, which costs no attempt.
     """
     judge = policy or DeliveryPolicy()
-    left_alone = LeftAlone(clock.monotonic)
+    left_alone, places = LeftAlone(clock.monotonic), Places(clock.monotonic)
 
     async def send(job: Job, context: JobContext) -> Outcome:
         url = str(job.payload["url"])
         wait = left_alone.wait(url)
         if wait:
             return HandBack(after=judge.at_least(wait))
-        with left_alone.asking(url):
+        turn = places.wait(url)
+        if turn:
+            return HandBack(after=turn)
+        with left_alone.asking(url), places.taken(url):
             return await attempt(job, context, url)
 
     async def attempt(job: Job, context: JobContext, url: str) -> Outcome:

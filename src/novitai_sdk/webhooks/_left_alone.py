@@ -8,7 +8,8 @@ has too much to do says so to each of them, and each would have spent an attempt
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Final
-from urllib.parse import urlsplit
+
+from ._places import host_of
 
 __all__ = ["SLOW_DOWN", "LeftAlone"]
 
@@ -81,7 +82,4 @@ class LeftAlone:
 
 def _names(url: str) -> tuple[str, str]:
     """The host and all of *url*, by which it may be left alone."""
-    try:
-        return urlsplit(url).netloc.lower(), url
-    except ValueError:  # whoever sends will say what is wrong with it
-        return url, url
+    return host_of(url), url
