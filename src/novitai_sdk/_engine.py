@@ -462,7 +462,7 @@ def _maker(core: _Core[Any], network: Network, clock: Clock) -> Making:
             runner=NoHost(),
         )
         send_webhook = delivery_handler(
-            network.webhooks(), lambda: core.settings.webhook_secrets, clock
+            network.webhooks(), lambda: core.settings.webhook_secrets, clock, store=core.store
         )
         handlers = {**instance_handlers(back), JobType.SEND_WEBHOOK.value: send_webhook}
         runner = Runner(

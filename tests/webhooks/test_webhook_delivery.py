@@ -288,7 +288,7 @@ def run_out(sending: Refusing, secret: str) -> Any:
     async def main() -> Any:
         clock, store = LoopClock(), MemoryStore()
         waiter = AsyncWaiter(clock)
-        handler = delivery_handler(sending, lambda: [Secret(secret)], clock)
+        handler = delivery_handler(sending, lambda: [Secret(secret)], clock, store=store)
         runner = Runner(store, {"send_webhook": handler}, waiter=waiter)
         new = webhook_job(EVENT, "https://example.com/", now=clock.time())
         async with anyio.create_task_group() as tasks:
@@ -400,7 +400,7 @@ def live(
     async def main() -> None:
         clock, store = LoopClock(), MemoryStore()
         waiter = AsyncWaiter(clock)
-        handler = delivery_handler(sending, tuple, clock)
+        handler = delivery_handler(sending, tuple, clock, store=store)
         runner = Runner(store, {"send_webhook": handler}, waiter=waiter)
 
         async def send(*urls: str) -> list[Job]:

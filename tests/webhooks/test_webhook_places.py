@@ -53,7 +53,7 @@ def live(village: Village, story: Callable[[Send], Awaitable[None]]) -> int:
     async def main() -> None:
         clock, store = LoopClock(), MemoryStore()
         waiter = AsyncWaiter(clock)
-        handler = delivery_handler(village, tuple, clock)
+        handler = delivery_handler(village, tuple, clock, store=store)
         runner = Runner(store, {"send_webhook": handler}, waiter=waiter, on_job=count)
 
         async def send(*urls: str) -> list[Job]:

@@ -9,6 +9,7 @@ from ..errors import TransportFailed, ValidationError
 from ..jobs import GiveUp, HandBack, Handler, JobContext, Outcome, Retry
 from ..models import Job, Secret
 from ._delivery import DeliveryPolicy
+from ._endpoints import Endpoint, Endpoints, Records
 from ._headers import merged
 from ._left_alone import LeftAlone
 from ._places import Places
@@ -27,6 +28,8 @@ def delivery_handler(
     secrets: Callable[[], Sequence[Secret]],
     clock: Clock,
     policy: DeliveryPolicy | None = None,
+    *,
+    store: Records,
 ) -> Handler:
     """Return the handler of ``send_webhook`` jobs.
 
@@ -34,10 +37,12 @@ def delivery_handler(
 
     A receiver that let an attempt wait in vain, or that is overloaded, is left alone for a minute, and then asked once
     at a time until it answers, and of requests to one host four are under way at a time; other jobs are handed back
-    meanwhile, which costs no attempt.
+    meanwhile, which costs no attempt. An endpoint that has only failed for five days, as *store* knows, is disabled:
+    its jobs are given up, but for one that was retried by hand, and the first that gets through ends that.
     """
     judge = policy or DeliveryPolicy()
     left_alone, places = LeftAlone(clock.monotonic), Places(clock.monotonic)
+    endpoints = Endpoints(store, clock)
 
     async def send(job: Job, context: JobContext) -> Outcome:
         url = str(job.payload["url"])
@@ -48,9 +53,14 @@ def delivery_handler(
         if turn:
             return HandBack(after=turn)
         with left_alone.asking(url), places.taken(url):
-            return await attempt(job, context, url)
+            endpoint = await endpoints.look_up(url, context)
+            outcome = endpoint.refusal(job) or await attempt(job, context, endpoint)
+        if isinstance(outcome, GiveUp) or (isinstance(outcome, Retry) and context.last_attempt):
+            _log.warning("%s was not delivered (%s): %s", _named(job), job.id, outcome.error)
+        return outcome
 
-    async def attempt(job: Job, context: JobContext, url: str) -> Outcome:
+    async def attempt(job: Job, context: JobContext, endpoint: Endpoint) -> Outcome:
+        url = endpoint.url
         body = str(job.payload["body"]).encode()
         now = clock.time()
         headers = merged(
@@ -62,16 +72,14 @@ def delivery_handler(
         try:
             reply = await sender.post(url, body, headers)
         except (TargetRefused, ValidationError) as error:  # it would be refused every time
-            outcome: Outcome = GiveUp(error=str(error))
+            return GiveUp(error=str(error))
         except TransportFailed as error:
             left_alone.no_answer(url, clock.monotonic() - began)
             outcome = judge.after_failure(job.attempts, error)
         else:
             left_alone.answer(url, reply.status)
             outcome = judge.after_reply(job.attempts, reply, now=clock.time())
-        if isinstance(outcome, GiveUp) or (isinstance(outcome, Retry) and context.last_attempt):
-            _log.warning("%s was not delivered (%s): %s", _named(job), job.id, outcome.error)
-        return outcome
+        return await endpoints.after(outcome, endpoint, context)
 
     return send
 
