@@ -1,7 +1,7 @@
 """Results that another thread works out: what whoever waits sees of one, and what whoever works sets."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, InvalidStateError
 from contextlib import suppress
 from threading import Lock, RLock
@@ -155,8 +155,17 @@ class Promise(Generic[T]):
             # In this order: who sees that it has ended goes on without the lock.
             self._outcome, self._state = outcome, state
             callbacks, self._callbacks = self._callbacks, ()
-        for call in callbacks:
-            self._call(call)
+        self._tell(iter(callbacks))
+
+    def _tell(self, left: "Iterator[Callable[[Future[T]], object]]") -> None:
+        try:
+            for call in left:
+                self._call(call)
+        except (
+            BaseException
+        ):  # a Ctrl-C in one of them: the others, who may block, would wait for ever
+            self._tell(left)
+            raise
 
     def _call(self, fn: "Callable[[Future[T]], object]") -> None:
         try:

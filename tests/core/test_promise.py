@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from novitai_sdk._promise import Promise, fulfil, reject
+from novitai_sdk._promise import Future, Promise, fulfil, reject
 
 SOON = 5.0
 
@@ -144,6 +144,100 @@ def test_of_several_threads_that_end_it_one_does() -> None:
         assert sorted([*refused, *told]) == [0, 1, 2, 3]
 
 
+def meanwhile(promise: Promise[str], act: Callable[[], object]) -> None:
+    """Let another thread *act* on *promise* just before the next step takes its lock."""
+    lock = promise._lock
+
+    class First:
+        def __enter__(self) -> None:
+            promise._lock = lock
+            act()
+            lock.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            lock.release()
+
+    setattr(promise, "_lock", First())  # noqa: B010 - no lock, but it serves as one
+
+
+def test_what_another_thread_has_just_begun_is_not_cancelled() -> None:
+    promise: Promise[str] = Promise()
+    meanwhile(promise, promise.set_running_or_notify_cancel)
+    assert not promise.cancel()
+    promise.set_result("worked out")
+    assert promise.result(0) == "worked out"
+
+
+def test_what_another_thread_has_just_cancelled_is_not_begun() -> None:
+    promise: Promise[str] = Promise()
+    meanwhile(promise, promise.cancel)
+    assert not promise.set_running_or_notify_cancel()
+
+
+def test_what_another_thread_has_just_ended_stays_as_it_is() -> None:
+    promise: Promise[str] = Promise()
+    meanwhile(promise, lambda: promise.set_result("first"))
+    with pytest.raises(InvalidStateError):
+        promise.set_result("second")
+    assert promise.result(0) == "first"
+
+
+def test_who_listens_just_when_it_ends_hears_of_it_once() -> None:
+    promise: Promise[str] = Promise()
+    heard: list[str] = []
+    meanwhile(promise, lambda: promise.set_result("worked out"))
+    promise.add_done_callback(lambda done: heard.append(done.result(0)))
+    assert heard == ["worked out"]
+
+
+def test_who_blocks_just_when_it_ends_goes_on() -> None:
+    promise: Promise[str] = Promise()
+    meanwhile(promise, lambda: promise.set_result("worked out"))
+    assert promise.result(SOON) == "worked out"
+
+
+def test_who_listens_just_when_another_gives_up_hears_of_it() -> None:
+    promise: Promise[str] = Promise()
+    heard: list[str] = []
+
+    def listen() -> None:
+        promise.add_done_callback(lambda done: heard.append(done.result(0)))
+
+    # Of the two steps of a wait in vain, before the second.
+    meanwhile(promise, lambda: meanwhile(promise, listen))
+    with pytest.raises(TimeoutError):
+        promise.result(0)
+    promise.set_result("worked out")
+    assert heard == ["worked out"]
+
+
+def test_who_is_in_the_midst_of_a_step_may_be_interrupted_by_another_step() -> None:
+    promise: Promise[str] = Promise()
+
+    def interrupted() -> None:
+        with promise._lock:
+            promise.cancel()  # as a finalizer does, or what handles a signal
+
+    thread = threading.Thread(target=interrupted, daemon=True)
+    thread.start()
+    thread.join(SOON)
+    assert promise.cancelled()
+
+
+def test_what_has_ended_does_not_keep_those_who_listened_alive() -> None:
+    class Listener:
+        def __call__(self, done: object) -> None:
+            """Hear of it."""
+
+    promise: Promise[str] = Promise()
+    listener = Listener()
+    gone = weakref.ref(listener)
+    promise.add_done_callback(listener)
+    promise.set_result("worked out")
+    del listener
+    assert gone() is None
+
+
 def test_what_was_begun_is_worked_out_whoever_gives_it_up() -> None:
     promise: Promise[str] = Promise()
     assert promise.set_running_or_notify_cancel()
@@ -184,6 +278,32 @@ def test_a_listener_that_fails_is_told_of_and_keeps_nobody_from_hearing(
         promise.set_result("worked out")
     assert heard == ["worked out"]
     assert "a listener's own" in caplog.text
+
+
+def test_a_ctrl_c_in_a_listener_comes_through_and_keeps_nobody_from_hearing() -> None:
+    listens = threading.Event()
+
+    class Awaited(Promise[str]):
+        def add_done_callback(self, fn: Callable[[Future[str]], object], /) -> None:
+            super().add_done_callback(fn)
+            listens.set()
+
+    promise = Awaited()
+    heard: list[str] = []
+
+    def press(_: object) -> None:
+        raise KeyboardInterrupt
+
+    Promise.add_done_callback(promise, press)
+    blocked = threading.Thread(target=lambda: heard.append(promise.result()), daemon=True)
+    blocked.start()
+    assert listens.wait(SOON)
+    promise.add_done_callback(press)
+    promise.add_done_callback(lambda done: heard.append(done.result(0)))
+    with pytest.raises(KeyboardInterrupt):
+        promise.set_result("worked out")
+    blocked.join(SOON)
+    assert heard == ["worked out", "worked out"]
 
 
 def test_an_error_that_was_raised_does_not_keep_its_promise_alive() -> None:
