@@ -724,6 +724,27 @@ def test_work_is_announced_with_the_time_it_is_due(store: Store) -> None:
     assert len(heard) == 3
 
 
+@pytest.mark.parametrize("others", [(), (greet(2, after=5),)], ids=["alone", "beside others"])
+@pytest.mark.parametrize(
+    "new",
+    [greet(1, key="one"), new_job("greet", {"text": "x" * 100_000}, now=NOW)],
+    ids=["with a key", "long"],
+)
+def test_work_that_is_more_than_a_row_is_announced_too(
+    store: Store, new: NewJob, others: tuple[NewJob, ...]
+) -> None:
+    heard, _ = listen(store)
+    add(store, new, *others)
+    take(store)
+    assert heard == [NOW]
+
+
+def test_jobs_that_are_stored_together_are_taken_in_their_order(store: Store) -> None:
+    add(store, greet(1), greet(2, key="two"), greet(3), greet(4, key="four"), greet(5))
+    taken = take(store, limit=9)
+    assert [claim.job.payload["number"] for claim in taken] == [1, 2, 3, 4, 5]
+
+
 def test_a_listener_that_fails_does_not_stop_the_store(
     store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from stores import SOON, opened
 
+from novitai_sdk._waiting import SystemClock
 from novitai_sdk.jobs import (
     Change,
     Done,
@@ -40,6 +41,17 @@ def greet(number: int, *, size: int = 0) -> NewJob:
 
 def add(store: SqliteStore, *jobs: NewJob) -> None:
     store.commit(Change(jobs=jobs)).result(SOON)
+
+
+class Slow(SystemClock):
+    """A clock by which everything takes three milliseconds at least."""
+
+    def __init__(self) -> None:
+        self._shown = 0.0
+
+    def monotonic(self) -> float:
+        self._shown += 0.003
+        return self._shown
 
 
 def numbers(store: SqliteStore) -> list[object]:
@@ -99,7 +111,7 @@ def test_a_file_that_is_put_back_is_used_again(path: Path) -> None:
 def test_what_waits_for_another_process_while_the_file_goes_away_is_not_acknowledged(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_sqlite, "_LONG", 0.0)
+    monkeypatch.setattr(_sqlite, "_CLOCK", Slow())
     looked = threading.Event()
     elsewhere = path.with_name("elsewhere.db")
     with opened(path) as store, closing(sqlite3.connect(path, isolation_level=None)) as other:
