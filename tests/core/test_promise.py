@@ -201,14 +201,16 @@ def test_who_listens_just_when_another_gives_up_hears_of_it() -> None:
     heard: list[str] = []
 
     def listen() -> None:
+        heard.append("nothing yet")
         promise.add_done_callback(lambda done: heard.append(done.result(0)))
 
     # Of the two steps of a wait in vain, before the second.
     meanwhile(promise, lambda: meanwhile(promise, listen))
     with pytest.raises(TimeoutError):
         promise.result(0)
+    assert heard == ["nothing yet"]
     promise.set_result("worked out")
-    assert heard == ["worked out"]
+    assert heard == ["nothing yet", "worked out"]
 
 
 def test_who_is_in_the_midst_of_a_step_may_be_interrupted_by_another_step() -> None:

@@ -135,3 +135,12 @@ def test_all_that_is_wrong_with_a_job_is_said_at_once() -> None:
 def test_times_survive_being_written_as_seconds() -> None:
     for seconds in (0.0, NOW + 0.000001, NOW + 0.123456, 4_102_444_800.999999):
         assert life.moment(life.when(life.moment(seconds))) == life.moment(seconds)
+
+
+@pytest.mark.parametrize(
+    "seconds", [float("nan"), float("inf"), -1e300, 1e20, life.END, life.FIRST - 1]
+)
+def test_what_is_no_time_of_the_calendar_is_told_as_that(seconds: float) -> None:
+    assert not life.is_moment(seconds)
+    with pytest.raises(ValueError, match="no time of the years 1 to 9999"):
+        life.moment(seconds)
