@@ -24,7 +24,12 @@ _WORDS: Final = ("pending", "running", "cancelled", "failed", "done")
 
 
 class Future(Protocol[T_co]):
-    """A result that is there now or later; :class:`concurrent.futures.Future` is one, and so is `Promise`."""
+    """A result that is there now or later; :class:`concurrent.futures.Future` is one.
+
+    What the stores of this library answer with is another, which ``asyncio.wrap_future`` and
+    ``concurrent.futures.wait`` do not take. In a coroutine, have a thread wait for it:
+    ``await anyio.to_thread.run_sync(future.result)``.
+    """
 
     def cancel(self) -> bool:
         """Say that nobody waits any more; answer whether that keeps it from being worked out."""
@@ -39,7 +44,10 @@ class Future(Protocol[T_co]):
         ...
 
     def result(self, timeout: float | None = None) -> T_co:
-        """Block until it is there, for *timeout* seconds at most."""
+        """Block until it is there, for *timeout* seconds at most.
+
+        Raises TimeoutError, or ``concurrent.futures.TimeoutError``, which is the same from Python 3.11 on.
+        """
         ...
 
     def exception(self, timeout: float | None = None) -> BaseException | None:

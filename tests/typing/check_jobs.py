@@ -1,12 +1,23 @@
 """Jobs of one's own on both faces: what type checkers make of handlers. Checked, never run."""
 
+import concurrent.futures
 from datetime import datetime, timedelta
 
 import attrs
 from typing_extensions import assert_type
 
 from novitai_sdk import AsyncNovitai, Job, Novitai
-from novitai_sdk.jobs import Backoff, Change, Done, JobContext, JobEvent, Outcome, PlainJobContext
+from novitai_sdk.jobs import (
+    Backoff,
+    Change,
+    Done,
+    Future,
+    JobContext,
+    JobEvent,
+    MemoryStore,
+    Outcome,
+    PlainJobContext,
+)
 
 
 @attrs.frozen
@@ -107,3 +118,25 @@ def hooks_are_told_of_events() -> None:
     Novitai(on_job=told)
     AsyncNovitai(on_job=[told, print])
     Novitai(on_job=3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # must be refused
+
+
+class Counting(MemoryStore):
+    """What a store answers with can be named by whoever stands in front of one."""
+
+    count = 0
+
+    def commit(self, change: Change) -> Future[None]:
+        self.count += 1
+        return super().commit(change)
+
+
+class Elsewhere(MemoryStore):
+    """A store of somebody else may answer with a future of the standard library."""
+
+    def commit(self, change: Change) -> concurrent.futures.Future[None]:
+        return concurrent.futures.Future()
+
+
+async def a_handler_may_name_what_it_begins(context: JobContext) -> None:
+    begun: Future[None] = context.begin_commit(Change())
+    assert_type(begun.result(), None)

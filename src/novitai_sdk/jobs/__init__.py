@@ -17,6 +17,7 @@ import os
 from typing import TYPE_CHECKING
 
 from .._job_event import JobEvent, OnJob
+from .._promise import Future
 from ._background import BackgroundRunner
 from ._enqueueing import RegistersAny, RegistersAwaited
 from ._errors import (
@@ -82,6 +83,7 @@ __all__ = [
     "ClaimLost",
     "Commits",
     "Done",
+    "Future",
     "GiveUp",
     "HandBack",
     "Handler",

@@ -4,7 +4,7 @@ A store keeps two things: jobs, and versioned documents (*records*) that jobs ar
 together goes through :meth:`Store.commit` as one :class:`Change`, all of it or nothing: a job's end,
 the new state of its instance, and the webhook that tells of it are never one without the other.
 
-Every method answers with a future, such as :class:`concurrent.futures.Future`, because stores work in threads of
+Every method answers with a :class:`Future`, because stores work in threads of
 their own: a plain client blocks on it, an awaiting one suspends, and neither waits for a disk flush
 on an event loop. A store tells no time: whoever calls says what time it is, so a test can.
 """
