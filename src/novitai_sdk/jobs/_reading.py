@@ -14,7 +14,7 @@ from . import _life
 from ._checks import MOST, is_number, is_text, is_whole
 from ._store import Record, from_text, job_type
 
-__all__ = ["COLUMNS", "COLUMNS_OF_ARRIVALS", "Row", "read_record", "read_row"]
+__all__ = ["COLUMNS", "COLUMNS_OF_ARRIVALS", "Row", "read_record", "read_row", "unread"]
 
 T = TypeVar("T")
 
@@ -110,7 +110,7 @@ def _as_written(values: Sequence[Any]) -> Row:
 def _with_care(values: Sequence[Any], why: Exception) -> Row:
     """Return what can be read; the rest is as in a job of which nothing else is known."""
     given: dict[str, Any] = dict(zip(_NAMES, values, strict=True))
-    wrong = f"its row in the store cannot be read: {type(why).__name__}: {why}"
+    wrong = unread(f"{type(why).__name__}: {why}")
     told = given["error"]
 
     def fitting(name: str, read: Callable[[Any], T], otherwise: T) -> T:
@@ -142,6 +142,11 @@ def _with_care(values: Sequence[Any], why: Exception) -> Row:
         given["lease_until"] if is_number(given["lease_until"]) else None,
         wrong,
     )
+
+
+def unread(why: str) -> str:
+    """Say that nobody can be given the job of a row, and why."""
+    return f"its row in the store cannot be read: {why}"
 
 
 def _shown(given: object) -> str:

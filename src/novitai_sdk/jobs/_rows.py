@@ -20,7 +20,7 @@ from ._errors import ClaimLost, JobError, JobNotFound, RecordChanged
 from ._file import is_no_text, is_unfit
 from ._layout import Connection
 from ._listing import JobPage, JobQuery
-from ._reading import COLUMNS, COLUMNS_OF_ARRIVALS, Row, read_record, read_row
+from ._reading import COLUMNS, COLUMNS_OF_ARRIVALS, Row, read_record, read_row, unread
 from ._store import (
     Backlog,
     Batch,
@@ -59,6 +59,16 @@ _NEXT_DUE: Final = " UNION ALL ".join(
 _NEXT_LAPSE: Final = (
     "SELECT min(lease_until) FROM jobs"
     " WHERE status = 'processing' AND lease_until > ? AND lease_until < 9e999"
+)
+# The gaps between what the claims go through: a step into the index each.
+_ASTRAY: Final = " UNION ALL ".join(
+    f"SELECT seq FROM jobs WHERE status = 'pending' AND type = :type AND {gap}"
+    for gap in (
+        "priority < 1",
+        *(f"priority > {low} AND priority < {low + 1}" for low in (1, 2, 3)),
+        "priority > 4",
+        *(f"priority = {priority} AND due >= {_life.END!r}" for priority in (1, 2, 3, 4)),
+    )
 )
 # Older SQLite takes 999 parameters at most.
 _AT_ONCE: Final = 500
@@ -245,6 +255,16 @@ class Rows:
         back = [attrs.evolve(row, job=_life.lapse(row.job, now), owner=None) for row in rows]
         events.lost = events.lost or bool(back)
         self._put(back, events)
+
+    def end_astray(self, types: Iterable[str], now: float, events: Events) -> None:
+        """End pending jobs of *types* that no claim would ever come by: a priority or a due time of theirs is none."""
+        for type_ in types:
+            seqs = [seq for (seq,) in self._db.execute(_ASTRAY, {"type": type_})]
+            rows = (
+                row if row.wrong else attrs.evolve(row, wrong=unread("it is due at no time"))
+                for row in self._by_seq(seqs)
+            )
+            self._set_apart(rows, now, events)
 
     def claim(
         self,

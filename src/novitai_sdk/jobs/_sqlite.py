@@ -47,6 +47,9 @@ _GLANCE: Final = 0.5
 # While another process holds jobs, its death is noticed within this many seconds.
 _WATCH: Final = 2.0
 
+# Seconds, as those who claim count them, between two looks for jobs that no claim would ever come by.
+_ASTRAY: Final = 60.0
+
 _EXIT_TIMEOUT: Final = 3.0
 
 # A transaction that takes more seconds than this has waited: for another process, or for a slow disk.
@@ -136,6 +139,7 @@ class SqliteStore:
         self._owners = OwnerLocks(self.path)
         self._steadiness = Steadiness()
         self._looked_for_dead = float("-inf")
+        self._looked_for_astray = float("-inf")
         self._others: frozenset[str] = frozenset()
         self._abroad: int | None = None
         self._offers: dict[str, Standing] = {}
@@ -232,6 +236,9 @@ class SqliteStore:
             spared = overdue & (others | self._owners.mine) if grace > 0 else frozenset[str]()
             if dead or overdue > spared:
                 rows.lapse(now, dead, events, spared)
+            if abs(now - self._looked_for_astray) >= _ASTRAY:
+                self._looked_for_astray = now
+                rows.end_astray(asked, now, events)
             free = with_offered(asked, events.offers.get(owner, self._offers.get(owner)))
             batch = rows.claim(owner, free, now, lease, events)
             standing = left_over(free, batch.claims, offer, lease)
