@@ -102,6 +102,7 @@ FLOOR = {
     "_job_event": 0,
     "_meter": 0,
     "_once": 0,
+    "_overdue": 0,
     "_promise": 0,
     "_rate": 0,
     "_retry": 0,

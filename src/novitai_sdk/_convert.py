@@ -28,6 +28,7 @@ from cattrs.errors import (
     IterableValidationNote,
 )
 
+from . import _overdue
 from . import _values as values
 from ._drift import forget_since, note_field, note_value, noted, noted_here
 from ._values import to_wire_time
@@ -344,6 +345,7 @@ class _Model:
         return self._reader
 
     def _with_care(self, value: Any) -> Any:
+        _overdue.check()
         kind = self._kind
         if isinstance(value, kind):
             return value

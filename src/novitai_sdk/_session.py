@@ -21,6 +21,7 @@ from ._convert import cloud_converter
 from ._drift import noted
 from ._gates import Gates
 from ._masking import Mask, hide
+from ._overdue import Overdue, until
 from ._passing import pass_gates
 from ._rate import RateLimit
 from ._replies import SUCCESS, as_it_came, json_of
@@ -51,6 +52,9 @@ B = TypeVar("B")
 T = TypeVar("T")
 
 _log: Final = logging.getLogger("novitai_sdk")
+
+# Bytes of a reply that are read in a moment, whatever is in them.
+_SOON_READ: Final = 65_536
 
 Read = Callable[[Route[Any, Any], Reply, Callable[[], float]], T]
 """Makes of a reply what the caller gets."""
@@ -224,7 +228,10 @@ class Session(Moded[Mode], Generic[Mode]):
                 self._gates.meter.count(at=ended, took=ended - begun, failed=reply.status >= 400)
                 if breaker is not None and breaker.circuit is not CLEAR and reply.status < 500:
                     breaker.tell(Event.SUCCESS, ended)
-                answer = read(route, reply, waiter.time)
+                if len(reply.body) <= _SOON_READ:
+                    answer = read(route, reply, waiter.time)
+                else:
+                    answer = self._read_in_time(read, route, reply, ends)
                 if noted:
                     self._gates.tally.take()
             except CallError as failed:
@@ -256,6 +263,14 @@ class Session(Moded[Mode], Generic[Mode]):
             await waiter.sleep(attempt.wait)
             now = waiter.monotonic()
         raise self._given_up(route, error, tuple(history or ()), waiter.monotonic() - started)
+
+    def _read_in_time(self, read: "Read[T]", route: AnyRoute, reply: Reply, ends: float) -> T:
+        """Do what *read* does as long as there is time. Raises CallTimedOut."""
+        waiter = self.waiter
+        with suppress(Overdue), until(lambda: waiter.monotonic() >= ends):
+            return read(route, reply, waiter.time)
+        size = len(reply.body) / 2**20
+        raise CallTimedOut(f"a reply of {size:.1f} MB came, and there was no time to read it")
 
     def _note(self, attempt: Attempt, error: CallError, limit: float, ended: float) -> None:
         """Tell meter and circuit of a try that failed; what arrived was told when it did."""

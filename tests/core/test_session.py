@@ -35,7 +35,9 @@ from novitai_sdk._retry import Attempt, RetryPolicy, exactly
 from novitai_sdk._session import Patience, Session
 from novitai_sdk._transport import Reply, Request
 from novitai_sdk._waiting import AsyncWaiter
+from novitai_sdk.cloud import InstanceList, InstanceQuery
 from novitai_sdk.cloud._route import Route
+from novitai_sdk.cloud._routes import LIST_INSTANCES
 from novitai_sdk.errors import (
     ApiError,
     CallTimedOut,
@@ -189,6 +191,49 @@ def test_a_deadline_that_has_passed_sends_nothing_and_says_so() -> None:
     assert type(error) is CallTimedOut
     assert (desk.sent, error.attempts, error.resend_safe) == (0, 0, True)
     assert str(error) == "things.create: the deadline had passed before anything was sent"
+
+
+MANY_ODD = Reply(
+    status=200,
+    body=json.dumps(
+        {"instances": [{"id": f"i-{n}", "name": "n", "status": "running", "rootfsSize": "60GB"} for n in range(2000)]}
+    ).encode(),
+)  # fmt: skip
+
+
+def list_them(desk: Desk) -> InstanceList:
+    return drive(desk.session.call(LIST_INSTANCES, InstanceQuery()))
+
+
+def each_look_takes(desk: Desk, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have time go by on the clock in the hand as it is looked at."""
+
+    def monotonic() -> float:
+        desk.waiter.clock.advance(seconds)
+        return desk.waiter.clock.monotonic()
+
+    monkeypatch.setattr(desk.waiter, "monotonic", monotonic)
+
+
+def test_a_long_reply_full_of_what_does_not_fit_is_read_until_the_deadline_and_not_beyond(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    desk = Desk(MANY_ODD, GOOD, timeout=5.0)
+    each_look_takes(desk, 0.01, monkeypatch)
+    started = desk.waiter.clock.monotonic()
+    with pytest.raises(CallTimedOut, match="came, and there was no time to read it") as caught:
+        list_them(desk)
+    assert desk.waiter.clock.monotonic() - started < 5.1
+    assert (desk.sent, caught.value.attempts) == (1, 1)
+    # Nothing of it stays: what comes next is read to its end.
+    other = Desk(MANY_ODD, timeout=5.0)
+    assert len(list_them(other).instances) == 2000
+
+
+def test_what_does_not_fit_takes_no_place_from_what_is_read_in_time() -> None:
+    found = list_them(Desk(MANY_ODD))
+    assert [one.id for one in found.instances] == [f"i-{n}" for n in range(2000)]
+    assert all(one.extra == {"rootfsSize": "60GB"} for one in found.instances)
 
 
 def test_a_sleep_that_takes_too_long_leaves_the_error_that_was_known() -> None:
