@@ -26,7 +26,7 @@ from ._passing import pass_gates
 from ._rate import RateLimit
 from ._replies import SUCCESS, as_it_came, json_of
 from ._retry import Attempt, Hook, RetryPolicy, may_repeat
-from ._transport import Reply, Request, Transport
+from ._transport import Reply, Request, Transport, proxy_secrets
 from ._waiting import Waiter
 from .cloud._raw import RawReply
 from .cloud._refusals import request_id
@@ -366,13 +366,16 @@ class Session(Moded[Mode], Generic[Mode]):
 
     def _masked(self, reply: Reply, body: object) -> Reply:
         """Take our secrets out of a refusal that is handed on as it came: it is shown like an error."""
-        mask = Mask((self._key, *secrets_in(body)))
+        mask = self._mask(body)
         headers = {name: mask.text(value) for name, value in reply.headers.items()}
         return attrs.evolve(reply, headers=headers, body=mask.data(reply.body))
 
+    def _mask(self, body: object) -> Mask:
+        return Mask((self._key, *secrets_in(body), *proxy_secrets()))
+
     def _hide(self, error: CallError, body: object, reply: Reply | None) -> None:
         """Take our secrets out of what an error says, before anybody is told."""
-        hide(error, Mask((self._key, *secrets_in(body))))
+        hide(error, self._mask(body))
         if reply is not None:
             # Where it was read, local variables hold the reply as it came, and a report may show those of any frame.
             error.__traceback__ = error.__context__ = None

@@ -8,10 +8,12 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
+import anyio
 import attrs
 import pytest
 from desks import GOOD, KEY, READ, Asked, Desk, Thing, refusal
 
+from novitai_sdk import AsyncNovitai, Novitai, RetryPolicy
 from novitai_sdk._calling import drive
 from novitai_sdk._transport import Reply
 from novitai_sdk.cloud._route import Resend, Route
@@ -134,6 +136,63 @@ def test_a_secret_is_masked_whatever_the_reply_that_repeats_it(
     for form in (secret, " ".join(secret.split()), escape(secret), quote(secret, safe="")):
         assert form not in shown
         assert form[:12] not in shown.replace("x" * 480, "")
+
+
+@pytest.mark.parametrize("face", ["plain", "asyncio", "trio"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize(
+    ("variable", "repeated"),
+    [
+        ("me:p%40ss-word", ["p@ss-word", "p%40ss-word", "bWU6cEBzcy13b3Jk"]),
+        ("token-1234", ["token-1234", "dG9rZW4tMTIzNDo="]),
+    ],
+)
+def test_a_proxy_that_repeats_what_it_was_told_shows_nobody_the_password(
+    serve: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    face: str,
+    scheme: str,
+    variable: str,
+    repeated: list[str],
+) -> None:
+    # Only ours: httpcore logs what came, whatever that is.
+    caplog.set_level(logging.DEBUG, logger="novitai_sdk")
+    said = ", ".join(repeated)
+    page = f"<p>not with {said}".encode()
+    head = f"HTTP/1.1 407 Not with {said}\r\nX-Request-Id: {said}\r\nContent-Length: {len(page)}\r\n\r\n"
+
+    def refuse(visit: Any) -> None:
+        while visit.request() is not None and visit.send(head.encode() + page):
+            pass
+
+    proxy = serve(refuse)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.setenv(f"{scheme}_proxy", f"http://{variable}@127.0.0.1:{proxy.port}")
+    options: dict[str, Any] = {
+        "api_key": KEY,
+        "base_url": f"{scheme}://cloud.test",
+        "allow_http": True,
+        "retry": RetryPolicy(attempts=1),
+        "store": "memory",
+    }
+
+    def plain() -> None:
+        with Novitai(**options) as client:
+            client.cloud.account.balance()
+
+    async def awaited() -> None:
+        async with AsyncNovitai(**options) as client:
+            await client.cloud.account.balance()
+
+    with pytest.raises(CallError) as caught:
+        plain() if face == "plain" else anyio.run(awaited, backend=face)
+    shown = shown_by(caught.value, caplog)
+    assert "407" in shown or "Not with" in shown
+    assert MASK in shown
+    for form in repeated:
+        assert form not in shown
 
 
 def test_the_key_is_masked_in_a_success_that_repeats_it(caplog: pytest.LogCaptureFixture) -> None:

@@ -21,6 +21,7 @@ from ._borrowed import (
     is_http_client,
 )
 from ._messages import AsyncHttpClient, HttpClient, Reply, Request, Transport, user_agent
+from ._wires import proxy_secrets
 
 __all__ = [
     "AsyncHttpClient",
@@ -35,5 +36,6 @@ __all__ = [
     "Request",
     "Transport",
     "is_http_client",
+    "proxy_secrets",
     "user_agent",
 ]

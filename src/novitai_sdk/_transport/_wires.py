@@ -3,8 +3,10 @@
 import ssl
 import time
 import zlib
+from base64 import b64encode
 from collections import deque
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Iterable, Iterator
+from contextlib import suppress
 from functools import cache, lru_cache
 from importlib.util import find_spec
 from typing import Any, Final, Protocol, TypeVar
@@ -15,6 +17,7 @@ import httpcore
 import httpx
 
 from ..errors import CallTimedOut, ConnectFailed, NoFreeConnection, TransportFailed
+from ..models import Secret
 from ._messages import Reply, Request
 
 LARGEST_REPLY: Final = 32 * 1024 * 1024
@@ -205,6 +208,20 @@ def _read_proxy(named: str) -> Proxy:
     if parts.scheme.startswith("socks") and find_spec("socksio") is None:
         raise ConnectFailed("a SOCKS proxy needs the package socksio: pip install 'httpx[socks]'")
     return Proxy(url, auth if any(auth) else None)
+
+
+def proxy_secrets() -> Iterator[Secret]:
+    """What the proxies of the environment are told of who calls, in the forms in which they may repeat it."""
+    from urllib.request import getproxies  # as in proxy_of
+
+    for named in getproxies().values():
+        if "@" not in named:
+            continue
+        with suppress(ConnectFailed):  # nobody is told anything by what cannot be read
+            user, password = _read_proxy(named).auth or (b"", b"")
+            told = b":".join((user, password))
+            yield Secret((told if password else user).decode())
+            yield Secret(b64encode(told).decode())
 
 
 @lru_cache(maxsize=64)
