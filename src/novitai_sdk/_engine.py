@@ -25,7 +25,7 @@ from ._transport import Transport, user_agent
 from ._version import __version__
 from ._waiting import AsyncWaiter, BlockingWaiter, Clock, SystemClock, Waiter
 from .cloud import Cloud, Drift
-from .errors import ClientClosed
+from .errors import ClientClosed, SettingsError
 from .health import Health, cpu_seconds
 from .instances import Catalog, Instances
 from .instances._backstage import Backstage
@@ -49,7 +49,7 @@ from .jobs._handling import describe
 from .jobs._kinds import JobKind, Kinds
 from .jobs._watching import Watcher
 from .models import JobType
-from .settings import Limits, Settings
+from .settings import Limits, Settings, nearly_memory
 from .webhooks import Webhooks, delivery_handler
 
 __all__ = ["Engine", "awaiting_engine", "blocking_engine"]
@@ -185,6 +185,8 @@ class _Core(Generic[Mode]):
 
 def _known(spec: "str | os.PathLike[str] | Store") -> "str | os.PathLike[str] | Store":
     # Said here, and not where it is opened: that is in a thread, at the first use.
+    if isinstance(spec, str) and (problem := nearly_memory(spec)):
+        raise SettingsError([f"store {problem}"])
     if isinstance(spec, str | os.PathLike) or hasattr(spec, "commit"):
         return spec
     raise TypeError(

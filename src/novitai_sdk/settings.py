@@ -16,7 +16,15 @@ from .errors import SettingsError
 from .models import DEFAULT_REGIONS, Secret
 from .models._base import LOST, Model
 
-__all__ = ["ClientOptions", "Limits", "Options", "Settings", "read_limits", "veiled"]
+__all__ = [
+    "ClientOptions",
+    "Limits",
+    "Options",
+    "Settings",
+    "nearly_memory",
+    "read_limits",
+    "veiled",
+]
 
 _LONGEST: Final = 365 * 86_400.0
 _KEY_VARIABLE: Final = "NOVITA_API_KEY"
@@ -382,6 +390,22 @@ def _text(value: object) -> Any:
     return value if _is_printable(value) else _Problem("must be a printable text")
 
 
+def nearly_memory(store: str) -> str:
+    """Say what is wrong with a *store* that means ``"memory"`` and is written otherwise; nothing for any other.
+
+    Taken for a path, it would become a file of that name, wherever the program happens to be.
+    """
+    name = store.strip()
+    if store == "memory" or name.lower() != "memory":
+        return ""
+    return f'must be written "memory", if that is meant, and "./{name}" for a file of that name'
+
+
+def _store(value: object) -> Any:
+    problem = nearly_memory(value) if isinstance(value, str) else ""
+    return _Problem(problem) if problem else _text(value)
+
+
 def _ascii(value: object) -> Any:
     # It becomes part of a header.
     if isinstance(value, str) and value.isascii() and value.isprintable():
@@ -537,7 +561,7 @@ _RULES: Final[Mapping[str, _Rule]] = {
     ),
     "on_attempt": _Rule(None, _hooks),
     "regions": _Rule(_listed, _some_words),
-    "store": _Rule(str, _text),
+    "store": _Rule(str, _store),
     "startup_timeout": _Rule(float, _seconds),
     "poll_interval": _Rule(float, _seconds),
     "settle": _Rule(float, _seconds_or_none),

@@ -120,6 +120,26 @@ def test_a_client_says_how_safe_its_file_is(account, given, level):
         Novitai(**account, store_synchronous="OFF")
 
 
+@pytest.mark.parametrize("store", ["Memory", " memory ", "MEMORY"])
+@pytest.mark.parametrize("make", [Novitai, AsyncNovitai])
+def test_a_store_that_means_memory_becomes_no_file(make, store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = list(tmp_path.iterdir())
+    with pytest.raises(SettingsError, match='store must be written "memory", if that is meant'):
+        make(api_key="sk-example", store=store)
+    with pytest.raises(StoreError, match='a store must be written "memory", if that is meant'):
+        open_store(store)
+    assert list(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("store", ["./Memory", Path("Memory")])
+def test_a_path_with_that_word_is_a_path(account, store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with Novitai(**account, store=store) as client:
+        client.instances.create(**WANTED)
+    assert (tmp_path / "Memory").is_file()
+
+
 def test_an_empty_text_is_the_default_too(account, monkeypatch):
     monkeypatch.setenv("NOVITAI_STORE", "")
     with Novitai(**account, store="") as client:

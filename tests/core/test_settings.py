@@ -127,6 +127,20 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
     ]
 
 
+@pytest.mark.parametrize("store", ["Memory", " memory ", "MEMORY", "memory\n"])
+def test_a_store_that_means_memory_is_told_how_that_is_written(store: str) -> None:
+    said = f'must be written "memory", if that is meant, and "./{store.strip()}" for a file of that name'
+    assert problems(store=store) == [f"store {said}"]
+    assert problems({"NOVITAI_STORE": store}) == [f"NOVITAI_STORE {said}"]
+
+
+@pytest.mark.parametrize(
+    "store", ["memory", "./Memory", "./memory", "Memory.db", "/var/lib/Memory"]
+)
+def test_memory_itself_and_paths_with_that_word_are_taken_as_they_are(store: str) -> None:
+    assert read({}, store=store).store == store
+
+
 def test_a_misspelt_setting_is_told_its_likely_name() -> None:
     found = problems({}, api_key=KEY, timout=3, apikey="x")
     assert found == [

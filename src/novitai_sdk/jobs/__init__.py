@@ -160,6 +160,10 @@ def open_store(
     if isinstance(spec, str | os.PathLike):
         if spec == "memory":
             return MemoryStore(retention=retention)
+        from ..settings import nearly_memory  # here, for it is nothing that this package offers
+
+        if isinstance(spec, str) and (problem := nearly_memory(spec)):
+            raise StoreError(f"a store {problem}")
         if isinstance(spec, str) and ("://" in spec or spec == ":memory:"):
             # Taken for a path, it would become a file of that name. Not shown: a URL may hold a password.
             raise StoreError(
