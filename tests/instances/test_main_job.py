@@ -1,5 +1,6 @@
 """Rent a machine, be told when it is ready, give it back: on every face, over real sockets."""
 
+import math
 from typing import Any
 
 import pytest
@@ -83,6 +84,20 @@ def test_bad_input_is_refused_before_any_network_call_with_every_problem(face):
             "rootfsSize",
         ]
         assert await done(client.instances.list()) == ()
+
+    face.tell(story)
+    assert face.cloud.requests == ()
+
+
+@pytest.mark.parametrize(
+    ("template", "shown"), [(-1, -1), (0, 0), (0.5, 0.5), (math.nan, "NaN"), ("", ""), (" ", " ")]
+)
+def test_what_can_name_no_template_is_refused_before_any_network_call(face, template, shown):
+    async def story(client: Any, done: Any) -> None:
+        with pytest.raises(ValidationError, match="templateId") as caught:
+            await done(client.instances.create(**{**WANTED, "template_id": template}))
+        [told] = caught.value.details
+        assert (told.field, told.value) == ("templateId", shown)
 
     face.tell(story)
     assert face.cloud.requests == ()

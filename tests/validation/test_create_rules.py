@@ -211,8 +211,8 @@ def test_blanks_alone_name_no_product_and_no_template(blank: str) -> None:
     assert value_of("productName", f"{blank}RTX") == f"{blank}RTX"
 
 
-@pytest.mark.parametrize("template", ["t", "107672", 107672, 0.5, -1, "x" * 255, 2**60])
-def test_a_template_is_a_text_or_a_number_and_stays_what_it_was(template: object) -> None:
+@pytest.mark.parametrize("template", ["t", "107672", 107672, 1, "-1", "0.5", "x" * 255, 2**60])
+def test_a_template_is_a_text_or_a_positive_integer_and_stays_what_it_was(template: object) -> None:
     kept = value_of("templateId", template)
     assert kept == template
     assert type(kept) is type(template)
@@ -232,6 +232,14 @@ def test_a_whole_number_is_whole_however_json_writes_it() -> None:
         (math.nan, '"templateId" must be a string or a number'),
         (math.inf, '"templateId" must be a safe number'),
         (10**400, '"templateId" must be a safe number'),
+        (10**300, '"templateId" must be a safe number'),
+        (-math.inf, '"templateId" must be a safe number'),
+        (-(10**400), '"templateId" must be a safe number'),
+        (-1, "Template ID must be a positive integer"),
+        (0, "Template ID must be a positive integer"),
+        (-0.0, "Template ID must be a positive integer"),
+        (0.5, "Template ID must be a positive integer"),
+        (12.5, "Template ID must be a positive integer"),
         ({}, '"templateId" must be a string or a number'),
     ],
 )

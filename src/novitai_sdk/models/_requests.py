@@ -37,7 +37,7 @@ class CreateInstanceRequest(Model):
     """1 to 200 characters, not all of them blanks, such as ``RTX 4090 24GB``."""
 
     template_id: TemplateId
-    """A text of 1 to 255 characters, not all of them blanks, or a number; its kind is kept."""
+    """A text of 1 to 255 characters, not all of them blanks, or a positive integer; its kind is kept."""
 
     gpu_num: int = 1
     """1 to 8."""

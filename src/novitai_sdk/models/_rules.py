@@ -286,14 +286,18 @@ def _template_id(field: str, value: object) -> Checked:
         number = float(value)
     except OverflowError:
         number = math.inf
-    if math.isinf(number):
+    if abs(number) >= _TOO_LONG:
         return wrong(field, value, f'"{field}" must be a safe number')
+    if number < 1 or not number.is_integer():
+        return wrong(field, value, "Template ID must be a positive integer")
     # JSON knows one kind of number: 12.0 names the template that 12 names.
-    return Checked(int(value) if number.is_integer() else number)
+    return Checked(int(value))
 
 
 # -- the table -----------------------------------------------------------------------------------------
 
+# As a text, which is what is sent, it has more characters than an id may have.
+_TOO_LONG: Final = 10.0**LONGEST_ID
 _TEMPLATE_TEXT: Final = text(LONGEST_ID, subject="Template ID", empty="Template ID is required")
 
 _BEFORE_REGION: Final = (
