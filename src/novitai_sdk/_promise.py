@@ -169,9 +169,8 @@ class Promise(Generic[T]):
         try:
             for call in left:
                 self._call(call)
-        except (
-            BaseException
-        ):  # a Ctrl-C in one of them: the others, who may block, would wait for ever
+        except BaseException:
+            # A Ctrl-C in one of them: the others, who may block, would wait for ever.
             self._tell(left)
             raise
 

@@ -272,6 +272,19 @@ def test_each_answer_is_of_one_moment(path: Path, monkeypatch: pytest.MonkeyPatc
         assert standing(path) == 0
 
 
+def test_one_that_somebody_spoiled_keeps_no_other_from_being_worked_on(path: Path) -> None:
+    with opened(path) as store:
+        put(store, *(greet(number) for number in range(5)))
+        with beside(path) as db:
+            db.execute("UPDATE arrivals SET priority = 9 WHERE seq = 3")
+        claims = store.claim("me", {"greet": 9}, NOW + 1, 60).result(SOON).claims
+        assert [claim.job.payload["number"] for claim in claims] == [0, 1, 3, 4]
+        assert standing(path) == 1
+        put(store, greet(5))
+        (claim,) = store.claim("me", {"greet": 9}, NOW + 1, 60).result(SOON).claims
+        assert claim.job.payload == {"number": 5}
+
+
 def test_where_they_cannot_be_filed_jobs_still_end_and_make_room(path: Path) -> None:
     with opened(path) as store:
         store.commit(Change(jobs=(greet(1), greet(2)))).result(SOON)

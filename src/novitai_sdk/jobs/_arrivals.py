@@ -13,7 +13,7 @@ from ._errors import JobRefused
 from ._layout import LONGEST_INSIDE, Connection
 from ._store import NewJob, to_text
 
-__all__ = ["Arrival", "add", "add_alone", "arrival", "file_arrivals", "holder_of"]
+__all__ = ["Arrival", "add", "add_alone", "arrival", "file_arrivals", "file_each", "holder_of"]
 
 _INSERT: Final = (
     "INSERT INTO jobs"
@@ -47,6 +47,13 @@ _FILE: Final = """
     SELECT seq + max(0, (SELECT coalesce(max(seq), 0) FROM jobs) + 1 - (SELECT min(seq) FROM arrivals)),
         id, type, 'pending', priority, 0, max_attempts, created_at, next_retry_at, due, body
     FROM arrivals WHERE true ORDER BY seq ON CONFLICT (id) DO NOTHING
+"""
+_FILE_ONE: Final = """
+    INSERT INTO jobs
+        (seq, id, type, status, priority, attempts, max_attempts, created_at, next_retry_at, due, body)
+    SELECT max(seq, (SELECT coalesce(max(seq), 0) + 1 FROM jobs)),
+        id, type, 'pending', priority, 0, max_attempts, created_at, next_retry_at, due, body
+    FROM arrivals WHERE seq = ? ON CONFLICT (id) DO NOTHING
 """
 
 
@@ -137,6 +144,20 @@ def file_arrivals(db: Connection) -> None:
     if db.execute("SELECT 1 FROM arrivals LIMIT 1").fetchone() is not None:
         db.execute(_FILE)
         db.execute("DELETE FROM arrivals")
+
+
+def file_each(db: Connection) -> None:
+    """The same for those that can be filed, whatever is wrong with the others; a full disk may end the transaction."""
+    for (seq,) in list(db.execute("SELECT seq FROM arrivals ORDER BY seq")):
+        db.execute("SAVEPOINT arrival")
+        try:
+            db.execute(_FILE_ONE, (seq,))
+            db.execute("DELETE FROM arrivals WHERE seq = ?", (seq,))
+        except Exception:  # noqa: BLE001 - it is tried again, and told, by each transaction that has the same trouble
+            if not db.in_transaction:
+                return
+            db.execute("ROLLBACK TO arrival")
+        db.execute("RELEASE arrival")
 
 
 def holder_of(db: Connection, key: str) -> str | None:

@@ -7,7 +7,7 @@ import attrs
 
 from .._promise import Promise
 from ._announce import Events
-from ._arrivals import Arrival, add_alone, file_arrivals
+from ._arrivals import Arrival, add_alone, file_arrivals, file_each
 from ._layout import Connection
 from ._offers import Delivery
 from ._rows import Rows
@@ -139,11 +139,8 @@ def _one_by_one(
 
 
 def _begin_with_care(db: Connection) -> None:
-    """Begin, also where no arrival can be filed: on a full disk, what ends or removes jobs is what makes room."""
+    """Begin, also where not all arrivals can be filed: what ends or removes jobs makes room on a full disk."""
     db.execute("BEGIN IMMEDIATE")
-    try:
-        file_arrivals(db)
-    except Exception:  # noqa: BLE001 - it comes again with the next transaction
-        if db.in_transaction:
-            db.execute("ROLLBACK")
+    file_each(db)
+    if not db.in_transaction:
         db.execute("BEGIN IMMEDIATE")
