@@ -62,9 +62,8 @@ class Places:
         finally:
             host.began.remove(began)
             host.took = self._monotonic() - began
-            if (
-                not host.began
-            ):  # whoever comes next finds a place, and nobody has to be kept in mind
+            # Whoever comes next finds a place, so nothing needs to be kept in mind.
+            if not host.began:
                 del self._hosts[name]
 
 
