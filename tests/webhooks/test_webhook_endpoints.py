@@ -141,10 +141,31 @@ def test_what_an_endpoint_answered_last_is_kept_with_what_was_not_sent_any_more(
     live(story)
 
 
-@pytest.mark.parametrize("error", [ConnectFailed("nobody there"), None], ids=["error", "410"])
-def test_no_answer_and_410_are_failures_too(error: NovitaError | None):
+def test_an_endpoint_that_says_it_is_gone_is_disabled_at_once(caplog: pytest.LogCaptureFixture):
     async def story(world: World) -> None:
-        world.error, world.status = error, 410
+        await world.fail(1)
+        world.status = 410
+        for one in await world.send(URL, URL):
+            assert "answered 410" in ((await world.job(one)).error or "")
+        (told,) = disablings(caplog)
+        assert "it answered 410 (gone) at 2026-01-02 00:00 UTC" in told
+        asked = len(world.asked)
+        world.status = 204
+        await world.passes(30 * DAY)
+        (late,) = await world.send(URL)
+        assert (await world.job(late)).attempts == 1
+        assert "not sent" in ((await world.job(late)).error or "")
+        assert len(world.asked) == asked
+        await world.retry(late)
+        assert (await world.job(late)).status == "completed"
+        assert await world.records() == 0
+
+    live(story)
+
+
+def test_no_answer_is_a_failure_too():
+    async def story(world: World) -> None:
+        world.error = ConnectFailed("nobody there")
         await world.fail(6)
         (late,) = await world.send(URL)
         assert "not sent" in ((await world.job(late)).error or "")

@@ -194,13 +194,17 @@ def test_a_receiver_that_is_gone_stays_gone_also_for_the_next_client(tmp_path: P
             gone = client.jobs.wait(client.webhooks.send({"n": 1}, receiver.url).id, timeout=5)
         with Novitai(**options) as client:
             other = client.jobs.wait(client.webhooks.send({"n": 2}, receiver.url).id, timeout=5)
-            (failed,) = client.webhooks.deliveries(status="failed")
-        told = [receiver.got.get(timeout=5).body for _ in range(2)]
+            assert len(client.webhooks.deliveries(status="failed")) == 2
+            client.jobs.retry(other.id)
+            asked = client.jobs.wait(other.id, timeout=5)
+            last = client.jobs.wait(client.webhooks.send({"n": 3}, receiver.url).id, timeout=5)
+        told = [receiver.got.get(timeout=5).body for _ in range(3)]
         assert receiver.got.empty()
-    assert told == [b'{"n":1}', b'{"n":2}']
-    assert other.status == "completed"
-    assert (failed.id, failed.attempts, failed.next_retry_at) == (gone.id, 1, None)
-    assert "410" in (failed.error or "")
+    assert told == [b'{"n":1}', b'{"n":2}', b'{"n":3}']
+    assert (gone.attempts, gone.next_retry_at) == (1, None)
+    assert "answered 410" in (gone.error or "")
+    assert "not sent: the endpoint is disabled, it answered 410 (gone) at" in (other.error or "")
+    assert (asked.status, last.status) == ("completed", "completed")
 
 
 def test_what_a_receiver_says_cannot_begin_a_line_of_the_log():

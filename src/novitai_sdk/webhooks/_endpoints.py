@@ -1,4 +1,4 @@
-"""Endpoints that only fail: after five days of nothing else they are disabled, until a webhook gets through again.
+"""Endpoints that only fail: after five days of nothing else, or a 410, they are disabled until a webhook gets through.
 
 Since when one fails is a record in the store, so it is known to all who share that, and after a restart. Of an endpoint
 that works there is none.
@@ -46,14 +46,18 @@ class Records(Protocol):
 
 @attrs.frozen
 class _Failing:
-    """An endpoint that has only failed, in epoch seconds: *since* when, and up to when that is known."""
+    """An endpoint that has only failed, in epoch seconds: *since* when, and up to when that is known.
+
+    One that is *gone* has said so: it answered 410.
+    """
 
     since: float
     latest: float
+    gone: bool = False
 
     @property
     def disabled(self) -> bool:
-        return self.latest - self.since >= _ENOUGH
+        return self.gone or self.latest - self.since >= _ENOUGH
 
     def is_stale(self, now: float) -> bool:
         """Whether it may have worked meanwhile, as far as anybody knows."""
@@ -105,14 +109,18 @@ class Endpoints:
         record = await context.waiter.result(self._records.read(KIND, nothing.key))
         return nothing if record is None else Endpoint(url, record.version, _read(record))
 
-    async def after(self, outcome: Outcome, endpoint: Endpoint, context: JobContext) -> Outcome:
+    async def after(
+        self, outcome: Outcome, endpoint: Endpoint, context: JobContext, *, gone: bool
+    ) -> Outcome:
         """Count how *endpoint* answered a request, and return what follows: *outcome*, or giving up.
+
+        Whether it is *gone*, it has said itself.
 
         Raises what `JobContext.commit` does, after a failure only: what was delivered must not be sent again because
         the store is in trouble.
         """
         if isinstance(outcome, GiveUp | Retry):
-            failing = await self._failed(endpoint, context)
+            failing = await self._failed(endpoint, context, gone)
             return (
                 GiveUp(error=f"{outcome.error} ({_said(failing)})") if failing.disabled else outcome
             )
@@ -120,11 +128,13 @@ class Endpoints:
             return outcome
         return Done(writes=(Write(kind=KIND, key=endpoint.key, body=None),))
 
-    async def _failed(self, endpoint: Endpoint, context: JobContext) -> _Failing:
+    async def _failed(self, endpoint: Endpoint, context: JobContext, gone: bool) -> _Failing:
         while True:
             now = float(self._clock.time())
             before = endpoint.failing
             failing = before.again(now) if before else _Failing(now, now)
+            if gone and not failing.disabled:
+                failing = attrs.evolve(failing, latest=now, gone=True)
             if failing == before:
                 return failing
             try:
@@ -140,7 +150,7 @@ class Endpoints:
     async def _writes(
         self, endpoint: Endpoint, failing: _Failing, context: JobContext
     ) -> tuple[Write, ...]:
-        body = {"since": failing.since, "latest": failing.latest}
+        body = {"since": failing.since, "latest": failing.latest, "gone": failing.gone}
         write = Write(kind=KIND, key=endpoint.key, body=body, expected=endpoint.version)
         if endpoint.version:
             return (write,)
@@ -170,12 +180,18 @@ def _read(record: Record) -> _Failing | None:
     """What *record* holds; None if that is odd, and then it is written anew."""
     since, latest = record.body.get("since"), record.body.get("latest")
     if isinstance(since, float) and isinstance(latest, float) and is_moment(since):
-        return _Failing(since, latest)
+        return _Failing(since, latest, record.body.get("gone") is True)
     return None
 
 
 def _said(failing: _Failing) -> str:
-    return (
-        f"the endpoint is disabled, nothing but failures since {moment(failing.since):%Y-%m-%d %H:%M} UTC; "
-        "jobs.retry of one of its webhooks asks it again"
+    why = (
+        f"it answered 410 (gone) at {_day(failing.latest)}"
+        if failing.gone
+        else f"nothing but failures since {_day(failing.since)}"
     )
+    return f"the endpoint is disabled, {why}; jobs.retry of one of its webhooks asks it again"
+
+
+def _day(at: float) -> str:
+    return f"{moment(at):%Y-%m-%d %H:%M} UTC"

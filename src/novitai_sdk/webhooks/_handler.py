@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from typing import Final
 
 from .._waiting import Clock
@@ -37,8 +38,9 @@ def delivery_handler(
 
     A receiver that let an attempt wait in vain, or that is overloaded, is left alone for a minute, and then asked once
     at a time until it answers, and of requests to one host four are under way at a time; other jobs are handed back
-    meanwhile, which costs no attempt. An endpoint that has only failed for five days, as *store* knows, is disabled:
-    its jobs are given up, but for one that was retried by hand, and the first that gets through ends that.
+    meanwhile, which costs no attempt. An endpoint that has only failed for five days, as *store* knows, or has answered
+    410, is disabled: its jobs are given up, but for one that was retried by hand, and the first that gets through ends
+    that.
     """
     judge = policy or DeliveryPolicy()
     left_alone, places = LeftAlone(clock.monotonic), Places(clock.monotonic)
@@ -68,6 +70,7 @@ def delivery_handler(
             _extra_headers(job),
             _signed(body, str(job.payload["messageId"]), secrets(), now),
         )
+        gone = False
         began = clock.monotonic()
         try:
             reply = await sender.post(url, body, headers)
@@ -78,8 +81,9 @@ def delivery_handler(
             outcome = judge.after_failure(job.attempts, error)
         else:
             left_alone.answer(url, reply.status)
+            gone = reply.status == HTTPStatus.GONE
             outcome = judge.after_reply(job.attempts, reply, now=clock.time())
-        return await endpoints.after(outcome, endpoint, context)
+        return await endpoints.after(outcome, endpoint, context, gone=gone)
 
     return send
 
