@@ -1,7 +1,7 @@
 """The way of calls from any thread into an event loop."""
 
-from collections.abc import Callable, Hashable
-from contextlib import suppress
+from collections.abc import Callable, Generator, Hashable
+from contextlib import contextmanager, suppress
 from threading import Lock, local
 from typing import TYPE_CHECKING, cast
 from weakref import WeakKeyDictionary, ref
@@ -13,7 +13,7 @@ from ._loops import current_loop, on_trio
 if TYPE_CHECKING:
     from asyncio import SelectorEventLoop
 
-__all__ = ["Mailbox", "OneWake", "hang_up", "mailbox", "mailbox_of"]
+__all__ = ["Mailbox", "OneWake", "hang_up", "kept", "mailbox", "mailbox_of"]
 
 
 class _Held(local):
@@ -53,6 +53,7 @@ class Mailbox:
     def __init__(self, hop: Callable[[Callable[[], None]], object]) -> None:
         self._hop = hop
         self._bell: Doorbell | None = None
+        self.keepers = 0
         self._calls: list[Callable[[], object]] = []
         self.begin_anew()
         _in_this_process.add(self)
@@ -111,14 +112,27 @@ def mailbox() -> Mailbox:
     return mailbox_of(current_loop())
 
 
+@contextmanager
+def kept() -> Generator[Mailbox, None, None]:
+    """The mailbox of the running event loop, for who posts to it for long; nobody hangs up before the last of them."""
+    box = mailbox()
+    box.keepers += 1
+    try:
+        yield box
+    finally:
+        box.keepers -= 1
+        hang_up()
+
+
 def hang_up() -> None:
-    """Let go of what the system keeps for the mailbox of the running event loop.
+    """Let go of what the system keeps for the mailbox of the running event loop, unless somebody keeps that.
 
     Whoever waits there is told all the same, and whoever comes next has it made anew.
     """
     loop = current_loop()
-    box = _mailboxes.pop(loop, None)
-    if box is not None:
+    box = _mailboxes.get(loop)
+    if box is not None and not box.keepers:
+        del _mailboxes[loop]
         box.hang_up(loop)
 
 

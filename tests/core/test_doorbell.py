@@ -8,15 +8,18 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from bench import add, done, ended, greet, running
 
 from novitai_sdk import AsyncNovitai, _doorbell
 from novitai_sdk._doorbell import Doorbell, doorbell
 from novitai_sdk._mailbox import hang_up, mailbox
 from novitai_sdk._waiting import AsyncWaiter
+from novitai_sdk.jobs import Change, MemoryStore
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no such thing")
 
@@ -174,6 +177,35 @@ def test_a_client_that_is_closed_leaves_none_in_a_loop_that_goes_on(descriptors)
     before, inside, after = asyncio.run(main())
     assert inside == before + 1
     assert after == before
+
+
+def test_a_runner_whose_neighbour_stops_is_woken_by_its_doorbell_as_before(
+    descriptors, monkeypatch
+):
+    async def main() -> int:
+        loop, otherwise = asyncio.get_running_loop(), list[object]()
+        usual = loop.call_soon_threadsafe
+
+        def noted(*given: Any, **more: Any) -> asyncio.Handle:
+            otherwise.append(given)
+            return usual(*given, **more)
+
+        with closing(MemoryStore()) as one, closing(MemoryStore()) as other:
+            async with running(other, {"greet": done}):
+                async with running(one, {"greet": done}):
+                    await ended(one, *await add(one, greet()))
+                monkeypatch.setattr(loop, "call_soon_threadsafe", noted)
+                new = greet()
+                thread = threading.Thread(target=other.commit, args=(Change(jobs=(new,)),))
+                thread.start()
+                await ended(other, new.job.id)
+                thread.join()
+                return len(otherwise)
+
+    asyncio.run(main())  # once, for what is opened once in a process
+    before = descriptors()
+    assert asyncio.run(main()) == 0
+    assert descriptors() == before
 
 
 def test_a_loop_that_was_forgotten_leaves_none_either(descriptors):

@@ -26,7 +26,7 @@ import attrs
 
 from .._calling import Async
 from .._job_event import JobEvent, OnJob, What
-from .._mailbox import hang_up, mailbox
+from .._mailbox import kept
 from .._promise import Future, Promise, fulfil
 from .._waiting import AsyncWaiter, Waiter
 from ..models import JobStatus
@@ -189,12 +189,9 @@ class Runner:
         if self._ran:
             raise RuntimeError("a runner runs once; make another one")
         self._ran = self.running = True
-        self._post = mailbox().post
-        try:
-            with runs_here(self._store):
-                await self._run()
-        finally:
-            hang_up()
+        with kept() as box, runs_here(self._store):
+            self._post = box.post
+            await self._run()
 
     async def _run(self) -> None:
         unsubscribe = self._store.on_work(self._on_work)
