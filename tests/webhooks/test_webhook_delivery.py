@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from email.utils import format_datetime
 from typing import Any
@@ -11,6 +11,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 import trio.testing
+from couriers import EVENT, Send, delivered
 from receivers import Receiver
 
 from novitai_sdk import (
@@ -37,11 +38,10 @@ from novitai_sdk.webhooks import (
     verify,
     webhook_job,
 )
-from novitai_sdk.webhooks._port import Sending, WebhookReply
+from novitai_sdk.webhooks._port import WebhookReply
 
 pytestmark = pytest.mark.anyio
 LOCAL = {"allow_http": True, "allow_networks": ["127.0.0.0/8"]}
-EVENT = {"instanceId": "inst_1_a", "status": "running", "timestamp": "2026-01-01T00:00:00.000Z"}
 
 
 async def post(receiver: Receiver, **options: Any) -> WebhookReply:
@@ -330,12 +330,12 @@ def test_a_refused_target_is_given_up_at_once(caplog: pytest.LogCaptureFixture):
 
 
 def test_a_stored_url_that_is_none_is_given_up_at_once():
-    async def story(send: Callable[..., Awaitable[list[Job]]]) -> None:
+    async def story(send: Send) -> None:
         (job,) = await send("http://[")
         assert (job.status, job.attempts) == (JobStatus.FAILED, 1)
         assert "not a URL" in (job.error or "")
 
-    live(Sender(), story)
+    delivered(Sender(), story)
 
 
 def test_an_unreachable_receiver_is_tried_again_too():
@@ -392,32 +392,8 @@ def town() -> Town:
     return Town()
 
 
-def live(
-    sending: Sending, story: Callable[[Callable[..., Awaitable[list[Job]]]], Awaitable[None]]
-) -> None:
-    """Let a runner deliver, on virtual time, what *story* sends."""
-
-    async def main() -> None:
-        clock, store = LoopClock(), MemoryStore()
-        waiter = AsyncWaiter(clock)
-        handler = delivery_handler(sending, tuple, clock, store=store)
-        runner = Runner(store, {"send_webhook": handler}, waiter=waiter)
-
-        async def send(*urls: str) -> list[Job]:
-            new = [webhook_job(EVENT, url, now=clock.time()) for url in urls]
-            await waiter.result(store.commit(Change(jobs=tuple(new))))
-            return [await waiter.result(store.settled(one.job.id)) for one in new]
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(runner.run)
-            await story(send)
-            runner.stop()
-
-    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
-
-
 def test_a_receiver_that_says_nothing_holds_up_no_other_and_gets_all_it_missed(town: Town):
-    async def story(send: Callable[..., Awaitable[list[Job]]]) -> None:
+    async def story(send: Send) -> None:
         missed: list[Job] = []
 
         async def send_many() -> None:
@@ -438,7 +414,7 @@ def test_a_receiver_that_says_nothing_holds_up_no_other_and_gets_all_it_missed(t
         assert sum(job.attempts for job in missed) == len(town.asked)
         assert len([url for _, url in town.told if "silent" in url]) == 200
 
-    live(town, story)
+    delivered(town, story)
 
 
 class Crowded(Town):
@@ -460,7 +436,7 @@ class Crowded(Town):
 def test_a_url_that_is_overloaded_is_not_asked_for_each_webhook_and_its_host_goes_on(status: int):
     town = Crowded(status)
 
-    async def story(send: Callable[..., Awaitable[list[Job]]]) -> None:
+    async def story(send: Send) -> None:
         missed: list[Job] = []
 
         async def send_many() -> None:
@@ -479,7 +455,7 @@ def test_a_url_that_is_overloaded_is_not_asked_for_each_webhook_and_its_host_goe
         assert sum(job.attempts for job in missed) == len(town.asked) + 200
         assert len([url for _, url in town.told if url.endswith("/crowded")]) == 200
 
-    live(town, story)
+    delivered(town, story)
 
 
 # -- what is sent --------------------------------------------------------------------------------------

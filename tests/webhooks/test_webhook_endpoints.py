@@ -10,6 +10,7 @@ import anyio
 import anyio.to_thread
 import pytest
 import trio.testing
+from couriers import EVENT
 from faces import FACES, Face, SetClock
 from receivers import Receiver
 
@@ -24,7 +25,6 @@ from novitai_sdk.webhooks._endpoints import KIND
 from novitai_sdk.webhooks._port import WebhookReply
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
-EVENT = {"instanceId": "inst_1_a", "status": "running", "timestamp": "2026-01-01T00:00:00.000Z"}
 URL = "https://down.example/hook?token=hush"
 EXACT = DeliveryPolicy(spread=float)
 

@@ -6,20 +6,16 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import pytest
-import trio.testing
+from couriers import Send, delivered
 from faces import FACES, Face
 from receivers import Receiver
 
-from novitai_sdk._waiting import AsyncWaiter
 from novitai_sdk.emulator import Emulator
-from novitai_sdk.jobs import Change, MemoryStore, Runner
+from novitai_sdk.jobs import JobEvent
 from novitai_sdk.models import Job
-from novitai_sdk.testing import LoopClock, ManualClock
-from novitai_sdk.webhooks import delivery_handler, webhook_job
+from novitai_sdk.testing import ManualClock
 from novitai_sdk.webhooks._places import Places
 from novitai_sdk.webhooks._port import WebhookReply
-
-EVENT = {"instanceId": "inst_1_a", "status": "running", "timestamp": "2026-01-01T00:00:00.000Z"}
 
 
 class Village:
@@ -39,35 +35,11 @@ class Village:
         return WebhookReply(status=204)
 
 
-Send = Callable[..., Awaitable[list[Job]]]
-
-
 def live(village: Village, story: Callable[[Send], Awaitable[None]]) -> int:
-    """Let a runner deliver, on virtual time, what *story* sends; return how often a job was handed back."""
-    handed_back = 0
-
-    def count(event: Any) -> None:
-        nonlocal handed_back
-        handed_back += event.what == "handed_back"
-
-    async def main() -> None:
-        clock, store = LoopClock(), MemoryStore()
-        waiter = AsyncWaiter(clock)
-        handler = delivery_handler(village, tuple, clock, store=store)
-        runner = Runner(store, {"send_webhook": handler}, waiter=waiter, on_job=count)
-
-        async def send(*urls: str) -> list[Job]:
-            new = [webhook_job(EVENT, url, now=clock.time()) for url in urls]
-            await waiter.result(store.commit(Change(jobs=tuple(new))))
-            return [await waiter.result(store.settled(one.job.id)) for one in new]
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(runner.run)
-            await story(send)
-            runner.stop()
-
-    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
-    return handed_back
+    """Let a runner deliver what *story* sends; return how often a job was handed back."""
+    events: list[JobEvent] = []
+    delivered(village, story, events.append)
+    return sum(event.what == "handed_back" for event in events)
 
 
 @pytest.mark.parametrize("takes", [0.05, 2.0, 12.0])
